@@ -1,0 +1,55 @@
+//! # Ringway: the map
+//!
+//! Ringway is an HTTP gateway for Linux: one process, one io_uring event loop pinned to each CPU core, nothing shared on
+//! the path of a request. This page is the bird's-eye view; `docs/design.md` holds the same map with its reasons.
+//!
+//! ## Reading order
+//!
+//! A request: [`serve`] (start there) → [`route`] → [`balance`] → [`upstream`] → [`relay`] → [`wire`] → [`http`].
+//! The process: [`app`] → [`config`] → [`model`] → [`snapshot`] → [`control`] → [`worker`] → [`shard`].
+//! What is left behind: [`observe`]; what an operator sees of it: [`admin`].
+//!
+//! ## Who may import whom
+//!
+//! Each row may import only what it lists; `tests/it/layers.rs` reads this table and enforces it.
+//!
+//! | layer | module | may import |
+//! |---|---|---|
+//! | 11 | `main` | app |
+//! | 10 | `app` | config, control, worker, demo, snapshot, shard, observe, io, model, time, limits, id |
+//! | 9 | `worker` | shard, serve, snapshot, observe, io, model, time, limits, id, rand |
+//! | 8 | `serve` | shard, snapshot, route, balance, upstream, relay, wire, io, http, model, observe, time, buf, limits, id |
+//! | 7 | `control` | config, model, snapshot, admin, shard, observe, time, limits, id |
+//! | 6 | `shard` | snapshot, upstream, balance, observe, io, model, time, buf, rand, id, limits |
+//! | 6 | `admin` | model, snapshot, observe, time, limits, id |
+//! | 5 | `relay` | wire, io, http, observe, time, buf, limits |
+//! | 5 | `upstream` | wire, io, http, model, snapshot, balance, observe, time, buf, limits, id |
+//! | 4 | `snapshot` | model, route, balance, observe, id, limits |
+//! | 4 | `wire` | io, http, observe, time, buf, limits |
+//! | 3 | `config` | model, http, limits, id |
+//! | 3 | `route` | model, http, id |
+//! | 3 | `balance` | model, time, rand, id, limits |
+//! | 3 | `observe` | model, http, time, id, limits |
+//! | 2 | `model` | http, id, limits |
+//! | 1 | `demo` | limits |
+//! | 1 | `http` | limits |
+//! | 1 | `io` | buf, time, limits |
+//! | 0 | `buf` | |
+//! | 0 | `time` | |
+//! | 0 | `limits` | |
+//! | 0 | `id` | |
+//! | 0 | `rand` | |
+//!
+//! `control` takes nothing of `shard` but its mailbox. Only `io` names the runtime of the cores; only `control`, `admin`,
+//! `demo` and `app` name the runtime of the control thread.
+//!
+//! ## Words
+//!
+//! listener · connection · request · route · policy · upstream (one service) · endpoint (one address of it) · core (one
+//! pinned thread and its loop) · exchange (a request and its response) · attempt (one try at one endpoint) · lease (an
+//! upstream connection lent to one attempt) · snapshot (compiled configuration, immutable, shared) · generation (a core's
+//! binding of a snapshot) · ended (who ended an exchange, in which phase, why).
+
+pub mod id;
+pub mod limits;
+pub mod model;

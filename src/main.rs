@@ -1,0 +1,2 @@
+//! The program: arguments in, exit code out. Everything else is `ringway::app`.
+fn main() {}

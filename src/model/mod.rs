@@ -1,0 +1,251 @@
+//! The validated configuration: plain data that cannot be wrong any more. It refuses to know the file it came from
+//! (that is `config`) and how it is served (that is `snapshot`).
+//!
+//! Durations are `Duration`s, sizes are bytes, references are indexes into the neighbouring lists.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::id::UpstreamIndex;
+
+/// One whole configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// What concerns the process as a whole.
+    pub process: Process,
+    /// At least one, in the order of their names.
+    pub listeners: Vec<Listener>,
+    /// In the order of their names; [`UpstreamIndex`] counts these.
+    pub upstreams: Vec<Upstream>,
+    /// In the order of their names; no two with the same pattern.
+    pub hosts: Vec<Host>,
+}
+
+/// `[process]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Process {
+    /// How many event loops, and on which CPUs. Fixed at start.
+    pub cores: Cores,
+    /// Where the admin interface listens. Fixed at start.
+    pub admin: SocketAddr,
+    /// Which kind of event loop to build. Fixed at start.
+    pub io: Io,
+    /// Sizes of each core's ring. Fixed at start.
+    pub ring: Ring,
+    /// Longest time a drain may take before what still runs is cut.
+    pub drain: Duration,
+    /// Open client connections, all listeners together, before new ones are refused.
+    pub connections_max: u32,
+    /// Where the access log goes. Fixed at start.
+    pub access_log: AccessLog,
+}
+
+/// `process.cores`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cores {
+    /// One loop on each CPU that the process may use.
+    All,
+    /// That many loops, on the first CPUs that the process may use.
+    Count(usize),
+    /// One loop on each of these CPUs.
+    List(Vec<usize>),
+}
+
+/// `process.io`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Io {
+    /// io_uring where the kernel allows it, else epoll.
+    Auto,
+    /// io_uring, or the start fails.
+    IoUring,
+    /// epoll.
+    Epoll,
+}
+
+/// `process.ring`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ring {
+    /// Submission queue entries, a power of two.
+    pub entries: u32,
+    /// Completion queue entries, a power of two, at least `entries`.
+    pub completions: u32,
+}
+
+/// `process.access_log`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    /// Where the lines go.
+    pub to: LogTarget,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// Where access log lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Nowhere: nothing is recorded.
+    Off,
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// Appended to a file, reopened on USR1.
+    File(PathBuf),
+}
+
+/// How an access log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// The combined format of Apache httpd and nginx.
+    Combined,
+}
+
+/// `[listen.NAME]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    /// The key of its table.
+    pub name: String,
+    /// The address it accepts on; port 0 lets the kernel choose.
+    pub bind: SocketAddr,
+    /// Open connections of this listener, all cores together, before new ones are refused.
+    pub connections_max: u32,
+    /// Bytes of a request head before 431.
+    pub head_bytes: usize,
+    /// Fields of a request head before 431.
+    pub fields: usize,
+    /// Bytes of a request target before 414.
+    pub target_bytes: usize,
+    /// From accept, or from the first byte of the next request, to the whole head: then 408.
+    pub head_timeout: Duration,
+    /// A kept connection without a request is closed after this.
+    pub idle_timeout: Duration,
+    /// Longest pause while a request body arrives or a response is taken: then 408, or the connection is cut.
+    pub body_timeout: Duration,
+}
+
+/// `[upstream.NAME]`, with `[defaults.upstream]` filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upstream {
+    /// The key of its table.
+    pub name: String,
+    /// At least one, in the order of the file; no address twice.
+    pub endpoints: Vec<Endpoint>,
+    /// How an endpoint is chosen.
+    pub balance: Balance,
+    /// Waiting bounds.
+    pub timeout: Timeouts,
+    /// Tries at one request, the first included; 1 is no retry. At most 10.
+    pub attempts: u32,
+    /// Idle connections that one core keeps to one endpoint; 0 keeps none.
+    pub idle_connections: usize,
+    /// Open connections of the whole process to one endpoint before an attempt is refused.
+    pub connections_max: u32,
+}
+
+/// One address of an upstream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its share, 1 to 1000.
+    pub weight: u32,
+}
+
+/// `balance`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// Smooth weighted round robin.
+    RoundRobin,
+    /// Fewest requests in flight for its weight.
+    LeastRequest,
+}
+
+/// `timeout`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To an open connection.
+    pub connect: Duration,
+    /// From the request sent to a whole response head, each attempt: then 504.
+    pub response: Duration,
+    /// Longest pause between bytes of a response body.
+    pub body: Duration,
+    /// An idle pooled connection is closed after this.
+    pub idle: Duration,
+}
+
+/// `[host."PATTERN"]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Host {
+    /// Which `Host` values it answers.
+    pub pattern: HostPattern,
+    /// At least one, in the order of the file; no two with the same path.
+    pub routes: Vec<Route>,
+}
+
+/// Which `Host` values a host table answers. Lower case, without port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// That name alone.
+    Exact(String),
+    /// `*.example.com`, held as `example.com`: any name below it, not itself.
+    Wildcard(String),
+    /// `*`: any name.
+    Any,
+}
+
+/// One entry of `routes`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// Which paths it takes.
+    pub path: PathPattern,
+    /// Where they go.
+    pub upstream: UpstreamIndex,
+    /// Bytes of a request body before 413; absent: no bound.
+    pub max_body: Option<u64>,
+}
+
+/// Which paths a route takes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PathPattern {
+    /// That path alone.
+    Exact(String),
+    /// `/orders/*`, held as `/orders`: that path and all below it, segment by segment; `/*` is held as the empty string.
+    Prefix(String),
+}
+
+impl HostPattern {
+    /// The pattern as it stands in the file; also the host part of a route's label.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Exact(name) => name.clone(),
+            Self::Wildcard(suffix) => format!("*.{suffix}"),
+            Self::Any => "*".into(),
+        }
+    }
+}
+
+impl PathPattern {
+    /// The pattern as it stands in the file; also the path part of a route's label.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Exact(path) => path.clone(),
+            Self::Prefix(path) => format!("{path}/*"),
+        }
+    }
+}
+
+impl Balance {
+    /// The word of the configuration.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round_robin",
+            Self::LeastRequest => "least_request",
+        }
+    }
+}

@@ -51,5 +51,10 @@
 //! binding of a snapshot) · ended (who ended an exchange, in which phase, why).
 
 pub mod id;
+pub mod io;
 pub mod limits;
 pub mod model;
+pub mod observe;
+pub mod route;
+pub mod shard;
+pub mod snapshot;

@@ -1,0 +1,3 @@
+//! Sockets, the ring and the deadline wheel: the only folder that names the runtime. It refuses to know HTTP.
+
+pub mod bell;

@@ -1,0 +1,225 @@
+//! Why an exchange ended, and THE table that turns it into a status, a log word, a metric label and a sentence.
+//!
+//! The set is closed: every way out of `serve` ends in one [`Cause`], and the compiler asks for its row here. The module
+//! refuses to know how an answer is written.
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Why.
+    pub cause: Cause,
+    /// How far the exchange had come.
+    pub phase: Phase,
+}
+
+/// Whose doing it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// The client's, or the way to it.
+    Client,
+    /// Ours.
+    Gateway,
+    /// The upstream's, or the way to it.
+    Upstream,
+}
+
+/// How far an exchange had come when it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The request head was being read.
+    Request,
+    /// A route and an endpoint were being chosen.
+    Route,
+    /// A connection to an endpoint was being opened.
+    Connect,
+    /// The request was sent and the response head awaited.
+    Wait,
+    /// The response was on its way to the client.
+    Response,
+    /// Everything had been sent.
+    Done,
+}
+
+/// Why an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Cause {
+    /// A whole response was relayed.
+    Ok,
+    /// The client went away.
+    ClientAbort,
+    /// The client took too long over its request head.
+    ClientTimeoutHead,
+    /// The client paused too long within its request body, or in taking the response.
+    ClientTimeoutBody,
+    /// The request breaks the rules of HTTP.
+    BadRequest,
+    /// The request head is over its bounds.
+    HeadTooLarge,
+    /// The request target is over its bound.
+    TargetTooLong,
+    /// The request body is over the route's bound.
+    BodyTooLarge,
+    /// The request asks for what the gateway does not do: CONNECT, or an expectation it does not know.
+    NotImplemented,
+    /// The request speaks a version of HTTP other than 1.0 and 1.1.
+    BadVersion,
+    /// No route takes the request.
+    NoRoute,
+    /// No endpoint could be tried: all connections of the upstream are taken.
+    NoEndpoint,
+    /// Nobody listens at the endpoint, or no way leads there.
+    UpstreamRefused,
+    /// No connection to the endpoint within `timeout.connect`.
+    UpstreamTimeoutConnect,
+    /// No response head within `timeout.response`.
+    UpstreamTimeoutHeaders,
+    /// A pause within the response body longer than `timeout.body`.
+    UpstreamTimeoutBody,
+    /// The endpoint closed the connection before a response head.
+    UpstreamClosed,
+    /// The endpoint reset the connection before a response head.
+    UpstreamReset,
+    /// The response breaks the rules of HTTP.
+    UpstreamBadResponse,
+    /// The response body ended before its end.
+    UpstreamTruncated,
+    /// The drain's time was over.
+    Drain,
+    /// A fault of the gateway's own.
+    Panic,
+}
+
+/// What the table says of a cause.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The word of log and metrics.
+    pub word: &'static str,
+    /// Whose doing it was.
+    pub who: Who,
+    /// The status the client is given, or would have been; 0: the upstream's own.
+    pub status: u16,
+    /// One sentence for the client and the operator.
+    pub words: &'static str,
+}
+
+impl Cause {
+    /// Every cause, in the order of their numbers.
+    pub const ALL: [Cause; 22] = [
+        Cause::Ok,
+        Cause::ClientAbort,
+        Cause::ClientTimeoutHead,
+        Cause::ClientTimeoutBody,
+        Cause::BadRequest,
+        Cause::HeadTooLarge,
+        Cause::TargetTooLong,
+        Cause::BodyTooLarge,
+        Cause::NotImplemented,
+        Cause::BadVersion,
+        Cause::NoRoute,
+        Cause::NoEndpoint,
+        Cause::UpstreamRefused,
+        Cause::UpstreamTimeoutConnect,
+        Cause::UpstreamTimeoutHeaders,
+        Cause::UpstreamTimeoutBody,
+        Cause::UpstreamClosed,
+        Cause::UpstreamReset,
+        Cause::UpstreamBadResponse,
+        Cause::UpstreamTruncated,
+        Cause::Drain,
+        Cause::Panic,
+    ];
+
+    /// The number of causes.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// The table's row.
+    #[must_use]
+    pub const fn row(self) -> Row {
+        use Who::{Client, Gateway, Upstream};
+        let (word, who, status, words) = match self {
+            Self::Ok => ("ok", Upstream, 0, "the response was relayed whole"),
+            Self::ClientAbort => ("client_abort", Client, 499, "the client went away"),
+            Self::ClientTimeoutHead => ("client_timeout_head", Client, 408, "the request head did not arrive in time"),
+            Self::ClientTimeoutBody => {
+                ("client_timeout_body", Client, 408, "the client paused for too long within the exchange")
+            }
+            Self::BadRequest => ("bad_request", Client, 400, "the request breaks the rules of HTTP"),
+            Self::HeadTooLarge => ("head_too_large", Client, 431, "the request head is too large"),
+            Self::TargetTooLong => ("target_too_long", Client, 414, "the request target is too long"),
+            Self::BodyTooLarge => ("body_too_large", Client, 413, "the request body is larger than this route takes"),
+            Self::NotImplemented => {
+                ("not_implemented", Client, 501, "the gateway does not do what the request asks for")
+            }
+            Self::BadVersion => ("bad_version", Client, 505, "the gateway speaks HTTP/1.0 and HTTP/1.1 here"),
+            Self::NoRoute => ("no_route", Gateway, 404, "no route takes this host and path"),
+            Self::NoEndpoint => ("no_endpoint", Gateway, 503, "no endpoint of the service can take the request now"),
+            Self::UpstreamRefused => ("upstream_refused", Upstream, 502, "the service refused the connection"),
+            Self::UpstreamTimeoutConnect => {
+                ("upstream_timeout_connect", Upstream, 504, "the service did not accept a connection in time")
+            }
+            Self::UpstreamTimeoutHeaders => {
+                ("upstream_timeout_headers", Upstream, 504, "the service did not answer in time")
+            }
+            Self::UpstreamTimeoutBody => {
+                ("upstream_timeout_body", Upstream, 504, "the service paused for too long within its response")
+            }
+            Self::UpstreamClosed => {
+                ("upstream_closed", Upstream, 502, "the service closed the connection before it answered")
+            }
+            Self::UpstreamReset => {
+                ("upstream_reset", Upstream, 502, "the service reset the connection before it answered")
+            }
+            Self::UpstreamBadResponse => {
+                ("upstream_bad_response", Upstream, 502, "the response of the service breaks the rules of HTTP")
+            }
+            Self::UpstreamTruncated => {
+                ("upstream_truncated", Upstream, 502, "the response of the service ended before its end")
+            }
+            Self::Drain => ("drain", Gateway, 503, "the gateway is shutting down"),
+            Self::Panic => ("panic", Gateway, 500, "a fault of the gateway's own"),
+        };
+        Row { word, who, status, words }
+    }
+}
+
+impl Who {
+    /// The word of the log.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Gateway => "gateway",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+impl Phase {
+    /// The word of the log.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Route => "route",
+            Self::Connect => "connect",
+            Self::Wait => "wait",
+            Self::Response => "response",
+            Self::Done => "done",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_stands_at_its_own_number_and_has_its_own_word() {
+        let mut words = std::collections::BTreeSet::new();
+        for (number, cause) in Cause::ALL.into_iter().enumerate() {
+            assert_eq!(cause as usize, number);
+            assert!(words.insert(cause.row().word), "{:?} shares its word", cause);
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Counters and histograms of one core: plain arrays that the core alone writes and the control thread reads.
+//!
+//! Invariant: one [`Slab`] has one writing thread. That is why an increment is a relaxed load and a relaxed store and
+//! never a locked instruction; a reader may see a sum a moment old, never a torn one. The module refuses to know names:
+//! series are found by slot, labels are put to them when they are read.
+
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::id::EndpointSlot;
+use crate::id::ListenerSlot;
+use crate::id::RouteSlot;
+use crate::id::UpstreamSlot;
+use crate::limits;
+use crate::observe::ended::Cause;
+
+/// A number that one thread changes and others read.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Adds `n`. For the writing thread alone.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// Takes `n` away. For the writing thread alone.
+    #[inline]
+    pub fn sub(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
+    }
+
+    /// Puts `n` in place. For the writing thread alone.
+    #[inline]
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
+    /// The number as last written.
+    #[inline]
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Upper bounds of the duration buckets, in microseconds: those that OpenTelemetry advises for HTTP.
+pub const DURATION_BOUNDS_US: [u64; 14] = [
+    5_000, 10_000, 25_000, 50_000, 75_000, 100_000, 250_000, 500_000, 750_000, 1_000_000, 2_500_000, 5_000_000,
+    7_500_000, 10_000_000,
+];
+
+/// Durations, counted by bucket.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    /// How many fell into each bucket alone (not cumulative); the last is above all bounds.
+    pub buckets: [Count; DURATION_BOUNDS_US.len() + 1],
+    /// Sum of all, in microseconds.
+    pub sum_us: Count,
+}
+
+impl Histogram {
+    /// Counts one duration.
+    #[inline]
+    pub fn observe(&self, us: u64) {
+        let bucket = DURATION_BOUNDS_US.iter().position(|bound| us <= *bound).unwrap_or(DURATION_BOUNDS_US.len());
+        self.buckets[bucket].add(1);
+        self.sum_us.add(us);
+    }
+}
+
+/// Request methods that metrics keep apart; the rest is `_OTHER`.
+pub const METHODS: [&str; 10] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PATCH", "_OTHER"];
+/// Status classes that metrics keep apart.
+pub const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
+/// Protocol versions that metrics keep apart.
+pub const PROTOCOLS: [&str; 2] = ["1.0", "1.1"];
+
+/// The index into [`CLASSES`] of a status; 0 (no answer was given) counts as `none`.
+#[inline]
+#[must_use]
+pub fn class(status: u16) -> usize {
+    match status {
+        100..=199 => 0,
+        200..=299 => 1,
+        300..=399 => 2,
+        400..=499 => 3,
+        500..=599 => 4,
+        _ => 5,
+    }
+}
+
+/// Series of one listener.
+#[derive(Debug, Default)]
+pub struct ListenerCounts {
+    /// Connections accepted.
+    pub accepted: Count,
+    /// Connections open now.
+    pub open: Count,
+    /// Connections closed at once because a bound was reached.
+    pub refused: Count,
+}
+
+/// Series of one route: a histogram for each method, status class and protocol that occurred.
+#[derive(Debug, Default)]
+pub struct RouteCounts {
+    methods: [OnceLock<Box<MethodCounts>>; METHODS.len()],
+}
+
+/// Series of one route and method.
+#[derive(Debug, Default)]
+pub struct MethodCounts {
+    durations: [[OnceLock<Box<Histogram>>; PROTOCOLS.len()]; CLASSES.len()],
+}
+
+/// Series of one upstream.
+#[derive(Debug, Default)]
+pub struct UpstreamCounts {
+    durations: [OnceLock<Box<Histogram>>; CLASSES.len()],
+    /// Attempts after the first.
+    pub retries: Count,
+}
+
+/// Series of one endpoint.
+#[derive(Debug, Default)]
+pub struct EndpointCounts {
+    /// Connections open now, lent and idle.
+    pub connections: Count,
+    /// Connections opened.
+    pub opened: Count,
+    /// Attempts in flight now.
+    pub in_flight: Count,
+    /// Attempts made.
+    pub attempts: Count,
+    /// Attempts that failed.
+    pub failures: Count,
+}
+
+impl RouteCounts {
+    /// Counts one exchange; `method`, `class` and `protocol` index [`METHODS`], [`CLASSES`] and [`PROTOCOLS`].
+    #[inline]
+    pub fn observe(&self, method: usize, class: usize, protocol: usize, us: u64) {
+        let method = self.methods[method].get_or_init(Box::default);
+        method.durations[class][protocol].get_or_init(Box::default).observe(us);
+    }
+
+    /// Every series that occurred, as (method, class, protocol, histogram).
+    pub fn each(&self) -> impl Iterator<Item = (usize, usize, usize, &Histogram)> {
+        self.methods.iter().enumerate().filter_map(|(m, cell)| Some((m, cell.get()?))).flat_map(|(m, counts)| {
+            counts.durations.iter().enumerate().flat_map(move |(c, by_protocol)| {
+                by_protocol.iter().enumerate().filter_map(move |(p, cell)| Some((m, c, p, &**cell.get()?)))
+            })
+        })
+    }
+}
+
+impl UpstreamCounts {
+    /// Counts one attempt that ended in a response head or a failure (class `none`).
+    #[inline]
+    pub fn observe(&self, class: usize, us: u64) {
+        self.durations[class].get_or_init(Box::default).observe(us);
+    }
+
+    /// Every series that occurred, as (class, histogram).
+    pub fn each(&self) -> impl Iterator<Item = (usize, &Histogram)> {
+        self.durations.iter().enumerate().filter_map(|(class, cell)| Some((class, &**cell.get()?)))
+    }
+}
+
+/// A table by slot that grows by pages of 64 without moving what it holds, so that a reader may walk it meanwhile.
+#[derive(Debug)]
+pub struct Table<T> {
+    pages: Box<[OnceLock<Box<[T]>>]>,
+}
+
+const PAGE: usize = 64;
+
+impl<T: Default> Table<T> {
+    fn new() -> Self {
+        Self { pages: (0..limits::LABELS / PAGE).map(|_| OnceLock::new()).collect() }
+    }
+
+    /// The entry of a slot, made when it is first asked for. Slots at or over `limits::LABELS` share entry 0. For the
+    /// writing thread alone.
+    #[inline]
+    pub fn at(&self, slot: usize) -> &T {
+        let slot = if slot < limits::LABELS { slot } else { 0 };
+        let page = self.pages[slot / PAGE].get_or_init(|| (0..PAGE).map(|_| T::default()).collect());
+        &page[slot % PAGE]
+    }
+
+    /// The entry of a slot, if its page was ever written.
+    #[must_use]
+    pub fn peek(&self, slot: usize) -> Option<&T> {
+        self.pages.get(slot / PAGE)?.get()?.get(slot % PAGE)
+    }
+}
+
+/// Everything one core counts.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct Slab {
+    /// Client connections open now.
+    pub connections: Count,
+    /// Client connections parked: idle, with their buffers given back.
+    pub parked: Count,
+    /// Exchanges under way.
+    pub in_flight: Count,
+    /// Exchanges ended.
+    pub exchanges: Count,
+    /// Exchanges ended, by [`Cause`].
+    pub causes: [Count; Cause::COUNT],
+    /// Panics caught in tasks.
+    pub panics: Count,
+    /// Times the core died and was started again.
+    pub restarts: Count,
+    /// Access log lines dropped because the writer was behind.
+    pub log_dropped: Count,
+    /// Bytes read from clients.
+    pub bytes_in: Count,
+    /// Bytes written to clients.
+    pub bytes_out: Count,
+    /// Accepts that failed (out of descriptors, say).
+    pub accept_failures: Count,
+    /// Longest time between two turns of the core's clock beyond its tick, in microseconds, since the last look.
+    pub loop_lag_us: Count,
+    listeners: Table<ListenerCounts>,
+    routes: Table<RouteCounts>,
+    upstreams: Table<UpstreamCounts>,
+    endpoints: Table<EndpointCounts>,
+}
+
+impl Default for Slab {
+    fn default() -> Self {
+        Self {
+            connections: Count::default(),
+            parked: Count::default(),
+            in_flight: Count::default(),
+            exchanges: Count::default(),
+            causes: Default::default(),
+            panics: Count::default(),
+            restarts: Count::default(),
+            log_dropped: Count::default(),
+            bytes_in: Count::default(),
+            bytes_out: Count::default(),
+            accept_failures: Count::default(),
+            loop_lag_us: Count::default(),
+            listeners: Table::new(),
+            routes: Table::new(),
+            upstreams: Table::new(),
+            endpoints: Table::new(),
+        }
+    }
+}
+
+impl Slab {
+    /// Counts of a listener, for the core.
+    #[inline]
+    #[must_use]
+    pub fn listener(&self, slot: ListenerSlot) -> &ListenerCounts {
+        self.listeners.at(slot.index())
+    }
+
+    /// Counts of a route, for the core.
+    #[inline]
+    #[must_use]
+    pub fn route(&self, slot: RouteSlot) -> &RouteCounts {
+        self.routes.at(slot.index())
+    }
+
+    /// Counts of an upstream, for the core.
+    #[inline]
+    #[must_use]
+    pub fn upstream(&self, slot: UpstreamSlot) -> &UpstreamCounts {
+        self.upstreams.at(slot.index())
+    }
+
+    /// Counts of an endpoint, for the core.
+    #[inline]
+    #[must_use]
+    pub fn endpoint(&self, slot: EndpointSlot) -> &EndpointCounts {
+        self.endpoints.at(slot.index())
+    }
+
+    /// Counts of a listener, for a reader.
+    #[must_use]
+    pub fn peek_listener(&self, slot: ListenerSlot) -> Option<&ListenerCounts> {
+        self.listeners.peek(slot.index())
+    }
+
+    /// Counts of a route, for a reader.
+    #[must_use]
+    pub fn peek_route(&self, slot: RouteSlot) -> Option<&RouteCounts> {
+        self.routes.peek(slot.index())
+    }
+
+    /// Counts of an upstream, for a reader.
+    #[must_use]
+    pub fn peek_upstream(&self, slot: UpstreamSlot) -> Option<&UpstreamCounts> {
+        self.upstreams.peek(slot.index())
+    }
+
+    /// Counts of an endpoint, for a reader.
+    #[must_use]
+    pub fn peek_endpoint(&self, slot: EndpointSlot) -> Option<&EndpointCounts> {
+        self.endpoints.peek(slot.index())
+    }
+}

@@ -1,0 +1,3 @@
+//! Everything one core owns.
+
+pub mod mailbox;

@@ -1,0 +1,139 @@
+//! The configuration compiled for serving: immutable, shared by all cores behind one `Arc`, never written after it is
+//! published. It refuses to know sockets and balancer state: what changes belongs to a core.
+
+pub mod slots;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::id::EndpointSlot;
+use crate::id::ListenerSlot;
+use crate::id::RouteIndex;
+use crate::id::RouteSlot;
+use crate::id::UpstreamIndex;
+use crate::id::UpstreamSlot;
+use crate::model;
+use crate::model::Model;
+use crate::route::Table;
+use crate::snapshot::slots::Shared;
+use crate::snapshot::slots::Slots;
+
+/// One configuration, compiled.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts the published configurations of this process from 1.
+    pub sequence: u64,
+    /// What it was compiled from.
+    pub model: Model,
+    /// In the model's order.
+    pub listeners: Vec<Listener>,
+    /// In the model's order, [`UpstreamIndex`] counts these.
+    pub upstreams: Vec<Upstream>,
+    /// In the model's order, host by host; [`RouteIndex`] counts these.
+    pub routes: Vec<Route>,
+    /// Finds a route.
+    pub table: Table,
+    /// Open client connections of the whole process.
+    pub connections: Arc<Shared>,
+}
+
+/// A listener, compiled.
+#[derive(Debug)]
+pub struct Listener {
+    /// Where it counts.
+    pub slot: ListenerSlot,
+    /// Its settings.
+    pub settings: model::Listener,
+    /// Its open connections, all cores together.
+    pub connections: Arc<Shared>,
+}
+
+/// An upstream, compiled.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Where it counts.
+    pub slot: UpstreamSlot,
+    /// Its settings.
+    pub settings: model::Upstream,
+    /// In the order of the file.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// An endpoint, compiled.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Where it counts, and where each core keeps its pool and balancer state.
+    pub slot: EndpointSlot,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its share.
+    pub weight: u32,
+    /// Its address as a label.
+    pub label: String,
+    /// Its open connections, all cores together.
+    pub connections: Arc<Shared>,
+}
+
+/// A route, compiled.
+#[derive(Debug)]
+pub struct Route {
+    /// Where it counts.
+    pub slot: RouteSlot,
+    /// Host pattern and path pattern, as they stand in the file.
+    pub label: String,
+    /// Where its requests go.
+    pub upstream: UpstreamIndex,
+    /// Bytes of a request body before 413.
+    pub max_body: Option<u64>,
+}
+
+impl Snapshot {
+    /// Compiles a model. Names keep the slots they had, so that counters, pools and balancer state of what did not
+    /// change survive.
+    #[must_use]
+    pub fn compile(model: Model, slots: &mut Slots) -> Self {
+        let listeners = model.listeners.iter().map(|settings| {
+            let (slot, connections) = slots.listener(&settings.name);
+            Listener { slot, settings: settings.clone(), connections }
+        });
+        let listeners = listeners.collect();
+        let upstreams = model.upstreams.iter().map(|settings| Upstream {
+            slot: slots.upstream(&settings.name),
+            settings: settings.clone(),
+            endpoints: endpoints(settings, slots),
+        });
+        let upstreams = upstreams.collect();
+        let mut routes = Vec::new();
+        for host in &model.hosts {
+            for route in &host.routes {
+                let label = format!("{} {}", host.pattern.text(), route.path.text());
+                let slot = slots.route(&label);
+                routes.push(Route { slot, label, upstream: route.upstream, max_body: route.max_body });
+            }
+        }
+        let table = Table::compile(&model.hosts);
+        let connections = slots.process();
+        Self { sequence: slots.next_sequence(), model, listeners, upstreams, routes, table, connections }
+    }
+
+    /// The route of an index that [`Table::find`] gave.
+    #[must_use]
+    pub fn route(&self, index: RouteIndex) -> &Route {
+        &self.routes[index.index()]
+    }
+
+    /// The upstream of an index that a route holds.
+    #[must_use]
+    pub fn upstream(&self, index: UpstreamIndex) -> &Upstream {
+        &self.upstreams[index.index()]
+    }
+}
+
+fn endpoints(upstream: &model::Upstream, slots: &mut Slots) -> Vec<Endpoint> {
+    let compiled = upstream.endpoints.iter().map(|endpoint| {
+        let label = endpoint.address.to_string();
+        let (slot, connections) = slots.endpoint(&format!("{} {label}", upstream.name));
+        Endpoint { slot, address: endpoint.address, weight: endpoint.weight, label, connections }
+    });
+    compiled.collect()
+}

@@ -1,0 +1,149 @@
+//! Which name has which slot, for as long as the process lives; and the few numbers that cores share.
+//!
+//! The control thread alone holds [`Slots`]. A name that left the configuration keeps its slot, so that it finds its
+//! counters again when it comes back; past `limits::LABELS` names of one kind, new ones share slot 0.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::id::EndpointSlot;
+use crate::id::ListenerSlot;
+use crate::id::RouteSlot;
+use crate::id::UpstreamSlot;
+use crate::limits;
+
+/// A number of open connections that all cores change, when a connection opens or closes and at no other time.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Shared(AtomicU32);
+
+impl Shared {
+    /// Takes one place of `max`, or none.
+    #[must_use]
+    pub fn enter(&self, max: u32) -> bool {
+        if self.0.fetch_add(1, Relaxed) < max {
+            return true;
+        }
+        self.leave();
+        false
+    }
+
+    /// Gives a place back.
+    pub fn leave(&self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+
+    /// Places taken now.
+    #[must_use]
+    pub fn taken(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// The slots of all names the process has seen.
+#[derive(Debug)]
+pub struct Slots {
+    sequence: u64,
+    process: Arc<Shared>,
+    listeners: Names,
+    routes: Names,
+    upstreams: Names,
+    endpoints: Names,
+}
+
+#[derive(Debug, Default)]
+struct Names {
+    known: HashMap<String, (u32, Arc<Shared>)>,
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        let mut slots = Self {
+            sequence: 0,
+            process: Arc::default(),
+            listeners: Names::default(),
+            routes: Names::default(),
+            upstreams: Names::default(),
+            endpoints: Names::default(),
+        };
+        // Slot 0 of each kind is for what has no name of its own.
+        for names in [&mut slots.listeners, &mut slots.routes, &mut slots.upstreams, &mut slots.endpoints] {
+            names.slot(OTHER);
+        }
+        slots
+    }
+}
+
+/// The label of slot 0: requests that no route took, and names past the bound.
+pub const OTHER: &str = "_other";
+
+impl Slots {
+    pub(super) fn listener(&mut self, name: &str) -> (ListenerSlot, Arc<Shared>) {
+        let (slot, shared) = self.listeners.slot(name);
+        (ListenerSlot(slot), shared)
+    }
+
+    pub(super) fn route(&mut self, label: &str) -> RouteSlot {
+        RouteSlot(self.routes.slot(label).0)
+    }
+
+    pub(super) fn upstream(&mut self, name: &str) -> UpstreamSlot {
+        UpstreamSlot(self.upstreams.slot(name).0)
+    }
+
+    pub(super) fn endpoint(&mut self, name: &str) -> (EndpointSlot, Arc<Shared>) {
+        let (slot, shared) = self.endpoints.slot(name);
+        (EndpointSlot(slot), shared)
+    }
+
+    pub(super) fn process(&self) -> Arc<Shared> {
+        self.process.clone()
+    }
+
+    pub(super) fn next_sequence(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    /// Every route label seen, with its slot.
+    pub fn routes(&self) -> impl Iterator<Item = (RouteSlot, &str)> {
+        self.routes.each().map(|(slot, name)| (RouteSlot(slot), name))
+    }
+
+    /// Every upstream name seen, with its slot.
+    pub fn upstreams(&self) -> impl Iterator<Item = (UpstreamSlot, &str)> {
+        self.upstreams.each().map(|(slot, name)| (UpstreamSlot(slot), name))
+    }
+
+    /// Every endpoint seen, as `UPSTREAM ADDRESS`, with its slot.
+    pub fn endpoints(&self) -> impl Iterator<Item = (EndpointSlot, &str)> {
+        self.endpoints.each().map(|(slot, name)| (EndpointSlot(slot), name))
+    }
+
+    /// Every listener name seen, with its slot.
+    pub fn listeners(&self) -> impl Iterator<Item = (ListenerSlot, &str)> {
+        self.listeners.each().map(|(slot, name)| (ListenerSlot(slot), name))
+    }
+}
+
+impl Names {
+    fn slot(&mut self, name: &str) -> (u32, Arc<Shared>) {
+        if let Some((slot, shared)) = self.known.get(name) {
+            return (*slot, shared.clone());
+        }
+        let next = self.known.len();
+        if next >= limits::LABELS {
+            return (0, Arc::default());
+        }
+        let slot = u32::try_from(next).unwrap_or(0);
+        let shared = Arc::<Shared>::default();
+        self.known.insert(name.to_owned(), (slot, shared.clone()));
+        (slot, shared)
+    }
+
+    fn each(&self) -> impl Iterator<Item = (u32, &str)> {
+        self.known.iter().map(|(name, (slot, _))| (*slot, name.as_str()))
+    }
+}

@@ -50,11 +50,14 @@
 //! upstream connection lent to one attempt) · snapshot (compiled configuration, immutable, shared) · generation (a core's
 //! binding of a snapshot) · ended (who ended an exchange, in which phase, why).
 
+pub mod buf;
 pub mod id;
 pub mod io;
 pub mod limits;
 pub mod model;
 pub mod observe;
+pub mod rand;
 pub mod route;
 pub mod shard;
 pub mod snapshot;
+pub mod time;

@@ -1,3 +1,10 @@
 //! Sockets, the ring and the deadline wheel: the only folder that names the runtime. It refuses to know HTTP.
 
 pub mod bell;
+pub mod both;
+pub mod deadline;
+pub mod line;
+pub mod listen;
+pub mod ring;
+pub mod socket;
+pub mod task;

@@ -1,0 +1,311 @@
+//! One coarse wheel of deadlines per core. A deadline that fires ends a direction of its socket, so that the read or
+//! write in flight completes with the end instead of being dropped (which would lose bytes); or it wakes a task.
+//!
+//! Arming is a store, mostly: an entry stands in the slot of the earliest time it was armed for, and is moved on when
+//! that slot comes and it is not due yet. A wheel knows descriptors and wakers, nothing of connections.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::future::Future;
+use std::future::poll_fn;
+use std::mem;
+use std::os::fd::RawFd;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::task::Waker;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::io::socket;
+use crate::io::socket::Cut;
+use crate::time::TICK;
+
+/// All deadlines of one core.
+#[derive(Debug)]
+pub struct Wheel {
+    start: Instant,
+    /// The tick that was looked at last.
+    now: Cell<u64>,
+    entries: RefCell<Entries>,
+}
+
+#[derive(Debug)]
+struct Entries {
+    list: Vec<Entry>,
+    free: Vec<u32>,
+    slots: Vec<Vec<Reference>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Counts the owners that this place has had.
+    owner: u32,
+    /// When it fires; 0: not armed.
+    due: u64,
+    /// In which tick's slot a reference stands; 0: in none.
+    queued: u64,
+    action: Action,
+    fired: bool,
+    /// May be cut when the core drains.
+    idle: bool,
+}
+
+#[derive(Debug)]
+enum Action {
+    None,
+    Cut(RawFd, Cut),
+    Wake(Option<Waker>),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Reference {
+    index: u32,
+    owner: u32,
+}
+
+/// Slots of the wheel: at 50 ms a tick, deadlines up to half a minute are put where they belong at once.
+const SLOTS: u64 = 640;
+
+/// A place on the wheel, given back when dropped.
+#[derive(Debug)]
+pub struct Deadline {
+    wheel: Rc<Wheel>,
+    index: u32,
+}
+
+impl Wheel {
+    /// A wheel that starts now.
+    #[must_use]
+    pub fn new(start: Instant) -> Self {
+        let slots = (0..SLOTS).map(|_| Vec::new()).collect();
+        let entries = Entries { list: Vec::new(), free: Vec::new(), slots };
+        Self { start, now: Cell::new(1), entries: RefCell::new(entries) }
+    }
+
+    /// Fires what is due at `now`. To be called every [`TICK`].
+    pub fn advance(&self, now: Instant) {
+        let target = self.tick_of(now);
+        while self.now.get() < target {
+            self.now.set(self.now.get() + 1);
+            self.turn(self.now.get());
+        }
+    }
+
+    /// Ends every read that waits for something that may never come, as said by [`Deadline::arm_idle`].
+    pub fn cut_idle(&self) {
+        let entries = self.entries.borrow();
+        for entry in &entries.list {
+            if let (true, Action::Cut(fd, _)) = (entry.idle && entry.due != 0, &entry.action) {
+                socket::cut(*fd, Cut::Read);
+            }
+        }
+    }
+
+    /// Ends both directions of every socket on the wheel.
+    pub fn cut_all(&self) {
+        for entry in &self.entries.borrow().list {
+            if let Action::Cut(fd, _) = entry.action {
+                socket::cut(fd, Cut::Both);
+            }
+        }
+    }
+
+    /// Cuts and closes every socket on the wheel, whose owners were leaked with a dead ring.
+    pub(super) fn close_all(&self) {
+        self.cut_all();
+        let mut closed = Vec::new();
+        for entry in &mut self.entries.borrow_mut().list {
+            if let Action::Cut(fd, _) = mem::replace(&mut entry.action, Action::None) {
+                closed.push(fd);
+            }
+        }
+        closed.sort_unstable();
+        closed.dedup();
+        closed.into_iter().for_each(socket::close);
+    }
+
+    /// Deadlines in place.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let entries = self.entries.borrow();
+        entries.list.len() - entries.free.len()
+    }
+
+    /// None at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn tick_of(&self, at: Instant) -> u64 {
+        let ticks = at.saturating_duration_since(self.start).as_millis() / TICK.as_millis();
+        u64::try_from(ticks).unwrap_or(u64::MAX - SLOTS).saturating_add(1)
+    }
+
+    fn turn(&self, tick: u64) {
+        let place = slot(tick);
+        let mut due = mem::take(&mut self.entries.borrow_mut().slots[place]);
+        let mut wakers = Vec::new();
+        for reference in due.drain(..) {
+            self.look(reference, tick, &mut wakers);
+        }
+        // The vector's memory is kept; what was queued meanwhile cannot be in this slot.
+        let mut entries = self.entries.borrow_mut();
+        if entries.slots[place].is_empty() {
+            entries.slots[place] = due;
+        }
+        drop(entries);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn look(&self, reference: Reference, tick: u64, wakers: &mut Vec<Waker>) {
+        let mut entries = self.entries.borrow_mut();
+        let Some(entry) = entries.list.get_mut(reference.index as usize) else { return };
+        if entry.owner != reference.owner || entry.queued != tick {
+            return;
+        }
+        entry.queued = 0;
+        if entry.due == 0 {
+            return;
+        }
+        if entry.due > tick {
+            let due = entry.due;
+            entries.queue(reference, due, tick);
+            return;
+        }
+        entry.due = 0;
+        entry.fired = true;
+        match &mut entry.action {
+            Action::Cut(fd, how) => socket::cut(*fd, *how),
+            Action::Wake(waker) => wakers.extend(waker.take()),
+            Action::None => {}
+        }
+    }
+}
+
+impl Entries {
+    fn queue(&mut self, reference: Reference, due: u64, now: u64) {
+        let tick = due.min(now + SLOTS - 1).max(now + 1);
+        if let Some(entry) = self.list.get_mut(reference.index as usize) {
+            entry.queued = tick;
+        }
+        self.slots[slot(tick)].push(reference);
+    }
+}
+
+fn slot(tick: u64) -> usize {
+    usize::try_from(tick % SLOTS).unwrap_or(0)
+}
+
+impl Deadline {
+    /// A deadline that ends directions of a socket. The socket must stay open as long as the deadline is.
+    #[must_use]
+    pub fn of(wheel: &Rc<Wheel>, fd: RawFd) -> Self {
+        Self::place(wheel, Action::Cut(fd, Cut::Read))
+    }
+
+    fn place(wheel: &Rc<Wheel>, action: Action) -> Self {
+        let mut entries = wheel.entries.borrow_mut();
+        let index = entries.free.pop().unwrap_or_else(|| {
+            let next = u32::try_from(entries.list.len()).unwrap_or(u32::MAX);
+            entries.list.push(Entry { owner: 0, due: 0, queued: 0, action: Action::None, fired: false, idle: false });
+            next
+        });
+        if let Some(entry) = entries.list.get_mut(index as usize) {
+            entry.action = action;
+            entry.fired = false;
+            entry.idle = false;
+            entry.due = 0;
+            entry.queued = 0;
+        }
+        drop(entries);
+        Self { wheel: wheel.clone(), index }
+    }
+
+    /// Ends `how` when `after` has passed since the last tick, and a tick more at most.
+    pub fn arm(&self, after: Duration, how: Cut) {
+        self.set(after, how, false);
+    }
+
+    /// As [`arm`](Self::arm) for reads, and says that the wait may be cut short when the core drains.
+    pub fn arm_idle(&self, after: Duration) {
+        self.set(after, Cut::Read, true);
+    }
+
+    fn set(&self, after: Duration, how: Cut, idle: bool) {
+        let now = self.wheel.now.get();
+        // One tick more, since the current one has begun; another, so that it never fires early.
+        let ticks = u64::try_from(after.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2);
+        let due = now.saturating_add(ticks).saturating_add(1);
+        let mut entries = self.wheel.entries.borrow_mut();
+        let Some(entry) = entries.list.get_mut(self.index as usize) else { return };
+        entry.due = due;
+        entry.fired = false;
+        entry.idle = idle;
+        if let Action::Cut(_, place) = &mut entry.action {
+            *place = how;
+        }
+        if entry.queued == 0 || due < entry.queued {
+            let reference = Reference { index: self.index, owner: entry.owner };
+            entries.queue(reference, due, now);
+        }
+    }
+
+    /// Fires no more.
+    pub fn disarm(&self) {
+        if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize) {
+            entry.due = 0;
+            entry.idle = false;
+        }
+    }
+
+    /// Whether it has fired since it was last armed.
+    #[must_use]
+    pub fn fired(&self) -> bool {
+        self.wheel.entries.borrow().list.get(self.index as usize).is_some_and(|entry| entry.fired)
+    }
+
+    /// Keeps a waker to be woken when the deadline fires; says whether it has.
+    fn poll_fired(&self, waker: &Waker) -> bool {
+        let mut entries = self.wheel.entries.borrow_mut();
+        let Some(entry) = entries.list.get_mut(self.index as usize) else { return true };
+        if !entry.fired
+            && let Action::Wake(place) = &mut entry.action
+            && !place.as_ref().is_some_and(|kept| kept.will_wake(waker))
+        {
+            *place = Some(waker.clone());
+        }
+        entry.fired
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        let mut entries = self.wheel.entries.borrow_mut();
+        if let Some(entry) = entries.list.get_mut(self.index as usize) {
+            entry.owner = entry.owner.wrapping_add(1);
+            entry.due = 0;
+            entry.action = Action::None;
+            entries.free.push(self.index);
+        }
+    }
+}
+
+/// The future's value, or nothing when `after` passes first: then the future is dropped. Only for futures that lose
+/// nothing by that: a connect, a wait for readiness.
+pub async fn within<F: Future>(wheel: &Rc<Wheel>, after: Duration, future: F) -> Option<F::Output> {
+    let deadline = Deadline::place(wheel, Action::Wake(None));
+    deadline.arm(after, Cut::Read);
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        if let Poll::Ready(value) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(value));
+        }
+        if deadline.poll_fired(cx.waker()) { Poll::Ready(None) } else { Poll::Pending }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! The wheel against a clock of its own: never early, never more than a tick late, whatever is armed in between.
+
+use std::io::Read;
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::time::Duration;
+use std::time::Instant;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn wheel() -> (Rc<Wheel>, Instant) {
+    let start = Instant::now();
+    (Rc::new(Wheel::new(start)), start)
+}
+
+#[test]
+fn a_deadline_ends_reads_of_its_socket() {
+    let (wheel, start) = wheel();
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let deadline = Deadline::of(&wheel, ours.as_raw_fd());
+    deadline.arm(Duration::from_millis(200), Cut::Read);
+    wheel.advance(start + Duration::from_millis(190));
+    assert!(!deadline.fired());
+    wheel.advance(start + Duration::from_millis(320));
+    assert!(deadline.fired());
+    assert_eq!(ours.read(&mut [0; 8]).unwrap(), 0, "the read sees the end");
+    drop(theirs);
+}
+
+#[test]
+fn a_disarmed_deadline_does_nothing() {
+    let (wheel, start) = wheel();
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let deadline = Deadline::of(&wheel, ours.as_raw_fd());
+    deadline.arm(Duration::from_millis(200), Cut::Both);
+    deadline.disarm();
+    wheel.advance(start + Duration::from_secs(60));
+    assert!(!deadline.fired());
+    std::io::Write::write_all(&mut &theirs, b"x").unwrap();
+    theirs.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(ours.read(&mut [0; 8]).unwrap(), 1);
+}
+
+#[test]
+fn draining_cuts_only_what_waits_idly() {
+    let (wheel, _) = wheel();
+    let (idle, _a) = UnixStream::pair().unwrap();
+    let (busy, _b) = UnixStream::pair().unwrap();
+    let first = Deadline::of(&wheel, idle.as_raw_fd());
+    let second = Deadline::of(&wheel, busy.as_raw_fd());
+    first.arm_idle(Duration::from_secs(60));
+    second.arm(Duration::from_secs(60), Cut::Read);
+    wheel.cut_idle();
+    busy.set_nonblocking(true).unwrap();
+    assert_eq!((&idle).read(&mut [0; 8]).unwrap(), 0);
+    assert_eq!((&busy).read(&mut [0; 8]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn a_place_is_given_back_and_its_old_deadline_does_not_fire_for_the_new_owner() {
+    let (wheel, start) = wheel();
+    let (socket, _other) = UnixStream::pair().unwrap();
+    let old = Deadline::of(&wheel, socket.as_raw_fd());
+    old.arm(Duration::from_millis(100), Cut::Both);
+    drop(old);
+    let new = Deadline::of(&wheel, socket.as_raw_fd());
+    new.arm(Duration::from_secs(10), Cut::Both);
+    assert_eq!(wheel.len(), 1);
+    wheel.advance(start + Duration::from_secs(1));
+    assert!(!new.fired());
+    drop(new);
+    assert!(wheel.is_empty());
+}
+
+proptest! {
+    #[test]
+    fn never_early_and_at_most_two_ticks_late(steps in prop::collection::vec((0_u64..90_000, 1_u64..400), 1..40)) {
+        let (wheel, start) = wheel();
+        let (socket, _other) = UnixStream::pair().unwrap();
+        let deadline = Deadline::of(&wheel, socket.as_raw_fd());
+        let mut now = start;
+        for (after, step) in steps {
+            let armed = now;
+            deadline.arm(Duration::from_millis(after), Cut::Read);
+            // Look on for a few steps, then arm anew, earlier or later.
+            for _ in 0..3 {
+                now += Duration::from_millis(step * 3);
+                wheel.advance(now);
+                // The wheel knows the time by ticks: an arming counts from the tick that was under way.
+                let passed = now - armed;
+                if deadline.fired() {
+                    prop_assert!(passed >= Duration::from_millis(after), "{passed:?} before {after} ms");
+                } else {
+                    prop_assert!(passed <= Duration::from_millis(after) + 3 * TICK, "{passed:?} without {after} ms");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! A connection as the layers above see it: a socket with a deadline for each direction. It refuses to know what is said
+//! on it.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::buf::Block;
+use crate::io::deadline::Deadline;
+use crate::io::deadline::Wheel;
+use crate::io::socket::Cut;
+use crate::io::socket::Socket;
+
+/// A socket and its deadlines. The deadlines come first, so that they leave the wheel before the descriptor closes.
+#[derive(Debug)]
+pub struct Line {
+    reading: Deadline,
+    writing: Deadline,
+    socket: Socket,
+}
+
+/// Why nothing more comes, or goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The other side closed.
+    Closed,
+    /// The other side reset the connection, or the way to it broke.
+    Reset,
+    /// The deadline passed.
+    TimedOut,
+}
+
+impl Line {
+    /// Puts a socket under the deadlines of a wheel.
+    #[must_use]
+    pub fn new(wheel: &Rc<Wheel>, socket: Socket) -> Self {
+        let reading = Deadline::of(wheel, socket.fd());
+        let writing = Deadline::of(wheel, socket.fd());
+        Self { reading, writing, socket }
+    }
+
+    /// Reads at most `max` bytes behind those of the block, under the deadline that is armed.
+    ///
+    /// # Errors
+    /// [`Broken`]; the bytes of the block are as they were.
+    #[inline]
+    pub async fn read(&self, block: &mut Block, max: usize) -> Result<usize, Broken> {
+        let (result, back) = self.socket.read(std::mem::take(block), max).await;
+        *block = back;
+        self.verdict(result)
+    }
+
+    fn verdict(&self, result: io::Result<usize>) -> Result<usize, Broken> {
+        match result {
+            Ok(0) if self.reading.fired() => Err(Broken::TimedOut),
+            Ok(0) => Err(Broken::Closed),
+            Ok(n) => Ok(n),
+            Err(_) if self.reading.fired() => Err(Broken::TimedOut),
+            Err(_) => Err(Broken::Reset),
+        }
+    }
+
+    /// Writes all bytes of the block, within `patience`.
+    ///
+    /// # Errors
+    /// [`Broken`]; some bytes may have gone.
+    #[inline]
+    pub async fn write(&self, block: &mut Block, patience: Duration) -> Result<(), Broken> {
+        if block.is_empty() {
+            return Ok(());
+        }
+        self.writing.arm(patience, Cut::Both);
+        let (result, back) = self.socket.write_all(std::mem::take(block)).await;
+        *block = back;
+        let fired = self.writing.fired();
+        self.writing.disarm();
+        match result {
+            Ok(()) => Ok(()),
+            Err(_) if fired => Err(Broken::TimedOut),
+            Err(_) => Err(Broken::Reset),
+        }
+    }
+
+    /// The deadline of reads.
+    #[inline]
+    #[must_use]
+    pub fn reading(&self) -> &Deadline {
+        &self.reading
+    }
+
+    /// The socket below.
+    #[inline]
+    #[must_use]
+    pub fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Says the end to the other side and reads what it still sends, at most `bytes` of it and for at most `patience`,
+    /// so that it can read our last words before the connection goes (RFC 9112 §9.6).
+    pub async fn linger(&self, bytes: usize, patience: Duration) {
+        crate::io::socket::cut(self.socket.fd(), Cut::Write);
+        self.reading.arm(patience, Cut::Both);
+        let mut left = bytes;
+        let mut block = Block::with_room(LINGER_ROOM);
+        while left > 0 {
+            block.clear();
+            match self.read(&mut block, LINGER_ROOM).await {
+                Ok(n) => left = left.saturating_sub(n),
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+const LINGER_ROOM: usize = 16 * 1024;

@@ -67,8 +67,7 @@ pub(super) fn pack(out: &mut Vec<u8>, record: &Record<'_>) {
     let length = HEAD + strings.iter().map(|text| text.bytes.len()).sum::<usize>();
     let mut head = [0; HEAD];
     let mut fields = Fields { rest: &mut head };
-    // Every length is under `RECORD_BYTES`, which fits: see the assertion.
-    #[allow(clippy::cast_possible_truncation)]
+    // Every length is at most `RECORD_BYTES`, which fits the fifteen bits of the smaller kind: see the assertion.
     fields.put((length as u32).to_ne_bytes());
     for number in [record.time_us, record.duration_us, record.upstream_us, record.bytes_in, record.bytes_out] {
         fields.put(number.to_ne_bytes());
@@ -84,7 +83,6 @@ pub(super) fn pack(out: &mut Vec<u8>, record: &Record<'_>) {
     fields.put([family, 0]);
     fields.put(ip);
     for text in &strings {
-        #[allow(clippy::cast_possible_truncation)]
         let length = text.bytes.len() as u16;
         fields.put((if text.cut { length | CUT } else { length }).to_ne_bytes());
     }

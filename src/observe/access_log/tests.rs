@@ -1,3 +1,6 @@
+//! The way of a record from a core's buffer to its line, with places that take everything, block, and fail.
+#![allow(clippy::disallowed_methods, reason = "a test may wait for files and threads")]
+
 use std::fs;
 use std::io::Read as _;
 use std::os::fd::AsRawFd as _;
@@ -56,7 +59,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        drop(fs::remove_dir_all(&self.0));
     }
 }
 
@@ -196,8 +199,8 @@ fn a_file_that_cannot_be_reopened_is_written_on() {
 }
 
 /// A log that goes into a pipe, under the name by which a process may open its own descriptors.
-fn into_pipe() -> (std::io::PipeReader, std::io::PipeWriter, AccessLog) {
-    let (reader, writer) = std::io::pipe().unwrap();
+fn into_pipe() -> (io::PipeReader, io::PipeWriter, AccessLog) {
+    let (reader, writer) = io::pipe().unwrap();
     let settings = to_file(Path::new(&format!("/proc/self/fd/{}", writer.as_raw_fd())));
     (reader, writer, settings)
 }

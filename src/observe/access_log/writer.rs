@@ -42,7 +42,7 @@ const STALL: Duration = Duration::from_secs(1);
 /// Longest time that what is left may take at the end.
 const CLOSE: Duration = Duration::from_secs(2);
 /// Shortest time between two warnings.
-const WARN: Duration = Duration::from_secs(60);
+const WARN: Duration = Duration::from_mins(1);
 /// Permissions of a new file.
 const MODE: u32 = 0o640;
 
@@ -183,7 +183,7 @@ impl Loop {
                 }
                 records.clear();
                 // With enough empty ones waiting, this one is freed.
-                let _ = lane.empty.push(records);
+                drop(lane.empty.push(records));
             }
             found |= more;
             if !more || self.out.len() >= BATCH_BYTES {
@@ -205,7 +205,7 @@ impl Loop {
         }
         if let Some(fault) = fault {
             // A line holds no newline but its last byte, so these are the lines that did not get there whole.
-            self.shared.count_dropped(lost.iter().filter(|byte| **byte == b'\n').count() as u64);
+            self.shared.count_dropped(memchr::memchr_iter(b'\n', lost).count() as u64);
             self.warn("the access log could not be written; lines are dropped", &fault);
         }
         out.clear();
@@ -283,6 +283,7 @@ fn copy(stream: &impl AsFd) -> io::Result<File> {
     Ok(stream.as_fd().try_clone_to_owned()?.into())
 }
 
+#[allow(clippy::disallowed_methods, reason = "this thread is the one that may wait for a disk")]
 fn open_file(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .append(true)
@@ -293,6 +294,7 @@ fn open_file(path: &Path) -> io::Result<File> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test may wait for a file")]
 mod tests {
     use std::io::Read as _;
     use std::os::fd::AsRawFd as _;

@@ -1,3 +1,5 @@
+//! Whole lines: their exact text, and what holds for whatever a client may send.
+
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -136,7 +138,7 @@ proptest! {
         numbers in prop::collection::vec(any::<u64>(), 5),
         status in any::<u16>(),
         cause in prop::sample::select(Cause::ALL.to_vec()),
-        client in any::<(std::net::IpAddr, u16)>(),
+        client in any::<(IpAddr, u16)>(),
     ) {
         let t = |at: usize| Text { bytes: &texts[at].0, cut: texts[at].1 };
         let line = Line {

@@ -93,7 +93,7 @@ pub(super) fn ipv4(out: &mut Vec<u8>, ip: Ipv4Addr) {
 /// `::1`.
 pub(super) fn ipv6(out: &mut Vec<u8>, ip: Ipv6Addr) {
     // A write into memory does not fail.
-    let _ = write!(out, "{ip}");
+    drop(write!(out, "{ip}"));
 }
 
 fn escape_json_str(out: &mut Vec<u8>, text: &str) {

@@ -102,25 +102,31 @@ impl Services {
 /// What to try, to be printed before anything happens.
 #[must_use]
 pub fn introduction(listen: SocketAddr, admin: SocketAddr) -> String {
-    let (gateway, admin) = (reachable(listen), reachable(admin));
-    format!(
-        "\
-Ringway is in front of three services (orders, payments, shipping), three endpoints each. Every answer says who gave it.
-
-  curl http://{gateway}/orders                       orders-3 is slow and is given less
-  curl http://{gateway}/orders/7
-  curl http://{gateway}/payments                     payments-3 answers 503 to every fourth request
-  curl http://{gateway}/shipping                     5, 20 or 60 ms
-  curl -X POST http://{gateway}/orders/checkout      orders asks payments, then shipping, through the gateway
-  curl -N http://{gateway}/orders/stream             a line every 200 ms
-  curl -i http://{gateway}/nothing                   no route
-  for i in $(seq 30); do curl -s -X POST http://{gateway}/orders/checkout & done; wait
-
-  curl http://{admin}/v1/overview                    how it goes; also /v1/upstreams, /v1/routes, /metrics
-
-Below, a line a second: `orders 12/8/1` is what orders-1, -2 and -3 were given, `!` what failed there. Ctrl-C ends it.
-"
-    )
+    let (gateway, admin) = (format!("http://{}", reachable(listen)), format!("http://{}", reachable(admin)));
+    let to_try = [
+        (format!("curl {gateway}/orders"), "orders-3 is slow and is given less"),
+        (format!("curl {gateway}/orders/7"), ""),
+        (format!("curl {gateway}/payments"), "payments-3 answers 503 to every fourth request"),
+        (format!("curl {gateway}/shipping"), "5, 20 or 60 ms"),
+        (format!("curl -X POST {gateway}/orders/checkout"), "orders asks payments, then shipping, through here"),
+        (format!("curl -N {gateway}/orders/stream"), "a line every 200 ms"),
+        (format!("curl -i {gateway}/nothing"), "no route"),
+        (format!("curl {admin}/v1/overview"), "how it goes; also /v1/upstreams, /v1/routes, /metrics"),
+    ];
+    let width = to_try.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    let mut text = String::from(
+        "Ringway is in front of orders, payments and shipping, three endpoints each. Every answer says who gave it. To try:\n\n",
+    );
+    for (command, remark) in to_try {
+        text += format!("  {command:width$}  {remark}").trim_end();
+        text.push('\n');
+    }
+    text += &format!(
+        "  for i in $(seq 30); do curl -s -X POST {gateway}/orders/checkout & done; wait\n\n\
+         Below, a line a second: `orders 12/8/1` is what orders-1, -2 and -3 were given, `!` what failed there.\n\
+         Ctrl-C ends it.\n"
+    );
+    text
 }
 
 /// An address to connect to for one to listen on: a listener on all addresses is found on loopback.

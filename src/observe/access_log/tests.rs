@@ -108,6 +108,7 @@ fn every_line_arrives_and_each_cores_stay_in_order() {
     let place = Place::new("order");
     let (writer, buffers) = open(&to_file(&place.file()), 4).unwrap();
     let writer = writer.unwrap();
+    let lanes: Vec<_> = buffers.iter().filter_map(|buffer| buffer.lane.clone()).collect();
     let cores: Vec<_> = buffers
         .into_iter()
         .enumerate()
@@ -126,6 +127,8 @@ fn every_line_arrives_and_each_cores_stay_in_order() {
         .collect();
     let dropped: u64 = cores.into_iter().map(|core| core.join().unwrap()).sum();
     assert_eq!(dropped, 0);
+    // The end bounds the time that what is left may take, so a slow machine is waited for here.
+    until("everything is taken", || lanes.iter().all(|lane| lane.queues.filled.is_empty()));
     assert_eq!(writer.close(), 0);
     let targets = targets(&place.file());
     for core in 0..4 {
@@ -224,7 +227,10 @@ fn a_blocked_writer_costs_lines_which_are_counted() {
         reader.read_to_string(&mut text).unwrap();
         text
     });
+    let lane = buffers[0].lane.clone().unwrap();
     drop(buffers);
+    // The end bounds the time that what is left may take, so a slow machine is waited for here.
+    until("everything is taken", || lane.queues.filled.is_empty());
     assert_eq!(writer.unwrap().close(), 0);
     let text = taken.join().unwrap();
     assert_eq!(text.lines().count() as u64 + dropped, pushed);

@@ -46,7 +46,8 @@ const WARN: Duration = Duration::from_mins(1);
 /// Permissions of a new file.
 const MODE: u32 = 0o640;
 
-/// The writer's outer end: for the one who opened the log.
+/// The writer's outer end: for the one who opened the log. Dropped without [`Writer::close`], the thread goes on writing
+/// until the process ends.
 #[derive(Debug)]
 pub struct Writer {
     shared: Arc<Shared>,

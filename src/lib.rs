@@ -50,7 +50,11 @@
 //! upstream connection lent to one attempt) · snapshot (compiled configuration, immutable, shared) · generation (a core's
 //! binding of a snapshot) · ended (who ended an exchange, in which phase, why).
 
+<<<<<<< HEAD
 pub mod buf;
+=======
+pub mod demo;
+>>>>>>> demo
 pub mod id;
 pub mod io;
 pub mod limits;

@@ -50,18 +50,22 @@
 //! upstream connection lent to one attempt) · snapshot (compiled configuration, immutable, shared) · generation (a core's
 //! binding of a snapshot) · ended (who ended an exchange, in which phase, why).
 
-<<<<<<< HEAD
+pub mod balance;
 pub mod buf;
-=======
 pub mod demo;
->>>>>>> demo
+pub mod http;
 pub mod id;
 pub mod io;
 pub mod limits;
 pub mod model;
 pub mod observe;
 pub mod rand;
+pub mod relay;
 pub mod route;
+pub mod serve;
 pub mod shard;
 pub mod snapshot;
 pub mod time;
+pub mod upstream;
+pub mod wire;
+pub mod worker;

@@ -20,11 +20,11 @@
 //! | 9 | `worker` | shard, serve, snapshot, observe, io, model, time, limits, id, rand |
 //! | 8 | `serve` | shard, snapshot, route, balance, upstream, relay, wire, io, http, model, observe, time, buf, limits, id |
 //! | 7 | `control` | config, model, snapshot, admin, shard, observe, time, limits, id |
-//! | 6 | `shard` | snapshot, upstream, balance, observe, io, model, time, buf, rand, id, limits |
+//! | 6 | `shard` | snapshot, upstream, balance, observe, io, http, model, time, buf, rand, id, limits |
 //! | 6 | `admin` | model, snapshot, observe, time, limits, id |
 //! | 5 | `relay` | wire, io, http, observe, time, buf, limits |
-//! | 5 | `upstream` | wire, io, http, model, snapshot, balance, observe, time, buf, limits, id |
-//! | 4 | `snapshot` | model, route, balance, observe, id, limits |
+//! | 5 | `upstream` | wire, snapshot, io, observe, time, buf, id |
+//! | 4 | `snapshot` | model, route, id, limits |
 //! | 4 | `wire` | io, http, observe, time, buf, limits |
 //! | 3 | `config` | model, http, limits, id |
 //! | 3 | `route` | model, http, id |

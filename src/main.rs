@@ -1,2 +1,3 @@
-//! The program: arguments in, exit code out. Everything else is `ringway::app`.
+//! The program: arguments in, exit code out.
+
 fn main() {}

@@ -252,6 +252,13 @@ impl Deadline {
         }
     }
 
+    /// Says that the wait may no longer be cut short by a drain; the deadline stands.
+    pub fn occupy(&self) {
+        if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize) {
+            entry.idle = false;
+        }
+    }
+
     /// Fires no more.
     pub fn disarm(&self) {
         if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize) {

@@ -57,7 +57,7 @@ pub struct Built {
 pub enum Ended {
     /// The future was done.
     Done,
-    /// Something panicked outside of a guarded task, with this message. The loop is leaked, its sockets are closed.
+    /// Something panicked outside of a guarded task, with this message.
     Died(String),
 }
 
@@ -68,9 +68,9 @@ enum Loop {
 
 /// Builds a loop on this thread and runs the future that `start` makes of it to its end.
 ///
-/// A panic outside of a guarded task ends the run, not the thread. The loop is then leaked on purpose: the kernel may
-/// still write into the blocks of operations in flight, which freeing them would turn into corruption. The sockets on
-/// `wheel` are closed.
+/// A panic outside of a guarded task ends the run, not the thread. In the end the sockets on `wheel` are closed, and the
+/// loop is leaked on purpose: the kernel may still write into the blocks of operations in flight, which freeing them
+/// would turn into corruption.
 ///
 /// # Errors
 /// When none of the wanted loops can be built; the message names each refusal.
@@ -81,14 +81,9 @@ pub fn run<F: Future<Output = ()>>(plan: Plan, wheel: &Rc<Wheel>, start: impl Fn
         Loop::Uring(runtime) => runtime.block_on(future),
         Loop::Epoll(runtime) => runtime.block_on(future),
     }));
-    match result {
-        Ok(()) => Ok(Ended::Done),
-        Err(payload) => {
-            wheel.close_all();
-            mem::forget(runtime);
-            Ok(Ended::Died(message(payload.as_ref())))
-        }
-    }
+    wheel.close_all();
+    mem::forget(runtime);
+    Ok(result.map_or_else(|payload| Ended::Died(message(payload.as_ref())), |()| Ended::Done))
 }
 
 /// The message of a panic.

@@ -1,0 +1,296 @@
+//! Step 5: one try at one endpoint. A connection is lent, the request goes out and the response is awaited at the same
+//! time; the response goes on to the client as it comes, while the rest of the request may still be on its way.
+
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::Instant;
+
+use crate::buf::Block;
+use crate::http::forward;
+use crate::http::forward::Hop;
+use crate::http::framing;
+use crate::http::framing::Framing;
+use crate::http::head::Method;
+use crate::io::both::beside;
+use crate::io::line::Broken;
+use crate::io::socket::Cut;
+use crate::observe::ended::Cause;
+use crate::observe::ended::Ended;
+use crate::observe::ended::Phase;
+use crate::observe::metrics;
+use crate::relay;
+use crate::relay::Bounds;
+use crate::relay::Lost;
+use crate::relay::Pump;
+use crate::serve::conn::Client;
+use crate::serve::h1::Fate;
+use crate::serve::reply;
+use crate::serve::reply::Answer;
+use crate::serve::respond;
+use crate::serve::respond::Answered;
+use crate::serve::respond::Asked;
+use crate::serve::tally::Facts;
+use crate::serve::tally::Tally;
+use crate::shard::Shard;
+use crate::snapshot::Endpoint;
+use crate::snapshot::Route;
+use crate::snapshot::Upstream;
+use crate::time::us;
+use crate::upstream::connect::Dial;
+use crate::upstream::connect::NoConnection;
+use crate::upstream::lease;
+use crate::upstream::lease::Lease;
+use crate::wire::body::Cutoff;
+use crate::wire::body::Sink;
+use crate::wire::body::Source;
+
+/// What all attempts of one exchange have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scene<'a> {
+    /// The core.
+    pub(crate) shard: &'a Rc<Shard>,
+    /// What is known of the exchange.
+    pub(crate) facts: &'a Facts<'a>,
+    /// Where the request goes.
+    pub(crate) upstream: &'a Upstream,
+    /// Which route takes it there.
+    pub(crate) route: &'a Route,
+    /// What is counted.
+    pub(crate) tally: &'a Tally,
+}
+
+/// The request's body: what of it came with the head, and where the rest comes from.
+#[derive(Debug)]
+pub(crate) struct Body {
+    framing: Framing,
+    /// Where the rest comes from.
+    pub(crate) source: Source,
+    /// Where the content that came with the head stands in the client's buffer.
+    data: Range<usize>,
+    /// Bytes of the client's buffer that are done with when the exchange is.
+    pub(crate) consumed: usize,
+    /// Whether some of the rest was read: then the request cannot be sent a second time.
+    streamed: bool,
+}
+
+/// Why an attempt did not answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failed {
+    /// Why.
+    pub(crate) cause: Cause,
+    /// What exactly was wrong, in words; may be empty.
+    pub(crate) detail: &'static str,
+    /// Nothing of the request can have been acted upon.
+    unsent: bool,
+    /// A kept connection had died before it was used.
+    pub(crate) stale: bool,
+}
+
+/// Room for what the gateway adds to a request head.
+const ADDED_ROOM: usize = 600;
+
+impl Body {
+    /// Settles the framing of the request at the front of the client's buffer and takes what of its body came with it.
+    pub(crate) fn begin(client: &mut Client, route: Option<&Route>) -> Result<Self, Answer<'static>> {
+        let head = client.request.len();
+        let framing = framing::request(client.request.view(client.inbound.bytes())).map_err(reply::refused)?;
+        let most = route.and_then(|route| route.max_body);
+        let too_large = |size: u64| most.is_some_and(|most| size > most);
+        if matches!(framing, Framing::Length(length) if too_large(length)) {
+            return Err(Answer::to(Cause::BodyTooLarge, ""));
+        }
+        let mut source = Source::new(framing);
+        let behind = client.inbound.bytes_mut().get_mut(head..).unwrap_or(&mut []);
+        let taken = source.buffered(behind).map_err(|fault| Answer::to(Cause::BadRequest, fault.words()))?;
+        if too_large(source.taken()) {
+            return Err(Answer::to(Cause::BodyTooLarge, ""));
+        }
+        let data = head + taken.data.start..head + taken.data.end;
+        Ok(Self { framing, source, data, consumed: head + taken.consumed, streamed: false })
+    }
+}
+
+impl Failed {
+    /// No endpoint could be tried.
+    pub(crate) fn none() -> Self {
+        Self { cause: Cause::NoEndpoint, detail: "", unsent: true, stale: false }
+    }
+
+    /// Whether the request may be sent again: nothing of it was acted upon, or acting twice does no harm (RFC 9110
+    /// §9.2.2), and all of it is still here.
+    pub(crate) fn again(&self, client: &Client, body: &Body) -> bool {
+        let method = client.request.view(client.inbound.bytes()).method_kind();
+        let harmless = method.is_idempotent() && matches!(self.cause, Cause::UpstreamClosed | Cause::UpstreamReset);
+        !body.streamed && (self.unsent || harmless)
+    }
+}
+
+/// Tries the endpoint at `place`. `fresh` wants a new connection.
+///
+/// # Errors
+/// [`Failed`]: nothing was sent to the client.
+pub(crate) async fn attempt(
+    scene: &Scene<'_>,
+    client: &mut Client,
+    body: &mut Body,
+    place: usize,
+    fresh: bool,
+) -> Result<(Ended, Fate), Failed> {
+    let Scene { shard, upstream, tally, .. } = *scene;
+    let Some(endpoint) = upstream.endpoints.get(place) else { return Err(Failed::none()) };
+    tally.attempts.set(tally.attempts.get() + 1);
+    tally.endpoint.set(Some(place));
+    tally.phase.set(Phase::Connect);
+    let began = shard.clock.now();
+    let dial = Dial {
+        slot: endpoint.slot,
+        address: endpoint.address,
+        shared: &endpoint.connections,
+        connections_max: upstream.settings.connections_max,
+        patience: upstream.settings.timeout.connect,
+    };
+    let result = match lease::lend(&shard.pools, &dial, shard.clock.coarse(), fresh).await {
+        Ok(lease) => converse(scene, client, body, (endpoint, lease), began).await,
+        Err(reason) => Err(unconnected(reason)),
+    };
+    if let Err(failed) = &result
+        && failed.cause != Cause::NoEndpoint
+    {
+        count_failure(scene, endpoint, began);
+    }
+    result
+}
+
+fn count_failure(scene: &Scene<'_>, endpoint: &Endpoint, began: Instant) {
+    let Scene { shard, upstream, .. } = *scene;
+    shard.slab.endpoint(endpoint.slot).failures.add(1);
+    let passed = us(shard.clock.now().saturating_duration_since(began));
+    shard.slab.upstream(upstream.slot).observe(metrics::class(0), passed);
+}
+
+/// Sends the request and relays the response, both at once, over a connection on loan.
+async fn converse(
+    scene: &Scene<'_>,
+    client: &mut Client,
+    body: &mut Body,
+    (endpoint, mut lease): (&Endpoint, Lease),
+    began: Instant,
+) -> Result<(Ended, Fate), Failed> {
+    let Scene { facts, upstream, route, tally, .. } = *scene;
+    let timeout = upstream.settings.timeout;
+    let patience = facts.listener.map_or(timeout.body, |listener| listener.settings.body_timeout);
+    let out = encode(client, body, tally, endpoint);
+    let asked = Asked::of(client, patience, began);
+    let Client { line, inbound, response, .. } = client;
+    let reused = lease.reused;
+    let (upline, upbound) = lease.parts();
+    let whole = body.source.ended();
+    body.streamed = !whole;
+    tally.phase.set(Phase::Wait);
+    if whole {
+        upline.reading().arm(timeout.response, Cut::Both);
+    }
+    let written = std::cell::Cell::new(0);
+    let bounds = Bounds { read: patience, write: timeout.body, most: route.max_body, written: &written };
+    let source = &mut body.source;
+    let sink = Sink::new(body.framing);
+    let upload = async {
+        let result = relay::pump(Pump { out, source, sink, from: line, rest: inbound, to: upline, bounds }).await;
+        if result.is_ok() {
+            tally.uploaded.set(true);
+            // The time for the response head runs from the end of the request.
+            if !whole && !tally.answered() {
+                upline.reading().arm(timeout.response, Cut::Both);
+            }
+        }
+        result
+    };
+    let answer = respond::respond(scene, &asked, line, (upline, upbound, response));
+    // An upload that its client broke off ends the exchange; one that the endpoint would not take any more may still
+    // be answered.
+    let (answer, uploaded) =
+        beside(answer, upload, |result| result.is_err_and(|lost| !matches!(lost, Lost::Sink(_)))).await;
+    match answer {
+        Some(Ok(answered)) => Ok(settle(scene, client, body.consumed, lease, answered)),
+        Some(Err(no)) => {
+            let gone = matches!(no.cause, Cause::UpstreamClosed | Cause::UpstreamReset);
+            Err(Failed { stale: gone && reused && !no.heard, ..Failed::of(no.cause, no.detail) })
+        }
+        None => Ok(broken_off(scene, client, uploaded.and_then(Result::err)).await),
+    }
+}
+
+impl Failed {
+    fn of(cause: Cause, detail: &'static str) -> Self {
+        Self { cause, detail, unsent: false, stale: false }
+    }
+}
+
+/// The request as it goes out: the head, and what of the body came with it, so that a short request is one send.
+fn encode(client: &Client, body: &Body, tally: &Tally, endpoint: &Endpoint) -> Block {
+    let bytes = client.inbound.bytes();
+    let request = client.request.view(bytes);
+    let mut out = Block::with_room(body.data.end + ADDED_ROOM);
+    let hop = Hop {
+        client: client.address_text.as_bytes(),
+        scheme: "http",
+        request_id: tally.id.as_bytes(),
+        authority: endpoint.label.as_bytes(),
+    };
+    forward::encode_request(out.tail(), request, body.framing, &hop);
+    let data = bytes.get(body.data.clone()).unwrap_or(&[]);
+    let end = body.source.ended().then(|| body.source.trailers());
+    Sink::new(body.framing).append(out.tail(), data, end);
+    out
+}
+
+/// After a response: the endpoint's connection goes back if it is clean, and the client's fate is decided.
+fn settle(scene: &Scene<'_>, client: &Client, consumed: usize, lease: Lease, answered: Answered) -> (Ended, Fate) {
+    let Scene { shard, tally, .. } = *scene;
+    let uploaded = tally.uploaded.get();
+    if let Some(clean) = answered.clean.filter(|_| uploaded && answered.endpoint_keeps) {
+        lease.give_back(clean, shard.clock.coarse());
+    }
+    if let Some(cause) = answered.lost {
+        // The client must not take what it has for the whole: where only the end of the connection says that, it
+        // must be no clean end.
+        if answered.until_close {
+            client.line.socket().reset_on_close();
+        }
+        return (tally.ended(cause), Fate::Close);
+    }
+    // Bytes that nobody will read would turn the close into a reset, and that could overtake the response.
+    let fate = match answered.close {
+        false => Fate::Keep,
+        true if uploaded && client.inbound.len() <= consumed && !client.line.socket().has_news() => Fate::Close,
+        true => Fate::Linger,
+    };
+    (tally.ended(Cause::Ok), fate)
+}
+
+/// After a request that its client did not bring to its end, or that is too large.
+async fn broken_off(scene: &Scene<'_>, client: &mut Client, lost: Option<Lost>) -> (Ended, Fate) {
+    let Scene { shard, tally, .. } = *scene;
+    let answer = match lost {
+        Some(Lost::TooLarge) => Answer::to(Cause::BodyTooLarge, ""),
+        Some(Lost::Source(Cutoff::Faulty(fault))) => Answer::to(Cause::BadRequest, fault.words()),
+        Some(Lost::Source(Cutoff::Broken(Broken::TimedOut))) => Answer::to(Cause::ClientTimeoutBody, ""),
+        _ => return (tally.ended(Cause::ClientAbort), Fate::Close),
+    };
+    if tally.answered() {
+        return (tally.ended(answer.cause), Fate::Close);
+    }
+    let head_only = client.request.view(client.inbound.bytes()).method_kind() == Method::Head;
+    reply::send(shard, client, tally, Answer { close: true, head_only, ..answer }).await;
+    (tally.ended(answer.cause), Fate::Linger)
+}
+
+fn unconnected(reason: NoConnection) -> Failed {
+    let (cause, detail) = match reason {
+        NoConnection::Full => (Cause::NoEndpoint, "all connections are taken"),
+        NoConnection::Exhausted => (Cause::NoEndpoint, "the gateway is out of descriptors or ports"),
+        NoConnection::Refused => (Cause::UpstreamRefused, ""),
+        NoConnection::TimedOut => (Cause::UpstreamTimeoutConnect, ""),
+    };
+    Failed { unsent: true, ..Failed::of(cause, detail) }
+}

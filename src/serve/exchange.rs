@@ -1,0 +1,112 @@
+//! Step 4: one request, all its branches. The route is found, the body's beginning taken, attempts are made until one
+//! answers or none may be made any more; the record is left behind, and the connection's fate decided.
+
+use std::rc::Rc;
+
+use crate::balance::Tried;
+use crate::http::forward;
+use crate::http::head::Method;
+use crate::observe::ended::Cause;
+use crate::observe::ended::Ended;
+use crate::observe::ended::Phase;
+use crate::serve::attempt;
+use crate::serve::attempt::Body;
+use crate::serve::attempt::Failed;
+use crate::serve::attempt::Scene;
+use crate::serve::conn::Client;
+use crate::serve::h1::Fate;
+use crate::serve::reply;
+use crate::serve::reply::Answer;
+use crate::serve::tally::Facts;
+use crate::serve::tally::Tally;
+use crate::shard::Shard;
+use crate::snapshot::Route;
+
+/// Exchanges the request at the front of the client's buffer for a response.
+pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client) -> Fate {
+    let generation = shard.generation();
+    let request = client.request.view(client.inbound.bytes());
+    let tally = Tally::begin(shard, forward::request_id(request));
+    tally.phase.set(Phase::Route);
+    let index = generation.snapshot.table.find(request.host_name(), request.path());
+    let route = index.map(|index| generation.snapshot.route(index));
+    let listener = generation.listener(client.place.listener);
+    let facts = Facts { generation: &generation, listener, route, understood: true };
+
+    let (ended, fate) = match Body::begin(client, route) {
+        Err(answer) => refuse(shard, client, &tally, answer).await,
+        Ok(mut body) => {
+            let (ended, fate) = match route {
+                None => answer_whole(shard, client, &tally, &body, Answer::to(Cause::NoRoute, "")).await,
+                Some(route) => forward(shard, client, &facts, route, &mut body, &tally).await,
+            };
+            tally.body_in.set(body.source.taken());
+            tally.finish(shard, client, &facts, ended);
+            client.inbound.consume(body.consumed);
+            return fate;
+        }
+    };
+    tally.finish(shard, client, &facts, ended);
+    fate
+}
+
+/// Makes attempts until one has answered.
+async fn forward(
+    shard: &Rc<Shard>,
+    client: &mut Client,
+    facts: &Facts<'_>,
+    route: &Route,
+    body: &mut Body,
+    tally: &Tally,
+) -> (Ended, Fate) {
+    let generation = facts.generation;
+    let upstream = generation.snapshot.upstream(route.upstream);
+    let scene = Scene { shard, facts, upstream, route, tally };
+    let mut tried = Tried::default();
+    let mut last = Failed::none();
+    let mut fresh = None;
+    while tally.attempts.get() < upstream.settings.attempts {
+        let picked = fresh.take().or_else(|| generation.pick(route.upstream, &tried, &shard.slab, &shard.rng));
+        let Some(place) = picked else { break };
+        // A second attempt is paid for, unless it only mends our own pool's staleness.
+        if !tried.is_empty() && !tried.has(place) && !generation.may_retry(route.upstream, shard.clock.now()) {
+            break;
+        }
+        match attempt::attempt(&scene, client, body, place, tried.has(place)).await {
+            Ok(done) => return done,
+            Err(failed) => {
+                last = failed;
+                if !failed.again(client, body) {
+                    break;
+                }
+                // A kept connection that had died meanwhile says nothing of its endpoint: the same once more, fresh.
+                fresh = failed.stale.then_some(place);
+                tried.note(place);
+                shard.slab.upstream(upstream.slot).retries.add(1);
+            }
+        }
+    }
+    answer_whole(shard, client, tally, body, Answer::to(last.cause, last.detail)).await
+}
+
+/// Answers in the upstream's stead. The connection is kept if the request was read whole.
+async fn answer_whole(
+    shard: &Shard,
+    client: &mut Client,
+    tally: &Tally,
+    body: &Body,
+    answer: Answer<'_>,
+) -> (Ended, Fate) {
+    let request = client.request.view(client.inbound.bytes());
+    let head_only = request.method_kind() == Method::Head;
+    let keep = body.source.ended() && request.keep_alive() && shard.keeps(client.place.listener);
+    reply::send(shard, client, tally, Answer { close: !keep, head_only, ..answer }).await;
+    (tally.ended(answer.cause), if keep { Fate::Keep } else { Fate::Linger })
+}
+
+/// Answers a request that is not to be read further.
+async fn refuse(shard: &Shard, client: &mut Client, tally: &Tally, answer: Answer<'_>) -> (Ended, Fate) {
+    let head_only = client.request.view(client.inbound.bytes()).method_kind() == Method::Head;
+    reply::send(shard, client, tally, Answer { close: true, head_only, ..answer }).await;
+    (tally.ended(answer.cause), Fate::Linger)
+}

@@ -1,0 +1,122 @@
+//! The answers that the gateway gives itself: refusals, and what is said when an upstream could not answer. Short, in
+//! words, with the request's id, so that a caller can name it and an operator find it.
+
+use crate::buf::Block;
+use crate::http::Refusal;
+use crate::http::status;
+use crate::observe::ended::Cause;
+use crate::serve::conn::Client;
+use crate::serve::h1::Fate;
+use crate::serve::tally::Facts;
+use crate::serve::tally::Tally;
+use crate::shard::Shard;
+use crate::wire::h1::NoRequest;
+
+/// What to answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer<'a> {
+    /// Why.
+    pub(crate) cause: Cause,
+    /// The status, if not the table's.
+    pub(crate) status: u16,
+    /// What exactly was wrong, in words; may be empty.
+    pub(crate) detail: &'a str,
+    /// Whether the connection ends with it.
+    pub(crate) close: bool,
+    /// Whether the request was HEAD: then the head alone goes.
+    pub(crate) head_only: bool,
+}
+
+impl<'a> Answer<'a> {
+    /// The table's answer to a cause.
+    pub(crate) fn to(cause: Cause, detail: &'a str) -> Self {
+        Self { cause, status: cause.row().status, detail, close: false, head_only: false }
+    }
+}
+
+/// Answers a request whose head could not be read, and says how to end the connection. It is an exchange like any other
+/// in log and metrics.
+pub(crate) async fn refuse_head(shard: &Shard, client: &mut Client, reason: NoRequest) -> Fate {
+    let tally = Tally::begin(shard, None);
+    let answer = match reason {
+        NoRequest::Ended | NoRequest::Aborted => None,
+        NoRequest::TimedOut => Some(Answer::to(Cause::ClientTimeoutHead, "")),
+        NoRequest::Refused(refusal) => Some(refused(refusal)),
+    };
+    let cause = answer.map_or(Cause::ClientAbort, |answer| answer.cause);
+    if let Some(answer) = answer {
+        send(shard, client, &tally, Answer { close: true, ..answer }).await;
+    }
+    let generation = shard.generation();
+    let listener = generation.listener(client.place.listener);
+    let facts = Facts { generation: &generation, listener, route: None, understood: false };
+    tally.finish(shard, client, &facts, tally.ended(cause));
+    if answer.is_some() { Fate::Linger } else { Fate::Close }
+}
+
+/// The answer to a request that breaks a rule.
+pub(crate) fn refused(refusal: Refusal) -> Answer<'static> {
+    let cause = match refusal.status() {
+        414 => Cause::TargetTooLong,
+        417 | 501 => Cause::NotImplemented,
+        431 => Cause::HeadTooLarge,
+        505 => Cause::BadVersion,
+        _ => Cause::BadRequest,
+    };
+    Answer { status: refusal.status(), ..Answer::to(cause, refusal.words()) }
+}
+
+/// Sends an answer. Whether the client takes it is of no interest: there is nothing else to do for it.
+pub(crate) async fn send(shard: &Shard, client: &mut Client, tally: &Tally, answer: Answer<'_>) {
+    let mut out = Block::with_room(2000);
+    write(out.tail(), tally.id.as_bytes(), &shard.date(), answer);
+    tally.status.set(answer.status);
+    let generation = shard.generation();
+    let listener = generation.listener(client.place.listener);
+    let patience = listener.map_or(PATIENCE, |listener| listener.settings.body_timeout);
+    let size = out.len() as u64;
+    if client.line.write(&mut out, patience).await.is_ok() {
+        tally.bytes_out.set(tally.bytes_out.get() + size);
+    }
+}
+
+/// Time to take an answer where no listener says another.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
+fn write(out: &mut Vec<u8>, id: &[u8], date: &[u8], answer: Answer<'_>) {
+    let row = answer.cause.row();
+    let reason = status::reason(answer.status);
+    let code = answer.status.to_string();
+    let mut body = Vec::with_capacity(256);
+    for part in [code.as_bytes(), b" ", reason.as_bytes(), b"\n", row.word.as_bytes(), b": ", row.words.as_bytes()] {
+        body.extend_from_slice(part);
+    }
+    if !answer.detail.is_empty() {
+        body.extend_from_slice(b": ");
+        body.extend_from_slice(answer.detail.as_bytes());
+    }
+    body.extend_from_slice(b"\nrequest id: ");
+    body.extend_from_slice(id);
+    body.push(b'\n');
+    let length = body.len().to_string();
+    let close: &[u8] = if answer.close { b"\r\nConnection: close" } else { b"" };
+    for part in [
+        b"HTTP/1.1 ",
+        code.as_bytes(),
+        b" ",
+        reason.as_bytes(),
+        b"\r\nDate: ",
+        date,
+        b"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ",
+        length.as_bytes(),
+        b"\r\nX-Request-Id: ",
+        id,
+        close,
+        b"\r\n\r\n",
+    ] {
+        out.extend_from_slice(part);
+    }
+    if !answer.head_only {
+        out.extend_from_slice(&body);
+    }
+}

@@ -1,0 +1,210 @@
+//! Step 6: the response. Its head is awaited, interim ones are passed on, and then head and body go to the client as they
+//! come, the head and what came with it in one send.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::buf::Block;
+use crate::http::forward;
+use crate::http::forward::Answer;
+use crate::http::framing;
+use crate::http::framing::Framing;
+use crate::http::head::Method;
+use crate::http::head::ResponseHead;
+use crate::http::head::Version;
+use crate::id::ListenerSlot;
+use crate::io::line::Broken;
+use crate::io::line::Line;
+use crate::limits;
+use crate::observe::ended::Cause;
+use crate::observe::ended::Phase;
+use crate::observe::metrics;
+use crate::relay;
+use crate::relay::Bounds;
+use crate::relay::Lost;
+use crate::relay::Pump;
+use crate::serve::attempt::Scene;
+use crate::serve::conn::Client;
+use crate::time::us;
+use crate::wire::body::Clean;
+use crate::wire::body::Cutoff;
+use crate::wire::body::Sink;
+use crate::wire::body::Source;
+use crate::wire::h1;
+use crate::wire::h1::NoResponse;
+
+/// What the response must know of its request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    method: Method,
+    version: Version,
+    /// Whether the client wants its connection kept.
+    keep: bool,
+    listener: ListenerSlot,
+    /// Time that the client may take over one write.
+    patience: Duration,
+    /// When the attempt began.
+    began: Instant,
+}
+
+/// A response that went to the client, whole or not.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// The proof that it was read to its true end.
+    pub(crate) clean: Option<Clean>,
+    /// Whether the endpoint keeps its connection.
+    pub(crate) endpoint_keeps: bool,
+    /// Whether the client was told that its connection ends.
+    pub(crate) close: bool,
+    /// Whether only the end of the connection tells the client where the response ends.
+    pub(crate) until_close: bool,
+    /// Why it did not go whole.
+    pub(crate) lost: Option<Cause>,
+}
+
+/// Why nothing went to the client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unanswered {
+    pub(crate) cause: Cause,
+    pub(crate) detail: &'static str,
+    /// Whether the endpoint had begun to answer.
+    pub(crate) heard: bool,
+}
+
+/// An endpoint's side: its line, what was read of it, and room for a head's fields.
+type Side<'a> = (&'a Line, &'a mut Block, &'a mut ResponseHead);
+
+/// A response head that is to go on.
+struct Headed {
+    status: u16,
+    out: Block,
+    source: Source,
+    framing: Framing,
+    endpoint_keeps: bool,
+    close: bool,
+}
+
+/// Room for what the gateway adds to a response head.
+const ADDED_ROOM: usize = 400;
+
+impl Asked {
+    /// What the request at the front of the client's buffer says.
+    pub(crate) fn of(client: &Client, patience: Duration, began: Instant) -> Self {
+        let request = client.request.view(client.inbound.bytes());
+        Self {
+            method: request.method_kind(),
+            version: request.version(),
+            keep: request.keep_alive(),
+            listener: client.place.listener,
+            patience,
+            began,
+        }
+    }
+}
+
+/// Awaits the response and relays it.
+pub(crate) async fn respond(
+    scene: &Scene<'_>,
+    asked: &Asked,
+    client: &Line,
+    (line, inbound, head): Side<'_>,
+) -> Result<Answered, Unanswered> {
+    let Scene { shard, upstream, tally, .. } = *scene;
+    await_final(scene, asked, client, (line, inbound, head)).await?;
+    line.reading().disarm();
+    let passed = us(shard.clock.now().saturating_duration_since(asked.began));
+    tally.upstream_us.set(tally.upstream_us.get() + passed);
+    let Headed { status, out, mut source, framing, endpoint_keeps, close } = translate(scene, asked, inbound, head)?;
+    shard.slab.upstream(upstream.slot).observe(metrics::class(status), passed);
+    tally.status.set(status);
+    tally.phase.set(Phase::Response);
+    let timeout = upstream.settings.timeout.body;
+    let bounds = Bounds { read: timeout, write: asked.patience, most: None, written: &tally.bytes_out };
+    let sink = Sink::new(framing);
+    let pump = Pump { out, source: &mut source, sink, from: line, rest: inbound, to: client, bounds };
+    let pumped = relay::pump(pump).await;
+    let lost = pumped.err().map(|lost| match lost {
+        Lost::Sink(Broken::TimedOut) => Cause::ClientTimeoutBody,
+        Lost::Sink(_) => Cause::ClientAbort,
+        Lost::Source(Cutoff::Broken(Broken::TimedOut)) => Cause::UpstreamTimeoutBody,
+        Lost::Source(Cutoff::Broken(_)) => Cause::UpstreamTruncated,
+        Lost::Source(Cutoff::Faulty(_)) | Lost::TooLarge => Cause::UpstreamBadResponse,
+    });
+    let until_close = framing == Framing::UntilClose;
+    Ok(Answered { clean: source.clean(), endpoint_keeps, close, until_close, lost })
+}
+
+/// Reads heads until a final one stands at the front of `inbound`, passing interim ones on (RFC 9110 §15.2).
+async fn await_final(
+    scene: &Scene<'_>,
+    asked: &Asked,
+    client: &Line,
+    (line, inbound, head): Side<'_>,
+) -> Result<(), Unanswered> {
+    for _ in 0..=limits::INTERIM_RESPONSES {
+        if let Err(reason) = h1::read_response(line, inbound, head).await {
+            return Err(unheard(reason, !inbound.is_empty()));
+        }
+        let response = head.view(inbound.bytes());
+        match response.status() {
+            // Nothing asked the endpoint to change the protocol: the field that could was removed.
+            101 => return Err(Unanswered::faulty("101 without a request to switch protocols")),
+            100..=199 => {
+                if asked.version == Version::Http11 {
+                    let mut out = Block::with_room(head.len() + ADDED_ROOM);
+                    forward::encode_interim(out.tail(), response);
+                    let size = out.len() as u64;
+                    // A client that does not take this one will not take the final one either: seen there.
+                    if client.write(&mut out, asked.patience).await.is_ok() {
+                        scene.tally.bytes_out.set(scene.tally.bytes_out.get() + size);
+                    }
+                }
+                inbound.consume(head.len());
+            }
+            _ => return Ok(()),
+        }
+    }
+    Err(Unanswered::faulty("too many interim responses"))
+}
+
+/// Takes the head and what of the body came with it out of `inbound`, and writes them as the client gets them.
+fn translate(scene: &Scene<'_>, asked: &Asked, inbound: &mut Block, head: &ResponseHead) -> Result<Headed, Unanswered> {
+    let Scene { shard, tally, .. } = *scene;
+    let response = head.view(inbound.bytes());
+    let received = framing::response(response, asked.method).map_err(|fault| Unanswered::faulty(fault.words()))?;
+    let framing = match (received, asked.version) {
+        // An end of the connection is no end of a message that can be told from a failure: chunks tell it.
+        (Framing::UntilClose, Version::Http11) => Framing::Chunked,
+        (Framing::Chunked, Version::Http10) => Framing::UntilClose,
+        (framing, _) => framing,
+    };
+    let close = !asked.keep || !tally.uploaded.get() || framing == Framing::UntilClose || !shard.keeps(asked.listener);
+    let (status, endpoint_keeps) = (response.status(), response.keep_alive());
+    let mut out = Block::with_room(inbound.len() + ADDED_ROOM);
+    let date = shard.date();
+    let answer = Answer { framing, close, client_version: asked.version, request_id: tally.id.as_bytes(), date: &date };
+    forward::encode_response(out.tail(), response, &answer);
+    let mut source = Source::new(received);
+    let behind = inbound.bytes_mut().get_mut(head.len()..).unwrap_or(&mut []);
+    let taken = source.buffered(behind).map_err(|fault| Unanswered::faulty(fault.words()))?;
+    let data = behind.get(taken.data).unwrap_or(&[]);
+    Sink::new(framing).append(out.tail(), data, source.ended().then(|| source.trailers()));
+    inbound.consume(head.len() + taken.consumed);
+    Ok(Headed { status, out, source, framing, endpoint_keeps, close })
+}
+
+impl Unanswered {
+    fn faulty(detail: &'static str) -> Self {
+        Self { cause: Cause::UpstreamBadResponse, detail, heard: true }
+    }
+}
+
+fn unheard(reason: NoResponse, heard: bool) -> Unanswered {
+    let (cause, detail) = match reason {
+        NoResponse::Broken(Broken::TimedOut) => (Cause::UpstreamTimeoutHeaders, ""),
+        NoResponse::Broken(Broken::Closed) => (Cause::UpstreamClosed, ""),
+        NoResponse::Broken(Broken::Reset) => (Cause::UpstreamReset, ""),
+        NoResponse::Faulty(fault) => (Cause::UpstreamBadResponse, fault.words()),
+    };
+    Unanswered { cause, detail, heard }
+}

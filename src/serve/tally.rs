@@ -1,0 +1,182 @@
+//! What an exchange did, counted while it runs. Both directions of it write here, one cell at a time, and the record is
+//! made of it at the end.
+
+use std::cell::Cell;
+use std::time::Instant;
+
+use crate::http::head::Method;
+use crate::http::head::Version;
+use crate::limits;
+use crate::observe::ended::Cause;
+use crate::observe::ended::Ended;
+use crate::observe::ended::Phase;
+use crate::observe::metrics;
+use crate::observe::record::Record;
+use crate::serve::conn::Client;
+use crate::shard::Shard;
+use crate::shard::generation::Generation;
+use crate::snapshot::Listener;
+use crate::snapshot::Route;
+use crate::time::us;
+
+/// An exchange's counts.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    /// When its head was whole.
+    pub(crate) began: Instant,
+    /// Its id.
+    pub(crate) id: Id,
+    /// How far it is.
+    pub(crate) phase: Cell<Phase>,
+    /// Bytes of the request that came, without its head.
+    pub(crate) body_in: Cell<u64>,
+    /// Bytes of the response that went.
+    pub(crate) bytes_out: Cell<u64>,
+    /// The status that went, or is on its way.
+    pub(crate) status: Cell<u16>,
+    /// Whether the request went to the endpoint whole.
+    pub(crate) uploaded: Cell<bool>,
+    /// Attempts made.
+    pub(crate) attempts: Cell<u32>,
+    /// The endpoint of the last attempt, by its place in the upstream.
+    pub(crate) endpoint: Cell<Option<usize>>,
+    /// From the first attempt to the response head, in microseconds.
+    pub(crate) upstream_us: Cell<u64>,
+}
+
+/// A request id: the client's, if it is worth keeping, or ours.
+#[derive(Debug)]
+pub(crate) struct Id {
+    bytes: [u8; limits::REQUEST_ID_BYTES],
+    len: usize,
+}
+
+impl Id {
+    /// Copies what fits.
+    pub(crate) fn new(text: &[u8]) -> Self {
+        let len = text.len().min(limits::REQUEST_ID_BYTES);
+        let mut bytes = [0; limits::REQUEST_ID_BYTES];
+        if let (Some(place), Some(text)) = (bytes.get_mut(..len), text.get(..len)) {
+            place.copy_from_slice(text);
+        }
+        Self { bytes, len }
+    }
+
+    /// As it goes on the wire.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&[])
+    }
+}
+
+impl Tally {
+    /// Begins to count.
+    pub(crate) fn begin(shard: &Shard, kept: Option<&[u8]>) -> Self {
+        let id = kept.map_or_else(|| Id::new(&shard.ids.make()), Id::new);
+        shard.slab.in_flight.add(1);
+        Self {
+            began: shard.clock.now(),
+            id,
+            phase: Cell::new(Phase::Request),
+            body_in: Cell::new(0),
+            bytes_out: Cell::new(0),
+            status: Cell::new(0),
+            uploaded: Cell::new(false),
+            attempts: Cell::new(0),
+            endpoint: Cell::new(None),
+            upstream_us: Cell::new(0),
+        }
+    }
+
+    /// Whether a byte of the final response has gone, or may have.
+    pub(crate) fn answered(&self) -> bool {
+        self.status.get() != 0
+    }
+
+    /// How the exchange ended, as far as it had come.
+    pub(crate) fn ended(&self, cause: Cause) -> Ended {
+        let phase = if cause == Cause::Ok { Phase::Done } else { self.phase.get() };
+        Ended { cause, phase }
+    }
+
+    /// Counts the exchange for metrics and notes it for the log. Without a head (`understood` is false) nothing of the
+    /// request is known.
+    pub(crate) fn finish(&self, shard: &Shard, client: &Client, facts: &Facts<'_>, ended: Ended) {
+        shard.slab.in_flight.sub(1);
+        // What a drain cut looks like a client or an endpoint that broke off; it was neither.
+        let cut = shard.expired.get() && ended.cause != Cause::Ok;
+        let ended = if cut { Ended { cause: Cause::Drain, ..ended } } else { ended };
+        let duration_us = us(shard.clock.now().saturating_duration_since(self.began));
+        let status = self.status.get();
+        let upstream = facts.route.map(|route| facts.generation.snapshot.upstream(route.upstream));
+        let endpoint = upstream.zip(self.endpoint.get()).and_then(|(upstream, place)| upstream.endpoints.get(place));
+        let mut record = Record {
+            time_us: shard.clock.unix_us(self.began),
+            duration_us,
+            upstream_us: self.upstream_us.get(),
+            bytes_in: self.body_in.get(),
+            bytes_out: self.bytes_out.get(),
+            ended,
+            status,
+            attempts: self.attempts.get(),
+            client: client.address,
+            listener: facts.listener.map_or("", |listener| listener.settings.name.as_str()),
+            request_id: self.id.as_bytes(),
+            method: b"",
+            host: b"",
+            target: b"",
+            protocol: "",
+            route: facts.route.map_or("", |route| route.label.as_str()),
+            upstream: upstream.map_or("", |upstream| upstream.settings.name.as_str()),
+            endpoint: endpoint.map_or("", |endpoint| endpoint.label.as_str()),
+            user_agent: b"",
+            referer: b"",
+        };
+        let (mut method, mut protocol) = (Method::Other, Version::Http11);
+        if facts.understood {
+            let request = client.request.view(client.inbound.bytes());
+            (method, protocol) = (request.method_kind(), request.version());
+            record.bytes_in += client.request.len() as u64;
+            record.method = request.method();
+            record.host = request.host();
+            record.target = request.target();
+            record.protocol = if protocol == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" };
+            record.user_agent = request.field(crate::http::head::Known::UserAgent).unwrap_or(b"");
+            record.referer = request.field(crate::http::head::Known::Referer).unwrap_or(b"");
+        } else {
+            record.bytes_in += client.inbound.len() as u64;
+        }
+        let slot = facts.route.map_or_else(Default::default, |route| route.slot);
+        let protocol = usize::from(protocol == Version::Http11);
+        shard.slab.route(slot).observe(method_index(method), metrics::class(status), protocol, duration_us);
+        shard.observe(&record);
+    }
+}
+
+/// What is known of an exchange beside its counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts<'a> {
+    /// The configuration it was served by.
+    pub(crate) generation: &'a Generation,
+    /// The listener it came by, unless it has left the configuration.
+    pub(crate) listener: Option<&'a Listener>,
+    /// Its route, if one was found.
+    pub(crate) route: Option<&'a Route>,
+    /// Whether its head was understood.
+    pub(crate) understood: bool,
+}
+
+/// The index of a method in `metrics::METHODS`.
+fn method_index(method: Method) -> usize {
+    match method {
+        Method::Get => 0,
+        Method::Head => 1,
+        Method::Post => 2,
+        Method::Put => 3,
+        Method::Delete => 4,
+        Method::Options => 5,
+        Method::Trace => 6,
+        Method::Connect => 7,
+        Method::Patch => 8,
+        Method::Other => 9,
+    }
+}

@@ -1,0 +1,86 @@
+//! A connection lent to one attempt. It is poisoned by default: whatever happens, dropping the lease closes the
+//! connection. Only the proof that the response was read to its true end puts it back.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use crate::buf::Block;
+use crate::id::EndpointSlot;
+use crate::io::line::Line;
+use crate::upstream::connect::Connection;
+use crate::upstream::connect::Dial;
+use crate::upstream::connect::NoConnection;
+use crate::upstream::connect::connect;
+use crate::upstream::pool::Pools;
+use crate::wire::body::Clean;
+
+/// A connection on loan.
+#[derive(Debug)]
+pub struct Lease {
+    // Declared first so that it closes before the endpoint is counted free.
+    connection: Connection,
+    /// What was read of the response and not used yet.
+    pub inbound: Block,
+    /// Whether it has carried requests before: then it may have been closed while it was idle.
+    pub reused: bool,
+    slot: EndpointSlot,
+    loan: Loan,
+}
+
+/// One attempt counted, until dropped.
+#[derive(Debug)]
+struct Loan {
+    pools: Rc<Pools>,
+    slot: EndpointSlot,
+}
+
+/// Lends a kept connection, or opens one.
+///
+/// `fresh` wants a new one.
+///
+/// # Errors
+/// [`NoConnection`]; nothing was sent.
+pub async fn lend(pools: &Rc<Pools>, dial: &Dial<'_>, now: Instant, fresh: bool) -> Result<Lease, NoConnection> {
+    let loan = Loan::new(pools, dial.slot);
+    if !fresh && let Some(connection) = pools.take(dial.slot, now) {
+        return Ok(Lease { connection, inbound: Block::none(), reused: true, slot: dial.slot, loan });
+    }
+    let connection = connect(dial, &pools.wheel, &pools.slab).await?;
+    Ok(Lease { connection, inbound: Block::none(), reused: false, slot: dial.slot, loan })
+}
+
+impl Lease {
+    /// What is said on the connection.
+    #[must_use]
+    pub fn line(&self) -> &Line {
+        &self.connection.line
+    }
+
+    /// The two ends that an attempt works on: the line, and what was read of it.
+    pub fn parts(&mut self) -> (&Line, &mut Block) {
+        (&self.connection.line, &mut self.inbound)
+    }
+
+    /// Puts the connection back, unless there is more to read on it than the response: then it would answer the next
+    /// request with what nobody asked for.
+    pub fn give_back(self, _proof: Clean, now: Instant) {
+        if self.inbound.is_empty() {
+            self.loan.pools.put(self.slot, self.connection, now);
+        }
+    }
+}
+
+impl Loan {
+    fn new(pools: &Rc<Pools>, slot: EndpointSlot) -> Self {
+        let counts = pools.slab.endpoint(slot);
+        counts.in_flight.add(1);
+        counts.attempts.add(1);
+        Self { pools: pools.clone(), slot }
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        self.pools.slab.endpoint(self.slot).in_flight.sub(1);
+    }
+}

@@ -1,0 +1,137 @@
+//! The idle connections of one core, by endpoint: taken back last in first out, so that the warm ones stay warm and the
+//! surplus grows old; looked at every second, so that one whose other side has closed does not stay.
+//!
+//! Pools belong to slots and survive a reload; those of endpoints that left the configuration are emptied.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::id::EndpointSlot;
+use crate::io::deadline::Wheel;
+use crate::observe::metrics::Slab;
+use crate::time::TICK;
+use crate::upstream::connect::Connection;
+
+/// All pools of one core.
+#[derive(Debug)]
+pub struct Pools {
+    /// The core's deadlines.
+    pub wheel: Rc<Wheel>,
+    /// The core's counts.
+    pub slab: Arc<Slab>,
+    stacks: RefCell<Vec<Stack>>,
+    /// The next slot to look at.
+    cursor: Cell<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Stack {
+    idle: VecDeque<Idle>,
+    terms: Terms,
+}
+
+/// On which terms an endpoint's connections are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// How many at the most; 0 also once the endpoint has left the configuration.
+    pub most: usize,
+    /// For how long.
+    pub idle: Duration,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+/// Ticks in which every pool is looked at once.
+const ROUND: usize = 20;
+
+impl Pools {
+    /// No pools yet.
+    #[must_use]
+    pub fn new(wheel: Rc<Wheel>, slab: Arc<Slab>) -> Self {
+        Self { wheel, slab, stacks: RefCell::default(), cursor: Cell::new(0) }
+    }
+
+    /// Sets the terms of the endpoints of a configuration; those not named keep nothing from now on.
+    pub fn bind(&self, terms: impl Iterator<Item = (EndpointSlot, Terms)>) {
+        let mut stacks = self.stacks.borrow_mut();
+        for stack in stacks.iter_mut() {
+            stack.terms = Terms::default();
+        }
+        for (slot, terms) in terms {
+            if stacks.len() <= slot.index() {
+                stacks.resize_with(slot.index() + 1, Stack::default);
+            }
+            if let Some(stack) = stacks.get_mut(slot.index()) {
+                stack.terms = terms;
+            }
+        }
+        for stack in stacks.iter_mut() {
+            let surplus = stack.idle.len().saturating_sub(stack.terms.most);
+            stack.idle.drain(..surplus);
+        }
+    }
+
+    /// The connection that was put back last, if it is still good: its socket is looked at, since an end, or words that
+    /// nobody asked for (a late 408, say), must not become the answer to the next request. One system call.
+    #[must_use]
+    pub fn take(&self, slot: EndpointSlot, now: Instant) -> Option<Connection> {
+        let mut stacks = self.stacks.borrow_mut();
+        let stack = stacks.get_mut(slot.index())?;
+        while let Some(idle) = stack.idle.pop_back() {
+            let rested = now.saturating_duration_since(idle.since);
+            if rested < stack.terms.idle && !idle.connection.line.socket().has_news() {
+                return Some(idle.connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection, or closes one if there are enough.
+    pub(super) fn put(&self, slot: EndpointSlot, connection: Connection, now: Instant) {
+        let mut stacks = self.stacks.borrow_mut();
+        let Some(stack) = stacks.get_mut(slot.index()) else { return };
+        if stack.terms.most == 0 {
+            return;
+        }
+        if stack.idle.len() >= stack.terms.most {
+            stack.idle.pop_front();
+        }
+        stack.idle.push_back(Idle { connection, since: now });
+    }
+
+    /// Looks at a part of the pools and closes what is old or was closed by its endpoint; to be called every tick.
+    pub fn sweep(&self, now: Instant) {
+        let mut stacks = self.stacks.borrow_mut();
+        let part = stacks.len().div_ceil(ROUND);
+        for _ in 0..part {
+            let place = self.cursor.get();
+            self.cursor.set(if place + 1 < stacks.len() { place + 1 } else { 0 });
+            let Some(stack) = stacks.get_mut(place) else { continue };
+            let patience = stack.terms.idle;
+            stack.idle.retain(|idle| {
+                let rested = now.saturating_duration_since(idle.since);
+                rested < patience && (rested <= TICK || !idle.connection.line.socket().has_news())
+            });
+        }
+    }
+
+    /// Closes every idle connection.
+    pub fn clear(&self) {
+        self.stacks.borrow_mut().iter_mut().for_each(|stack| stack.idle.clear());
+    }
+
+    /// Idle connections to an endpoint.
+    #[must_use]
+    pub fn idle(&self, slot: EndpointSlot) -> usize {
+        self.stacks.borrow().get(slot.index()).map_or(0, |stack| stack.idle.len())
+    }
+}

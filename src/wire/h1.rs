@@ -1,0 +1,116 @@
+//! HTTP/1 heads, read off a connection in place: bounded by their limits, timed as a whole.
+
+use std::time::Duration;
+
+use crate::buf::Block;
+use crate::http::Fault;
+use crate::http::Refusal;
+use crate::http::head::HeadLimits;
+use crate::http::head::Parse;
+use crate::http::head::RequestHead;
+use crate::http::head::ResponseHead;
+use crate::io::line::Broken;
+use crate::io::line::Line;
+use crate::io::socket::Cut;
+
+/// Why there is no request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRequest {
+    /// The connection ended, or its time passed, between two requests.
+    Ended,
+    /// The connection ended within a head.
+    Aborted,
+    /// The time passed within a head.
+    TimedOut,
+    /// The head breaks a rule or a bound.
+    Refused(Refusal),
+}
+
+/// Why there is no response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoResponse {
+    /// The connection broke.
+    Broken(Broken),
+    /// The head breaks a rule or a bound.
+    Faulty(Fault),
+}
+
+/// Room for a request head that most fit into; an idle connection holds this much.
+pub const REQUEST_ROOM: usize = 2000;
+/// Room for a response head and the beginning of its body.
+pub const RESPONSE_ROOM: usize = 16 * 1024;
+
+/// Waits for the first bytes of a request, at most `patience`; a drain cuts the wait short. The deadline stays armed.
+///
+/// # Errors
+/// [`NoRequest::Ended`].
+pub async fn await_request(line: &Line, inbound: &mut Block, patience: Duration) -> Result<(), NoRequest> {
+    line.reading().arm_idle(patience);
+    inbound.reserve(REQUEST_ROOM);
+    let room = inbound.spare();
+    let result = line.read(inbound, room).await;
+    line.reading().occupy();
+    result.map(drop).map_err(|_| NoRequest::Ended)
+}
+
+/// Reads until a whole request head stands at the front of `inbound`: at most `patience` from now on, or, without one,
+/// under the deadline that is armed.
+///
+/// # Errors
+/// [`NoRequest`], but not `Ended`.
+pub async fn read_request(
+    line: &Line,
+    inbound: &mut Block,
+    head: &mut RequestHead,
+    limits: &HeadLimits,
+    mut patience: Option<Duration>,
+) -> Result<(), NoRequest> {
+    head.reset();
+    loop {
+        match head.parse(inbound.bytes(), limits) {
+            Ok(Parse::Whole) => break,
+            Ok(Parse::Partial) => {}
+            Err(refusal) => return Err(NoRequest::Refused(refusal)),
+        }
+        if let Some(patience) = patience.take() {
+            line.reading().arm(patience, Cut::Read);
+        }
+        inbound.reserve(REQUEST_ROOM);
+        let room = inbound.spare();
+        match line.read(inbound, room).await {
+            Ok(_) => {}
+            Err(Broken::TimedOut) => return Err(NoRequest::TimedOut),
+            Err(Broken::Closed | Broken::Reset) => return Err(NoRequest::Aborted),
+        }
+    }
+    line.reading().disarm();
+    Ok(())
+}
+
+/// Reads until a whole response head stands at the front of `inbound`, under the deadline that is armed.
+///
+/// # Errors
+/// [`NoResponse`].
+pub async fn read_response(line: &Line, inbound: &mut Block, head: &mut ResponseHead) -> Result<(), NoResponse> {
+    head.reset();
+    loop {
+        if !inbound.is_empty() {
+            match head.parse(inbound.bytes(), &RESPONSE_LIMITS) {
+                Ok(Parse::Whole) => return Ok(()),
+                Ok(Parse::Partial) => {}
+                Err(fault) => return Err(NoResponse::Faulty(fault)),
+            }
+        }
+        if inbound.spare() == 0 || inbound.is_none() {
+            inbound.reserve(RESPONSE_ROOM);
+        }
+        let room = inbound.spare();
+        line.read(inbound, room).await.map_err(NoResponse::Broken)?;
+    }
+}
+
+const RESPONSE_LIMITS: HeadLimits = HeadLimits {
+    head_bytes: crate::limits::RESPONSE_HEAD_BYTES,
+    fields: crate::limits::RESPONSE_FIELDS,
+    target_bytes: 0,
+};

@@ -1,0 +1,285 @@
+//! One core: an OS thread pinned to a CPU, with an event loop of its own. It takes messages, ticks the clock, accepts; a
+//! panic outside of a connection's task ends the loop, and the thread builds another.
+//!
+//! It refuses to know what a request is.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::id::CoreId;
+use crate::id::ListenerSlot;
+use crate::io::listen;
+use crate::io::listen::Acceptor;
+use crate::io::ring;
+use crate::io::ring::Built;
+use crate::io::ring::Plan;
+use crate::io::task;
+use crate::observe::access_log::LogBuffer;
+use crate::observe::metrics::Slab;
+use crate::serve::accept;
+use crate::shard::Shard;
+use crate::shard::mailbox::Drill;
+use crate::shard::mailbox::Inbox;
+use crate::shard::mailbox::Message;
+use crate::shard::mailbox::Stage;
+use crate::snapshot::Snapshot;
+use crate::time::TICK;
+use crate::time::us;
+
+/// What a core is started with.
+#[derive(Debug)]
+pub struct Seed {
+    /// Which core.
+    pub core: CoreId,
+    /// The CPU to pin it to; none leaves it to the kernel.
+    pub cpu: Option<usize>,
+    /// The loop to build.
+    pub plan: Plan,
+    /// Where its messages come.
+    pub inbox: Inbox,
+    /// Where it counts.
+    pub slab: Arc<Slab>,
+    /// Where it notes exchanges.
+    pub log: LogBuffer,
+    /// What it serves at first.
+    pub snapshot: Arc<Snapshot>,
+    /// Its sockets of the snapshot's listeners.
+    pub opened: Vec<(ListenerSlot, TcpListener)>,
+}
+
+/// Starts a core's thread.
+///
+/// # Errors
+/// When the system has no thread to give.
+pub fn spawn(seed: Seed) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(format!("core-{}", seed.core.0)).spawn(move || live(seed))
+}
+
+/// A core's listening sockets: one end stays here, so that a loop built anew can accept from them again.
+type Sockets = Rc<RefCell<Vec<(ListenerSlot, TcpListener)>>>;
+
+/// Deaths within [`DEATHS_TIME`] after which a core is not started again.
+const DEATHS: usize = 5;
+const DEATHS_TIME: Duration = Duration::from_secs(10);
+
+fn live(seed: Seed) {
+    let Seed { core, cpu, plan, inbox, slab, log, snapshot, opened } = seed;
+    pin(cpu, &inbox);
+    let inbox = Rc::new(inbox);
+    let sockets: Sockets = Rc::new(RefCell::new(opened));
+    let log = Rc::new(RefCell::new(log));
+    let mut snapshot = snapshot;
+    let mut deaths: Vec<Instant> = Vec::new();
+    loop {
+        let shard = Rc::new(Shard::new(core, slab.clone(), log.clone(), snapshot));
+        let life =
+            Life { shard: shard.clone(), inbox: inbox.clone(), sockets: sockets.clone(), acceptors: Rc::default() };
+        let ended = ring::run(plan, &shard.wheel, |built| life.run(built));
+        shard.flush_log();
+        let fault = match ended {
+            Ok(ring::Ended::Done) => break,
+            Ok(ring::Ended::Died(message)) => message,
+            Err(error) => {
+                inbox.set_report(|report| report.fault = format!("no event loop can be built: {error}"));
+                break;
+            }
+        };
+        tracing::error!(core = core.0, message = %fault, "a core died and is started again");
+        inbox.set_report(|report| report.fault.clone_from(&fault));
+        bury(&shard, &sockets);
+        snapshot = shard.generation().snapshot.clone();
+        let now = shard.clock.now();
+        deaths.retain(|death| now.saturating_duration_since(*death) < DEATHS_TIME);
+        deaths.push(now);
+        if deaths.len() > DEATHS {
+            tracing::error!(core = core.0, "a core died too often and stays down");
+            break;
+        }
+    }
+    inbox.set_stage(Stage::Ended);
+}
+
+fn pin(cpu: Option<usize>, inbox: &Inbox) {
+    let pinned = cpu.filter(|id| core_affinity::set_for_current(core_affinity::CoreId { id: *id }));
+    if let (Some(cpu), None) = (cpu, pinned) {
+        tracing::warn!(cpu, "the core's thread could not be pinned; the kernel moves it as it likes");
+    }
+    inbox.set_report(|report| report.cpu = pinned);
+}
+
+/// Settles what a dead core leaves behind: its connections are closed already, their places are given back, and its
+/// listeners are taken from the dead loop.
+fn bury(shard: &Shard, sockets: &Sockets) {
+    let slab = &shard.slab;
+    slab.restarts.add(1);
+    let generation = shard.generation();
+    let snapshot = &generation.snapshot;
+    for listener in &snapshot.listeners {
+        let open = &slab.listener(listener.slot).open;
+        (0..open.get()).for_each(|_| {
+            listener.connections.leave();
+            snapshot.connections.leave();
+        });
+        open.set(0);
+    }
+    for endpoint in snapshot.upstreams.iter().flat_map(|upstream| &upstream.endpoints) {
+        let counts = slab.endpoint(endpoint.slot);
+        (0..counts.connections.get()).for_each(|_| endpoint.connections.leave());
+        counts.connections.set(0);
+        counts.in_flight.set(0);
+    }
+    slab.connections.set(0);
+    slab.in_flight.set(0);
+    for (_, socket) in sockets.borrow().iter() {
+        if let Err(error) = listen::renew(socket) {
+            tracing::error!(%error, "a listener could not be opened again");
+        }
+    }
+}
+
+/// One life of a core: from one loop to its end.
+struct Life {
+    shard: Rc<Shard>,
+    inbox: Rc<Inbox>,
+    sockets: Sockets,
+    acceptors: Rc<RefCell<Vec<(ListenerSlot, Rc<Acceptor>)>>>,
+}
+
+impl Life {
+    async fn run(self, built: Built) {
+        let Built { io, flags, reason } = built;
+        tracing::info!(core = self.shard.core.0, io, flags, reason, "a core runs");
+        self.inbox.set_report(|report| {
+            report.io = io;
+            report.flags = flags;
+            report.reason = reason;
+        });
+        self.accept();
+        self.inbox.acknowledge(self.shard.generation().snapshot.sequence);
+        self.inbox.set_stage(Stage::Serving);
+        let end = Rc::new(Cell::new(None));
+        self.follow(end.clone());
+        let mut cut = None;
+        while !self.over(end.get(), &mut cut) {
+            task::sleep(TICK).await;
+            let late = us(self.shard.tick());
+            // A high-water mark that fades, so that a look now and then sees the spikes in between.
+            let faded = self.shard.slab.loop_lag_us.get() / 64 * 63;
+            self.shard.slab.loop_lag_us.set(late.max(faded));
+        }
+    }
+
+    /// Whether a draining core is done. Past the deadline what still runs is cut, once.
+    fn over(&self, end: Option<Instant>, cut: &mut Option<Instant>) -> bool {
+        let Some(deadline) = end else { return false };
+        let now = self.shard.clock.coarse();
+        if self.shard.slab.connections.get() == 0 {
+            return true;
+        }
+        match *cut {
+            None if now >= deadline => {
+                self.shard.expired.set(true);
+                self.shard.wheel.cut_all();
+                *cut = Some(now);
+                false
+            }
+            None => false,
+            Some(cut) => now >= cut + CUT_TIME,
+        }
+    }
+
+    /// Takes messages as they come, between two requests.
+    fn follow(&self, end: Rc<Cell<Option<Instant>>>) {
+        let (inbox, sockets) = (self.inbox.clone(), self.sockets.clone());
+        let life = Self { shard: self.shard.clone(), inbox: inbox.clone(), sockets, acceptors: self.acceptors.clone() };
+        task::spawn_bare(async move {
+            let heard = task::listen(inbox.bell(), || {
+                while let Some(message) = life.inbox.take() {
+                    life.obey(message, &end);
+                }
+                true
+            });
+            if let Err(error) = heard.await {
+                tracing::error!(%error, "a core can no longer hear its mailbox");
+            }
+        });
+    }
+
+    fn obey(&self, message: Message, end: &Cell<Option<Instant>>) {
+        match message {
+            Message::Publish { snapshot, opened } => {
+                self.sockets.borrow_mut().extend(opened);
+                let sequence = snapshot.sequence;
+                self.shard.publish(snapshot);
+                self.accept();
+                self.inbox.acknowledge(sequence);
+            }
+            Message::Drain { deadline } => {
+                self.inbox.set_stage(Stage::Draining);
+                self.shard.draining.set(true);
+                self.close_listeners();
+                self.shard.wheel.cut_idle();
+                self.shard.pools.clear();
+                end.set(Some(deadline));
+            }
+            Message::Stop => {
+                self.inbox.set_stage(Stage::Draining);
+                self.shard.draining.set(true);
+                self.close_listeners();
+                end.set(Some(self.shard.clock.coarse()));
+            }
+            Message::Drill(drill) => self.drill(drill),
+        }
+    }
+
+    fn drill(&self, drill: Drill) {
+        tracing::warn!(core = self.shard.core.0, ?drill, "a drill was asked for");
+        match drill {
+            Drill::Connection => self.shard.drill.set(true),
+            #[expect(clippy::panic, reason = "a drill proves that a core's panic is survived")]
+            Drill::Core => panic!("a drill"),
+        }
+    }
+
+    /// Accepts from the sockets of the listeners in force, and closes those of listeners that have left.
+    fn accept(&self) {
+        let generation = self.shard.generation();
+        let wanted = |slot: &ListenerSlot| generation.listener(*slot).is_some();
+        self.sockets.borrow_mut().retain(|(slot, _)| wanted(slot));
+        self.acceptors.borrow_mut().retain(|(slot, acceptor)| {
+            wanted(slot) || {
+                acceptor.close();
+                false
+            }
+        });
+        for (slot, socket) in self.sockets.borrow().iter() {
+            if self.acceptors.borrow().iter().any(|(known, _)| known == slot) {
+                continue;
+            }
+            match socket.try_clone().and_then(Acceptor::new) {
+                Ok(acceptor) => {
+                    let acceptor = Rc::new(acceptor);
+                    accept::start(&self.shard, *slot, &acceptor);
+                    self.acceptors.borrow_mut().push((*slot, acceptor));
+                }
+                Err(error) => tracing::error!(%error, "a listener could not be taken over"),
+            }
+        }
+    }
+
+    fn close_listeners(&self) {
+        self.acceptors.borrow_mut().drain(..).for_each(|(_, acceptor)| acceptor.close());
+        self.sockets.borrow_mut().clear();
+    }
+}
+
+/// Time for what was cut to notice.
+const CUT_TIME: Duration = Duration::from_millis(500);

@@ -55,7 +55,7 @@ def start(command, cpu=None, stdin=None, log=None, env=None):
 
     with open(os.path.join(workdir(), log or "stderr.log"), "ab") as errors:
         child = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=errors, text=True,
-                                 preexec_fn=before_exec, env=env)
+                                 preexec_fn=before_exec, start_new_session=True, env=env)
     _children.append(child)
     return child
 

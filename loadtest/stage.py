@@ -6,6 +6,7 @@ import atexit
 import ctypes
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -50,6 +51,8 @@ def start(command, cpu=None, stdin=None, log=None, env=None):
 
     def before_exec():
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         if cpu is not None:
             os.sched_setaffinity(0, {cpu})
 
@@ -75,9 +78,17 @@ def await_line(child, word, seconds=15):
     fail(f"{child.args[0]} ended or said nothing before {word}; it said {seen} and\n{tail_of_logs()}")
 
 
-def drain_stdout(child):
-    """Keeps reading what a process says, so that it never blocks on a full pipe."""
-    threading.Thread(target=lambda: [None for _ in child.stdout], daemon=True).start()
+class Lines(threading.Thread):
+    """Keeps reading what a process says, so that it never blocks on a full pipe, and counts the lines."""
+
+    def __init__(self, child):
+        super().__init__(daemon=True)
+        self.child, self.count = child, 0
+        self.start()
+
+    def run(self):
+        for _ in self.child.stdout:
+            self.count += 1
 
 
 def stop(child, signum=signal.SIGTERM, seconds=5):
@@ -127,12 +138,12 @@ def fill(template, name, **values):
 
 
 def start_ringway(folder, config, cpu=None, before=(), seconds=15):
-    """Starts Ringway (behind the command `before`, if any); gives the process, its address and its admin's."""
+    """Starts Ringway (behind the command `before`, if any); gives the process, its address, its admin's, and what counts
+    the lines it says from then on."""
     child = start([*before, os.path.join(folder, "ringway"), "run", "-c", config], cpu=cpu, log="ringway.log")
     _, lines = await_line(child, "READY", seconds)
     addresses = {line.split()[0]: line.split()[-1] for line in lines if line.startswith(("LISTEN", "ADMIN"))}
-    drain_stdout(child)
-    return child, addresses["LISTEN"], addresses.get("ADMIN")
+    return child, addresses["LISTEN"], addresses.get("ADMIN"), Lines(child)
 
 
 class Drive:

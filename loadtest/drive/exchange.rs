@@ -289,3 +289,54 @@ impl Answer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an exchange with token 5 makes of `text`, the body of token `body` and `more`, read in two pieces cut at `cut`.
+    fn heard(text: &str, body: u64, more: &[u8], cut: usize) -> Option<End> {
+        let pattern = Pattern::new();
+        let bytes = [text.as_bytes(), pattern.run(body, 0, 8), more].concat();
+        let mut exchange = Exchange { token: 5, intended: 0, begun: true, answer: None, heard: true };
+        let mut pending = Vec::new();
+        if let Some(end) = exchange.hear(&bytes[..cut], &mut pending, &pattern) {
+            return Some(end);
+        }
+        pending.extend_from_slice(&bytes[cut..]);
+        exchange.hear(&pending, &mut Vec::new(), &pattern)
+    }
+
+    const RIGHT: &str = "HTTP/1.1 200 OK\r\nX-Token: 5\r\nContent-Length: 8\r\n\r\n";
+
+    #[test]
+    fn the_right_answer_is_right_wherever_it_is_cut() {
+        for cut in 0..RIGHT.len() {
+            assert_eq!(heard(RIGHT, 5, b"", cut), Some(End::Answered(200)), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn the_answer_to_another_request_is_wrong() {
+        assert_eq!(heard(&RIGHT.replace("Token: 5", "Token: 6"), 5, b"", 9), Some(End::Wrong));
+        assert_eq!(heard(&RIGHT.replace("X-Token: 5\r\n", ""), 5, b"", 9), Some(End::Wrong));
+        assert_eq!(heard(RIGHT, 6, b"", 9), Some(End::Wrong));
+    }
+
+    #[test]
+    fn bytes_behind_the_answer_are_wrong() {
+        assert_eq!(heard(RIGHT, 5, b"HTTP/1.1 200 OK\r\n", 9), Some(End::Wrong));
+    }
+
+    #[test]
+    fn an_answer_of_the_proxy_itself_is_told_by_its_status() {
+        let text = RIGHT.replace("200 OK\r\nX-Token: 5", "502 Bad Gateway");
+        assert_eq!(heard(&text, 6, b"", 9), Some(End::Answered(502)));
+    }
+
+    #[test]
+    fn an_interim_response_is_passed_over() {
+        let text = format!("HTTP/1.1 103 Early Hints\r\n\r\n{RIGHT}");
+        assert_eq!(heard(&text, 5, b"", 9), Some(End::Answered(200)));
+    }
+}

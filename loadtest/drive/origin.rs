@@ -1,0 +1,220 @@
+//! The origin: answers `GET /N` and `POST /N` with N bytes, chunked if the query says `chunked`, and echoes `X-Token`. A
+//! request body that is not the one its token promises is answered with 422. It refuses to know who asks.
+
+use std::io::{self, Read};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::sys::{Epoll, Interest, Ready};
+use crate::wire::{Body, Head, Outgoing, Pattern, number, push_number};
+
+/// A listener and the connections it accepted.
+pub struct Origin {
+    listener: TcpListener,
+    peers: Vec<Option<Peer>>,
+    free: Vec<usize>,
+    /// What its keys have in common, beside the place of a connection.
+    key_base: u64,
+}
+
+struct Peer {
+    stream: TcpStream,
+    /// Read and not yet understood: the beginning of a head, or what was pipelined behind an answer still on its way.
+    pending: Vec<u8>,
+    request: Option<Request>,
+    answer: Outgoing,
+    answering: bool,
+    watched: Interest,
+}
+
+/// A request whose head was read.
+struct Request {
+    token: u64,
+    body: Body,
+    /// Bytes of the body seen.
+    offset: u64,
+    wrong: bool,
+    /// Bytes of the answer's body; nothing, if the target names none.
+    answer: Option<u64>,
+    chunked: bool,
+    close: bool,
+}
+
+/// Why a connection is dropped.
+enum Gone {
+    Closed,
+    Fault,
+}
+
+impl Origin {
+    /// Listens on `address`. `key_base` is what the keys of its connections begin with; its low 32 bits must be zero, and
+    /// `key_listener` is the listener's own key.
+    pub fn listen(address: SocketAddr, epoll: &Epoll, key_listener: u64, key_base: u64) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(4096)?;
+        socket.set_nonblocking(true)?;
+        let listener = TcpListener::from(socket);
+        epoll.add(listener.as_raw_fd(), key_listener, Interest::Read)?;
+        Ok(Self { listener, peers: Vec::new(), free: Vec::new(), key_base })
+    }
+
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Takes all connections that wait.
+    pub fn accept(&mut self, epoll: &Epoll) {
+        while let Ok((stream, _)) = self.listener.accept() {
+            if stream.set_nonblocking(true).is_err() || stream.set_nodelay(true).is_err() {
+                continue;
+            }
+            let place = self.free.pop().unwrap_or_else(|| {
+                self.peers.push(None);
+                self.peers.len() - 1
+            });
+            if epoll.add(stream.as_raw_fd(), self.key_base | place as u64, Interest::Read).is_err() {
+                self.free.push(place);
+                continue;
+            }
+            self.peers[place] = Some(Peer {
+                stream,
+                pending: Vec::new(),
+                request: None,
+                answer: Outgoing::default(),
+                answering: false,
+                watched: Interest::Read,
+            });
+        }
+    }
+
+    /// Serves a connection that is ready; `scratch` is room to read into.
+    pub fn serve(&mut self, ready: Ready, epoll: &Epoll, pattern: &Pattern, scratch: &mut [u8]) {
+        let place = (ready.key & u64::from(u32::MAX)) as usize;
+        let Some(Some(peer)) = self.peers.get_mut(place) else { return };
+        let served = if peer.answering {
+            peer.answer(pattern).and_then(|()| peer.drain_pending(pattern))
+        } else {
+            peer.read(pattern, scratch)
+        };
+        let wanted = if peer.answering { Interest::Write } else { Interest::Read };
+        let watched = wanted == peer.watched || epoll.modify(peer.stream.as_raw_fd(), ready.key, wanted).is_ok();
+        peer.watched = wanted;
+        if served.is_err() || !watched {
+            self.peers[place] = None;
+            self.free.push(place);
+        }
+    }
+}
+
+impl Peer {
+    fn read(&mut self, pattern: &Pattern, scratch: &mut [u8]) -> Result<(), Gone> {
+        let count = match (&self.stream).read(scratch) {
+            Ok(0) => return Err(Gone::Closed),
+            Ok(count) => count,
+            Err(fault) if matches!(fault.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                return Ok(());
+            }
+            Err(_) => return Err(Gone::Fault),
+        };
+        if self.pending.is_empty() {
+            let taken = self.take(&scratch[..count], pattern)?;
+            self.pending.extend_from_slice(&scratch[taken..count]);
+            return Ok(());
+        }
+        self.pending.extend_from_slice(&scratch[..count]);
+        self.drain_pending(pattern)
+    }
+
+    fn drain_pending(&mut self, pattern: &Pattern) -> Result<(), Gone> {
+        if self.pending.is_empty() || self.answering {
+            return Ok(());
+        }
+        let pending = std::mem::take(&mut self.pending);
+        let taken = self.take(&pending, pattern)?;
+        self.pending.extend_from_slice(&pending[taken..]);
+        Ok(())
+    }
+
+    /// Reads requests off the front of `bytes` and answers them, until an answer does not go out at once. Gives how many
+    /// bytes it took.
+    fn take(&mut self, bytes: &[u8], pattern: &Pattern) -> Result<usize, Gone> {
+        let mut at = 0;
+        while !self.answering {
+            if let Some(request) = &mut self.request {
+                at += request.feed(&bytes[at..], pattern)?;
+                if !request.body.is_done() {
+                    break;
+                }
+                request.begin_answer(&mut self.answer);
+                self.answering = true;
+                self.answer(pattern)?;
+            } else if at < bytes.len() {
+                let Some(head) = Head::read(&bytes[at..]).map_err(|_| Gone::Fault)? else { break };
+                at += head.bytes;
+                self.request = Some(Request::new(&head));
+            } else {
+                break;
+            }
+        }
+        Ok(at)
+    }
+
+    /// Sends what is left of the answer; when it is all sent, the next request may come.
+    fn answer(&mut self, pattern: &Pattern) -> Result<(), Gone> {
+        if !self.answer.push(&self.stream, pattern).map_err(|_| Gone::Fault)? {
+            return Ok(());
+        }
+        self.answering = false;
+        match self.request.take() {
+            Some(request) if request.close => Err(Gone::Closed),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Request {
+    fn new(head: &Head<'_>) -> Self {
+        let target = head.line.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
+        let (path, query) = target.split_at(memchr::memchr(b'?', target).unwrap_or(target.len()));
+        Self {
+            token: head.token.unwrap_or(0),
+            body: head.body(true),
+            offset: 0,
+            wrong: false,
+            answer: path.strip_prefix(b"/").and_then(number).filter(|&bytes| bytes <= ANSWER_BYTES_MAX),
+            chunked: query.strip_prefix(b"?").is_some_and(|query| query == b"chunked"),
+            close: head.close,
+        }
+    }
+
+    fn feed(&mut self, bytes: &[u8], pattern: &Pattern) -> Result<usize, Gone> {
+        let Self { token, body, offset, wrong, .. } = self;
+        body.feed(bytes, |content| {
+            *wrong |= !pattern.holds(*token, *offset, content);
+            *offset += content.len() as u64;
+        })
+        .map_err(|_| Gone::Fault)
+    }
+
+    fn begin_answer(&self, answer: &mut Outgoing) {
+        let (status, body): (&[u8], _) = match (self.wrong, self.answer) {
+            (true, _) => (b"422 Unprocessable Content", 0),
+            (false, None) => (b"404 Not Found", 0),
+            (false, Some(bytes)) => (b"200 OK", bytes),
+        };
+        answer.begin(self.token, Some(body), self.chunked, |head| {
+            head.extend_from_slice(b"HTTP/1.1 ");
+            head.extend_from_slice(status);
+            head.extend_from_slice(b"\r\nServer: drive\r\nContent-Type: application/octet-stream\r\nX-Token: ");
+            push_number(head, self.token);
+            head.extend_from_slice(if self.close { b"\r\nConnection: close\r\n" } else { b"\r\n" });
+        });
+    }
+}
+
+/// Largest answer, 100 MiB.
+const ANSWER_BYTES_MAX: u64 = 100 * 1024 * 1024;

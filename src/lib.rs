@@ -50,6 +50,8 @@
 //! upstream connection lent to one attempt) · snapshot (compiled configuration, immutable, shared) · generation (a core's
 //! binding of a snapshot) · ended (who ended an exchange, in which phase, why).
 
+pub mod admin;
+pub mod control;
 pub mod id;
 pub mod io;
 pub mod limits;

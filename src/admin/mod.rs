@@ -15,4 +15,6 @@ mod guard;
 mod process;
 
 #[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
 mod tests;

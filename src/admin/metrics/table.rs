@@ -5,14 +5,15 @@ use std::collections::HashSet;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-use super::Durations;
-use super::Family;
-use super::Kind::Counter;
-use super::Kind::Gauge;
-use super::Kind::Histogram;
-use super::Series;
-use super::seconds;
+use crate::admin::metrics::Durations;
+use crate::admin::metrics::Family;
+use crate::admin::metrics::Kind::Counter;
+use crate::admin::metrics::Kind::Gauge;
+use crate::admin::metrics::Kind::Histogram;
+use crate::admin::metrics::Series;
+use crate::admin::metrics::seconds;
 use crate::admin::process;
+use crate::admin::scene::Core;
 use crate::admin::scene::Reading;
 use crate::id::EndpointSlot;
 use crate::observe::ended::Cause;
@@ -330,7 +331,7 @@ fn endpoints(reading: &Reading, out: &mut Series<'_>, of: fn(&EndpointCounts) ->
     }
 }
 
-fn cores<T: std::fmt::Display>(reading: &Reading, out: &mut Series<'_>, of: fn(&crate::admin::scene::Core) -> T) {
+fn cores<T: std::fmt::Display>(reading: &Reading, out: &mut Series<'_>, of: fn(&Core) -> T) {
     for core in &reading.cores {
         out.put(&[&core.id.0.to_string()], of(core));
     }

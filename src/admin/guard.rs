@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use axum::http::HeaderMap;
+use axum::http::HeaderValue;
 use axum::http::Method;
 use axum::http::header;
 
@@ -29,7 +30,7 @@ pub(super) fn judge(method: &Method, head: &HeaderMap) -> Result<(), &'static st
             return Err("a page of another site may not change anything here");
         }
     }
-    match head.get("sec-fetch-site").map(|site| site.as_bytes()) {
+    match head.get("sec-fetch-site").map(HeaderValue::as_bytes) {
         None | Some(b"same-origin" | b"none") => Ok(()),
         Some(_) => Err("a page of another site may not change anything here"),
     }

@@ -80,12 +80,12 @@ type Pg = State<Arc<Pages>>;
 impl Pages {
     /// A page made from a reading, off the control thread.
     async fn page<T: Send + 'static>(&self, make: impl FnOnce(&Reading) -> T + Send + 'static) -> Result<T, Response> {
-        let broken = |_| problem(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be made");
-        let Ok(turn) = self.one.acquire().await else { return Err(broken(())) };
-        let reading = self.desk.read();
-        let made = tokio::task::spawn_blocking(move || make(&reading)).await;
+        let failure = || problem(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be made");
+        let Ok(turn) = self.one.acquire().await else { return Err(failure()) };
+        let look = self.desk.read();
+        let made = tokio::task::spawn_blocking(move || make(&look)).await;
         drop(turn);
-        made.map_err(|_| broken(()))
+        made.map_err(|_| failure())
     }
 
     async fn json(&self, make: fn(&Reading) -> Value) -> Response {

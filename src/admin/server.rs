@@ -73,7 +73,7 @@ const HEAD: Duration = Duration::from_secs(30);
 /// Bytes of a request head.
 const HEAD_BYTES: usize = 16 * 1024;
 /// A connection older than this is closed after its next response.
-const AGE: Duration = Duration::from_secs(600);
+const AGE: Duration = Duration::from_mins(10);
 /// How long that response may take.
 const FAREWELL: Duration = Duration::from_secs(30);
 /// After a failed accept; the likely cause, being out of descriptors, does not pass at once.

@@ -16,6 +16,7 @@ use crate::admin::scene::Reading;
 use crate::id::RouteSlot;
 use crate::observe::ended::Cause;
 use crate::observe::metrics::CLASSES;
+use crate::observe::metrics::Count;
 use crate::observe::metrics::EndpointCounts;
 use crate::observe::metrics::ListenerCounts;
 use crate::snapshot::Endpoint;
@@ -209,7 +210,7 @@ impl Classes {
     fn add(&mut self, reading: &Reading, slot: RouteSlot) {
         for counts in reading.cores.iter().filter_map(|core| core.slab.peek_route(slot)) {
             for (_, class, _, histogram) in counts.each() {
-                self.counts[class] += histogram.buckets.iter().map(|bucket| bucket.get()).sum::<u64>();
+                self.counts[class] += histogram.buckets.iter().map(Count::get).sum::<u64>();
                 self.sum_us = self.sum_us.wrapping_add(histogram.sum_us.get());
             }
         }

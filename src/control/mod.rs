@@ -59,13 +59,13 @@ pub struct Settings {
     /// The addresses that the listeners have, by their names; ports chosen by the kernel are resolved.
     pub listening: Vec<(String, SocketAddr)>,
     /// Reads the configuration anew. Called off the control thread, one call at a time.
-    pub load: Box<dyn Fn() -> Result<Loaded, Refused> + Send + Sync>,
+    pub load: Load,
     /// Judges the text of a configuration without using it; answers with its warnings. Called off the control thread.
-    pub check: Box<dyn Fn(&str) -> Result<Vec<String>, Refused> + Send + Sync>,
+    pub check: Check,
     /// The TOML that a model stands for.
     pub render: fn(&Model) -> String,
     /// Opens one listening socket for each core on a listener's address.
-    pub bind: Box<dyn Fn(&model::Listener, usize) -> Result<Vec<TcpListener>, String> + Send>,
+    pub bind: Bind,
     /// Opens the access log anew, for log rotation.
     pub reopen_log: Box<dyn Fn() + Send>,
     /// Access log lines dropped by the writer, beyond those that the cores count in their slabs.
@@ -77,6 +77,13 @@ pub struct Settings {
     /// Whether HUP, TERM, INT, QUIT and USR1 are followed. Once taken, a signal stays taken for the process.
     pub signals: bool,
 }
+
+/// Reads the configuration anew.
+pub type Load = Box<dyn Fn() -> Result<Loaded, Refused> + Send + Sync>;
+/// Judges the text of a configuration; answers with its warnings.
+pub type Check = Box<dyn Fn(&str) -> Result<Vec<String>, Refused> + Send + Sync>;
+/// Opens that many listening sockets on a listener's address, or says why not.
+pub type Bind = Box<dyn Fn(&model::Listener, usize) -> Result<Vec<TcpListener>, String> + Send>;
 
 /// A configuration, read.
 #[derive(Clone, Debug)]
@@ -137,6 +144,7 @@ pub fn remote() -> (Remote, Commands) {
 
 impl Remote {
     /// Gives a command, without waiting. False: the control thread has ended, or [`COMMANDS`] commands wait.
+    #[must_use]
     pub fn give(&self, command: Command) -> bool {
         self.0.try_send(command).is_ok()
     }
@@ -166,8 +174,8 @@ async fn follow(mut settings: Settings) -> Outcome {
         Err(error) => return give_up(&settings.cores, format!("the admin interface cannot listen: {error}")),
     };
     let mut commands = std::mem::replace(&mut settings.commands, remote().1).0;
-    let (ask, mut asked) = mpsc::channel(ASKED);
-    let (mut truth, desk) = Truth::new(settings, ask);
+    let (asker, mut askers) = mpsc::channel(ASKERS);
+    let (mut truth, desk) = Truth::new(settings, asker);
     tokio::spawn(server::serve(listener, Arc::new(desk)));
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -180,8 +188,8 @@ async fn follow(mut settings: Settings) -> Outcome {
             // The receiving ends outlive their senders: a closed one says nothing more.
             Some(command) = commands.recv() => Event::Command(command),
             command = signals.next() => Event::Command(command),
-            Some(asker) = asked.recv() => Event::Asked(asker),
-            loaded = truth.loaded() => Event::Loaded(loaded),
+            Some(asker) = askers.recv() => Event::Asked(asker),
+            loaded = truth.loaded() => Event::Loaded(Box::new(loaded)),
             _ = tick.tick(), if waits => continue,
         };
         truth.follow(event, Instant::now());
@@ -199,7 +207,7 @@ fn give_up(cores: &[CoreLink], why: String) -> Outcome {
 /// Commands from within the process that may wait.
 pub const COMMANDS: usize = 16;
 /// Requests for a reload that may wait to be taken up; taken up, those that come while one runs become one.
-const ASKED: usize = 64;
+const ASKERS: usize = 64;
 /// How often cores are looked at while somebody waits for them.
 const TICK: Duration = Duration::from_millis(5);
 

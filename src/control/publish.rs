@@ -12,11 +12,14 @@ use crate::shard::mailbox::Message;
 use crate::shard::mailbox::Stage;
 use crate::snapshot::Snapshot;
 
+/// Sockets of listeners that are new to a core.
+type Opened = Vec<(ListenerSlot, TcpListener)>;
+
 /// A core, and what it is owed.
 #[derive(Debug)]
 pub(super) struct Post {
     pub(super) link: CoreLink,
-    snapshot: Option<(Arc<Snapshot>, Vec<(ListenerSlot, TcpListener)>)>,
+    snapshot: Option<(Arc<Snapshot>, Opened)>,
     drain: Option<Instant>,
     stop: bool,
 }
@@ -27,7 +30,7 @@ impl Post {
     }
 
     /// Owes the core a snapshot, and the sockets of listeners that are new in it.
-    pub(super) fn publish(&mut self, snapshot: Arc<Snapshot>, opened: Vec<(ListenerSlot, TcpListener)>) {
+    pub(super) fn publish(&mut self, snapshot: Arc<Snapshot>, opened: Opened) {
         // Sockets of a snapshot that the core never got still have to reach it, unless they are already out of date.
         let mut sockets = self.snapshot.take().map(|(_, sockets)| sockets).unwrap_or_default();
         sockets.retain(|(slot, _)| {

@@ -14,16 +14,16 @@ use tracing::info;
 use tracing::warn;
 
 use crate::admin::scene::Answer;
+use crate::control::Load;
 use crate::control::Loaded;
 use crate::control::Refused;
 use crate::control::publish::Post;
 
 pub(super) type Asker = oneshot::Sender<Answer>;
-type Load = Arc<dyn Fn() -> Result<Loaded, Refused> + Send + Sync>;
 
 /// The reload that runs, and who asked for the one after it.
 pub(super) struct Reloads {
-    load: Load,
+    load: Arc<dyn Fn() -> Result<Loaded, Refused> + Send + Sync>,
     step: Step,
     next: Option<Vec<Asker>>,
 }
@@ -43,7 +43,7 @@ struct Published {
 }
 
 impl Reloads {
-    pub(super) fn new(load: Box<dyn Fn() -> Result<Loaded, Refused> + Send + Sync>) -> Self {
+    pub(super) fn new(load: Load) -> Self {
         Self { load: load.into(), step: Step::Idle, next: None }
     }
 

@@ -91,7 +91,9 @@ impl Process {
             bind: Box::new(bind),
             reopen_log: Box::new({
                 let reopened = reopened.clone();
-                move || drop(reopened.fetch_add(1, SeqCst))
+                move || {
+                    let _ = reopened.fetch_add(1, SeqCst);
+                }
             }),
             log_dropped: Box::new(|| 3),
             ready: Box::new(move || say_ready.send(()).unwrap()),
@@ -112,8 +114,7 @@ impl Process {
     }
 
     fn reload(&self) -> (u16, Value) {
-        let (status, body) = http(self.admin, "POST", "/v1/reload", "", "");
-        (status, serde_json::from_str(&body).unwrap())
+        reload(self.admin)
     }
 
     fn get(&self, path: &str) -> Value {
@@ -189,6 +190,11 @@ fn bind(listener: &model::Listener, cores: usize) -> Result<Vec<TcpListener>, St
         return Err("address already in use".into());
     }
     Ok((0..cores).map(|_| TcpListener::bind(listener.bind).unwrap()).collect())
+}
+
+fn reload(admin: SocketAddr) -> (u16, Value) {
+    let (status, body) = http(admin, "POST", "/v1/reload", "", "");
+    (status, serde_json::from_str(&body).unwrap())
 }
 
 fn loaded(model: Model) -> Result<Loaded, Refused> {
@@ -360,7 +366,8 @@ fn reloads_run_one_at_a_time_and_those_who_wait_share_the_next() {
     process.leashes.iter().for_each(|leash| leash.takes.store(true, SeqCst));
     process.ready.recv_timeout(WAIT).unwrap();
     std::thread::scope(|scope| {
-        let ask = || process.reload().1["sequence"].as_u64().unwrap();
+        let admin = process.admin;
+        let ask = move || reload(admin).1["sequence"].as_u64().unwrap();
         let first = scope.spawn(ask);
         runs.recv_timeout(WAIT).unwrap();
         let more = [scope.spawn(ask), scope.spawn(ask)];

@@ -19,6 +19,7 @@ use crate::admin::scene::Desk;
 use crate::admin::scene::Labels;
 use crate::admin::scene::Scene;
 use crate::admin::scene::Standing;
+use crate::control::Bind;
 use crate::control::Command;
 use crate::control::CoreLink;
 use crate::control::Loaded;
@@ -45,7 +46,7 @@ pub(super) enum Event {
     /// The admin interface was asked for a reload.
     Asked(Asker),
     /// A configuration has been read, or cannot be.
-    Loaded(Result<Loaded, Refused>),
+    Loaded(Box<Result<Loaded, Refused>>),
 }
 
 /// What the process is.
@@ -58,7 +59,7 @@ pub(super) struct Truth {
     /// `[process]` as it was at start: what is fixed then, is this.
     start: Process,
     reloads: Reloads,
-    bind: Box<dyn Fn(&model::Listener, usize) -> Result<Vec<TcpListener>, String> + Send>,
+    bind: Bind,
     reopen_log: Box<dyn Fn() + Send>,
 }
 
@@ -70,7 +71,7 @@ enum Phase {
 
 impl Truth {
     /// The process at its start, and what the admin interface needs to show it.
-    pub(super) fn new(settings: Settings, ask: mpsc::Sender<Asker>) -> (Self, Desk) {
+    pub(super) fn new(settings: Settings, asker: mpsc::Sender<Asker>) -> (Self, Desk) {
         let labels = Labels::of(&settings.slots, None);
         let start = settings.snapshot.model.process.clone();
         let scene = Scene {
@@ -92,7 +93,7 @@ impl Truth {
                 Ok(warnings) => Answer { status: 200, body: json!({ "ok": true, "warnings": warnings }) },
                 Err(refused) => refused.shown().answer(),
             }),
-            reload: ask,
+            reload: asker,
             began: Instant::now(),
         };
         let truth = Self {
@@ -151,8 +152,10 @@ impl Truth {
             Event::Command(Command::Reload) => self.reloads.ask(None),
             Event::Asked(asker) if matches!(self.phase, Phase::Ending(_)) => drop(asker.send(shutting_down())),
             Event::Asked(asker) => self.reloads.ask(Some(asker)),
-            Event::Loaded(Ok(loaded)) => self.adopt(loaded, now),
-            Event::Loaded(Err(refused)) => self.refuse(&refused),
+            Event::Loaded(loaded) => match *loaded {
+                Ok(loaded) => self.adopt(loaded, now),
+                Err(refused) => self.refuse(&refused),
+            },
         }
     }
 

@@ -183,7 +183,8 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: &["core", "io", "flags"],
         help: "Always 1: which kind of event loop a core has, and the flags of its ring.",
         write: |reading, out| {
-            for core in &reading.cores {
+            // A core that has no loop yet has none of either.
+            for core in reading.cores.iter().filter(|core| !core.io.is_empty()) {
                 out.put(&[&core.id.0.to_string(), core.io, core.flags], 1);
             }
         },

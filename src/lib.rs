@@ -50,8 +50,10 @@
 //! upstream connection lent to one attempt) · snapshot (compiled configuration, immutable, shared) · generation (a core's
 //! binding of a snapshot) · ended (who ended an exchange, in which phase, why).
 
+pub mod admin;
 pub mod balance;
 pub mod buf;
+pub mod control;
 pub mod demo;
 pub mod http;
 pub mod id;

@@ -27,7 +27,8 @@ pub enum Message {
     Publish {
         /// The configuration; listeners that it does not name are closed.
         snapshot: Arc<Snapshot>,
-        /// Sockets of listeners that the core does not have yet, bound and listening.
+        /// Sockets of listeners that the core does not have yet, bound and listening. One for a slot that the core
+        /// already listens on takes the place of the old one: the listener's address has changed.
         opened: Vec<(ListenerSlot, TcpListener)>,
     },
     /// Stop accepting, finish what runs, cut what still runs at the deadline.
@@ -130,6 +131,12 @@ impl Mailbox {
         Ok(())
     }
 
+    /// Whether a message can be posted now. It stays so until the next post, as long as one thread posts.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !self.0.queue.is_full()
+    }
+
     /// The sequence of the last snapshot the core has taken; 0 for none.
     #[must_use]
     pub fn acknowledged(&self) -> u64 {
@@ -151,6 +158,19 @@ impl Mailbox {
     #[must_use]
     pub fn report(&self) -> Report {
         self.0.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Stage {
+    /// The word of the admin interface.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Serving => "serving",
+            Self::Draining => "draining",
+            Self::Ended => "ended",
+        }
     }
 }
 

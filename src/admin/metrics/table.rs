@@ -1,0 +1,343 @@
+//! The metrics, one row each: name, type, labels, meaning, and where its samples come from.
+
+use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use crate::admin::metrics::Durations;
+use crate::admin::metrics::Family;
+use crate::admin::metrics::Kind::Counter;
+use crate::admin::metrics::Kind::Gauge;
+use crate::admin::metrics::Kind::Histogram;
+use crate::admin::metrics::Series;
+use crate::admin::metrics::seconds;
+use crate::admin::process;
+use crate::admin::scene::Core;
+use crate::admin::scene::Reading;
+use crate::id::EndpointSlot;
+use crate::observe::ended::Cause;
+use crate::observe::metrics::CLASSES;
+use crate::observe::metrics::EndpointCounts;
+use crate::observe::metrics::ListenerCounts;
+use crate::observe::metrics::METHODS;
+use crate::observe::metrics::PROTOCOLS;
+
+/// Every metric.
+pub(super) const FAMILIES: &[Family] = &[
+    Family {
+        name: "http_server_request_duration_seconds",
+        kind: Histogram,
+        labels: &["route", "method", "status_class", "protocol"],
+        help: "Time from the first byte of a request to the last byte of its response.",
+        write: server_durations,
+    },
+    Family {
+        name: "http_client_request_duration_seconds",
+        kind: Histogram,
+        labels: &["upstream", "status_class"],
+        help: "Time from the start of an attempt to the head of its response, or to its failure (class none).",
+        write: client_durations,
+    },
+    Family {
+        name: "ringway_requests_in_flight",
+        kind: Gauge,
+        labels: &[],
+        help: "Requests under way.",
+        write: |reading, out| out.put(&[], reading.sum(|slab| slab.in_flight.get())),
+    },
+    Family {
+        name: "ringway_requests_total",
+        kind: Counter,
+        labels: &[],
+        help: "Requests ended, however they ended.",
+        write: |reading, out| out.put(&[], reading.sum(|slab| slab.exchanges.get())),
+    },
+    Family {
+        name: "ringway_request_errors_total",
+        kind: Counter,
+        labels: &["cause", "who"],
+        help: "Requests that did not end in a whole response, by cause and by whose doing it was.",
+        write: |reading, out| {
+            for cause in errors() {
+                let row = cause.row();
+                out.put(&[row.word, row.who.word()], reading.sum(|slab| slab.causes[cause as usize].get()));
+            }
+        },
+    },
+    Family {
+        name: "ringway_connections",
+        kind: Gauge,
+        labels: &["listener"],
+        help: "Client connections open.",
+        write: |reading, out| listeners(reading, out, |counts| counts.open.get()),
+    },
+    Family {
+        name: "ringway_connections_total",
+        kind: Counter,
+        labels: &["listener"],
+        help: "Client connections accepted.",
+        write: |reading, out| listeners(reading, out, |counts| counts.accepted.get()),
+    },
+    Family {
+        name: "ringway_connections_refused_total",
+        kind: Counter,
+        labels: &["listener"],
+        help: "Client connections closed at once because a bound was reached.",
+        write: |reading, out| listeners(reading, out, |counts| counts.refused.get()),
+    },
+    Family {
+        name: "ringway_accept_failures_total",
+        kind: Counter,
+        labels: &[],
+        help: "Accepts that failed, for want of descriptors, say.",
+        write: |reading, out| out.put(&[], reading.sum(|slab| slab.accept_failures.get())),
+    },
+    Family {
+        name: "ringway_client_received_bytes_total",
+        kind: Counter,
+        labels: &[],
+        help: "Bytes read from clients.",
+        write: |reading, out| out.put(&[], reading.sum(|slab| slab.bytes_in.get())),
+    },
+    Family {
+        name: "ringway_client_sent_bytes_total",
+        kind: Counter,
+        labels: &[],
+        help: "Bytes written to clients.",
+        write: |reading, out| out.put(&[], reading.sum(|slab| slab.bytes_out.get())),
+    },
+    Family {
+        name: "ringway_retries_total",
+        kind: Counter,
+        labels: &["upstream"],
+        help: "Attempts after the first.",
+        write: retries,
+    },
+    Family {
+        name: "ringway_endpoint_connections",
+        kind: Gauge,
+        labels: &["upstream", "endpoint"],
+        help: "Connections open to an endpoint, lent and idle.",
+        write: |reading, out| endpoints(reading, out, |counts| counts.connections.get()),
+    },
+    Family {
+        name: "ringway_endpoint_in_flight",
+        kind: Gauge,
+        labels: &["upstream", "endpoint"],
+        help: "Attempts under way at an endpoint.",
+        write: |reading, out| endpoints(reading, out, |counts| counts.in_flight.get()),
+    },
+    Family {
+        name: "ringway_endpoint_attempts_total",
+        kind: Counter,
+        labels: &["upstream", "endpoint"],
+        help: "Attempts made at an endpoint.",
+        write: |reading, out| endpoints(reading, out, |counts| counts.attempts.get()),
+    },
+    Family {
+        name: "ringway_endpoint_failures_total",
+        kind: Counter,
+        labels: &["upstream", "endpoint"],
+        help: "Attempts at an endpoint that failed.",
+        write: |reading, out| endpoints(reading, out, |counts| counts.failures.get()),
+    },
+    Family {
+        name: "ringway_endpoint_opened_total",
+        kind: Counter,
+        labels: &["upstream", "endpoint"],
+        help: "Connections opened to an endpoint.",
+        write: |reading, out| endpoints(reading, out, |counts| counts.opened.get()),
+    },
+    Family {
+        name: "ringway_core_connections",
+        kind: Gauge,
+        labels: &["core"],
+        help: "Client connections open on a core.",
+        write: |reading, out| cores(reading, out, |core| core.slab.connections.get()),
+    },
+    Family {
+        name: "ringway_core_loop_lag_seconds",
+        kind: Gauge,
+        labels: &["core"],
+        help: "Longest time by which a core's clock was late of late: how long something held its loop.",
+        write: |reading, out| cores(reading, out, |core| seconds(core.slab.loop_lag_us.get())),
+    },
+    Family {
+        name: "ringway_core_restarts_total",
+        kind: Counter,
+        labels: &["core"],
+        help: "Times a core died and was started again.",
+        write: |reading, out| cores(reading, out, |core| core.slab.restarts.get()),
+    },
+    Family {
+        name: "ringway_panics_total",
+        kind: Counter,
+        labels: &[],
+        help: "Faults of the gateway's own that ended one connection.",
+        write: |reading, out| out.put(&[], reading.sum(|slab| slab.panics.get())),
+    },
+    Family {
+        name: "ringway_io_backend",
+        kind: Gauge,
+        labels: &["core", "io", "flags"],
+        help: "Always 1: which kind of event loop a core has, and the flags of its ring.",
+        write: |reading, out| {
+            // A core that has no loop yet has none of either.
+            for core in reading.cores.iter().filter(|core| !core.io.is_empty()) {
+                out.put(&[&core.id.0.to_string(), core.io, core.flags], 1);
+            }
+        },
+    },
+    Family {
+        name: "ringway_access_log_dropped_total",
+        kind: Counter,
+        labels: &[],
+        help: "Access log lines dropped because the writer was behind.",
+        write: |reading, out| {
+            out.put(&[], reading.sum(|slab| slab.log_dropped.get()).wrapping_add(reading.log_dropped));
+        },
+    },
+    Family {
+        name: "ringway_config_last_reload_success",
+        kind: Gauge,
+        labels: &[],
+        help: "1 if the last reload was accepted, 0 if it was refused; the start counts as one.",
+        write: |reading, out| out.put(&[], u8::from(reading.scene.reload.refused.is_none())),
+    },
+    Family {
+        name: "ringway_config_last_reload_timestamp_seconds",
+        kind: Gauge,
+        labels: &[],
+        help: "When the last reload was accepted or refused, in Unix time.",
+        write: |reading, out| out.put(&[], unix(reading.scene.reload.at)),
+    },
+    Family {
+        name: "ringway_config_sequence",
+        kind: Gauge,
+        labels: &[],
+        help: "Number of the configuration in force; the one at start is 1.",
+        write: |reading, out| out.put(&[], reading.scene.snapshot.sequence),
+    },
+    Family {
+        name: "ringway_build_info",
+        kind: Gauge,
+        labels: &["version"],
+        help: "Always 1: the version that runs.",
+        write: |_, out| out.put(&[env!("CARGO_PKG_VERSION")], 1),
+    },
+    Family {
+        name: "ringway_process_resident_memory_bytes",
+        kind: Gauge,
+        labels: &[],
+        help: "Memory of the process in RAM.",
+        write: |_, out| process::resident_bytes().into_iter().for_each(|bytes| out.put(&[], bytes)),
+    },
+    Family {
+        name: "ringway_process_open_fds",
+        kind: Gauge,
+        labels: &[],
+        help: "Descriptors that the process has open.",
+        write: |_, out| process::open_descriptors().into_iter().for_each(|open| out.put(&[], open)),
+    },
+];
+
+/// What stands in each label, in Markdown.
+pub(super) const LABELS: &[(&str, &str)] = &[
+    ("route", "host pattern and path pattern of the route, with a space between; `_other`: no route took the request"),
+    ("method", "`GET` `HEAD` `POST` `PUT` `DELETE` `OPTIONS` `TRACE` `CONNECT` `PATCH`, else `_OTHER`"),
+    ("status_class", "`1xx` `2xx` `3xx` `4xx` `5xx`; `none`: there was no status"),
+    ("protocol", "`1.0` or `1.1`"),
+    ("upstream", "name of the upstream"),
+    ("endpoint", "address of the endpoint"),
+    ("listener", "name of the listener"),
+    ("core", "number of the core, from 0"),
+    ("io", "`io_uring` or `epoll`"),
+    ("flags", "the ring flags in force"),
+    ("cause", "see below"),
+    ("who", "`client`, `gateway` or `upstream`"),
+    ("version", "version of the program"),
+    ("le", "upper bound of a histogram's bucket, in seconds"),
+];
+
+/// Every cause that is an error.
+pub(super) fn errors() -> impl Iterator<Item = Cause> {
+    Cause::ALL.into_iter().filter(|cause| *cause != Cause::Ok)
+}
+
+fn server_durations(reading: &Reading, out: &mut Series<'_>) {
+    let mut sums: BTreeMap<_, Durations> = BTreeMap::new();
+    for (slot, label) in reading.scene.labels.routes.iter() {
+        for counts in reading.cores.iter().filter_map(|core| core.slab.peek_route(*slot)) {
+            for (method, class, protocol, histogram) in counts.each() {
+                sums.entry((method, class, protocol)).or_default().add(histogram);
+            }
+        }
+        for ((method, class, protocol), durations) in std::mem::take(&mut sums) {
+            out.durations(&[label, METHODS[method], CLASSES[class], PROTOCOLS[protocol]], &durations);
+        }
+    }
+}
+
+fn client_durations(reading: &Reading, out: &mut Series<'_>) {
+    let mut sums: BTreeMap<_, Durations> = BTreeMap::new();
+    for (slot, label) in reading.scene.labels.upstreams.iter() {
+        for counts in reading.cores.iter().filter_map(|core| core.slab.peek_upstream(*slot)) {
+            for (class, histogram) in counts.each() {
+                sums.entry(class).or_default().add(histogram);
+            }
+        }
+        for (class, durations) in std::mem::take(&mut sums) {
+            out.durations(&[label, CLASSES[class]], &durations);
+        }
+    }
+}
+
+/// A sample for each listener in force, and for each that was and has left something behind.
+fn listeners(reading: &Reading, out: &mut Series<'_>, of: fn(&ListenerCounts) -> u64) {
+    let scene = &reading.scene;
+    let configured: HashSet<_> = scene.snapshot.listeners.iter().map(|listener| listener.slot).collect();
+    for (slot, name) in scene.labels.listeners.iter() {
+        let value = reading.sum(|slab| slab.peek_listener(*slot).map_or(0, of));
+        let accepted = |counts: &ListenerCounts| counts.accepted.get();
+        if configured.contains(slot) || reading.sum(|slab| slab.peek_listener(*slot).map_or(0, accepted)) > 0 {
+            out.put(&[name], value);
+        }
+    }
+}
+
+/// A sample for each upstream in force, and for each that was and has left something behind.
+fn retries(reading: &Reading, out: &mut Series<'_>) {
+    let scene = &reading.scene;
+    let configured: HashSet<_> = scene.snapshot.upstreams.iter().map(|upstream| upstream.slot).collect();
+    for (slot, name) in scene.labels.upstreams.iter() {
+        let retries = reading.sum(|slab| slab.peek_upstream(*slot).map_or(0, |counts| counts.retries.get()));
+        if configured.contains(slot) || retries > 0 {
+            out.put(&[name], retries);
+        }
+    }
+}
+
+/// A sample for each endpoint in force, and for each that has left and is still in use. Endpoints come and go by
+/// themselves: those that are gone for good are not kept.
+fn endpoints(reading: &Reading, out: &mut Series<'_>, of: fn(&EndpointCounts) -> u64) {
+    let scene = &reading.scene;
+    let configured: HashSet<EndpointSlot> =
+        scene.snapshot.upstreams.iter().flat_map(|upstream| &upstream.endpoints).map(|e| e.slot).collect();
+    for (slot, upstream, address) in scene.labels.endpoints.iter() {
+        let sum = |of: fn(&EndpointCounts) -> u64| reading.sum(|slab| slab.peek_endpoint(*slot).map_or(0, of));
+        if configured.contains(slot) || sum(|counts| counts.connections.get() + counts.in_flight.get()) > 0 {
+            out.put(&[upstream, address], sum(of));
+        }
+    }
+}
+
+fn cores<T: std::fmt::Display>(reading: &Reading, out: &mut Series<'_>, of: fn(&Core) -> T) {
+    for core in &reading.cores {
+        out.put(&[&core.id.0.to_string()], of(core));
+    }
+}
+
+fn unix(at: SystemTime) -> f64 {
+    at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}

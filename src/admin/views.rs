@@ -1,0 +1,246 @@
+//! The pages of `/v1`, as JSON. Pure: a reading in, a value out. They refuse to know paths and connections.
+//!
+//! Names are stable; units stand last in them. Numbers are sums over the cores at one moment.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::admin::scene::Reading;
+use crate::id::RouteSlot;
+use crate::observe::ended::Cause;
+use crate::observe::metrics::CLASSES;
+use crate::observe::metrics::Count;
+use crate::observe::metrics::EndpointCounts;
+use crate::observe::metrics::ListenerCounts;
+use crate::snapshot::Endpoint;
+use crate::snapshot::Upstream;
+
+/// The process at a glance.
+#[must_use]
+pub fn overview(reading: &Reading) -> Value {
+    let scene = &reading.scene;
+    let refused = scene.reload.refused.as_ref();
+    let mut classes = Classes::default();
+    for (slot, _) in scene.labels.routes.iter() {
+        classes.add(reading, *slot);
+    }
+    let errors = Cause::ALL.into_iter().filter(|cause| *cause != Cause::Ok);
+    let errors = errors.map(|cause| (cause.row().word.to_owned(), reading.sum(|s| s.causes[cause as usize].get())));
+    let errors: Map<String, Value> = errors.map(|(word, count)| (word, count.into())).collect();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(),
+        "uptime_seconds": reading.uptime.as_secs(),
+        "standing": scene.standing.word(),
+        "ready": reading.ready().is_ok(),
+        "sequence": scene.snapshot.sequence,
+        "last_reload": {
+            "ok": refused.is_none(),
+            "at": unix_seconds(scene.reload.at),
+            "error": refused.map(|refused| &refused.text),
+            "faults": refused.map(|refused| &refused.faults),
+        },
+        "needs_restart": scene.needs_restart,
+        "listeners": listeners(reading),
+        "connections": reading.sum(|slab| slab.connections.get()),
+        "parked": reading.sum(|slab| slab.parked.get()),
+        "in_flight": reading.sum(|slab| slab.in_flight.get()),
+        "requests_total": reading.sum(|slab| slab.exchanges.get()),
+        "requests_by_class": classes.json(),
+        "errors": errors,
+    })
+}
+
+/// The configuration in force.
+#[must_use]
+pub fn config(reading: &Reading) -> Value {
+    let scene = &reading.scene;
+    let toml = (reading.render)(&scene.snapshot.model);
+    // Read back, so that both forms always say the same.
+    let config = toml::from_str::<Value>(&toml).unwrap_or(Value::Null);
+    json!({
+        "sequence": scene.snapshot.sequence,
+        "needs_restart": scene.needs_restart,
+        "config": config,
+        "toml": toml,
+    })
+}
+
+/// Every route in force, and what no route took.
+#[must_use]
+pub fn routes(reading: &Reading) -> Value {
+    let snapshot = &reading.scene.snapshot;
+    let counted = |slot| {
+        let mut classes = Classes::default();
+        classes.add(reading, slot);
+        classes
+    };
+    let places = snapshot.model.hosts.iter().flat_map(|host| host.routes.iter().map(move |route| (host, route)));
+    let routes = snapshot.routes.iter().zip(places).map(|(compiled, (host, route))| {
+        let classes = counted(compiled.slot);
+        json!({
+            "label": compiled.label,
+            "host": host.pattern.text(),
+            "path": route.path.text(),
+            "upstream": snapshot.upstream(compiled.upstream).settings.name,
+            "max_body_bytes": compiled.max_body,
+            "requests": classes.requests(),
+            "by_class": classes.json(),
+            "mean_ms": classes.mean_ms(),
+        })
+    });
+    let routes: Vec<_> = routes.collect();
+    let other = counted(RouteSlot(0));
+    json!({
+        "routes": routes,
+        "other": { "requests": other.requests(), "by_class": other.json(), "mean_ms": other.mean_ms() },
+    })
+}
+
+/// Every upstream in force.
+#[must_use]
+pub fn upstreams(reading: &Reading) -> Value {
+    let all = reading.scene.snapshot.upstreams.iter().map(|upstream| view(reading, upstream));
+    json!({ "upstreams": all.collect::<Vec<_>>() })
+}
+
+/// One upstream in force.
+#[must_use]
+pub fn upstream(reading: &Reading, name: &str) -> Option<Value> {
+    let found = reading.scene.snapshot.upstreams.iter().find(|upstream| upstream.settings.name == name)?;
+    Some(view(reading, found))
+}
+
+/// Every core.
+#[must_use]
+pub fn cores(reading: &Reading) -> Value {
+    let sequence = reading.scene.snapshot.sequence;
+    let cores = reading.cores.iter().map(|core| {
+        let slab = &core.slab;
+        json!({
+            "core": core.id.0,
+            "cpu": core.cpu,
+            "stage": core.stage,
+            "io": core.io,
+            "flags": core.flags,
+            "reason": core.reason,
+            "fault": core.fault,
+            "acknowledged": core.acknowledged,
+            "late": core.acknowledged < sequence,
+            "connections": slab.connections.get(),
+            "parked": slab.parked.get(),
+            "in_flight": slab.in_flight.get(),
+            "exchanges": slab.exchanges.get(),
+            "panics": slab.panics.get(),
+            "restarts": slab.restarts.get(),
+            "loop_lag_us": slab.loop_lag_us.get(),
+        })
+    });
+    json!({ "sequence": sequence, "cores": cores.collect::<Vec<_>>() })
+}
+
+fn listeners(reading: &Reading) -> Vec<Value> {
+    let scene = &reading.scene;
+    let addresses: HashMap<&str, SocketAddr> =
+        scene.listening.iter().map(|(name, address)| (name.as_str(), *address)).collect();
+    let listeners = scene.snapshot.listeners.iter().map(|listener| {
+        let name = listener.settings.name.as_str();
+        let sum = |of: fn(&ListenerCounts) -> u64| reading.sum(|slab| slab.peek_listener(listener.slot).map_or(0, of));
+        json!({
+            "name": name,
+            "bind": listener.settings.bind.to_string(),
+            "address": addresses.get(name).unwrap_or(&listener.settings.bind).to_string(),
+            "connections": sum(|counts| counts.open.get()),
+            "connections_max": listener.settings.connections_max,
+            "accepted": sum(|counts| counts.accepted.get()),
+            "refused": sum(|counts| counts.refused.get()),
+        })
+    });
+    listeners.collect()
+}
+
+fn view(reading: &Reading, upstream: &Upstream) -> Value {
+    let settings = &upstream.settings;
+    let endpoints: Vec<_> = upstream.endpoints.iter().map(|e| endpoint(reading, e)).collect();
+    json!({
+        "name": settings.name,
+        "balance": settings.balance.word(),
+        "timeout": {
+            "connect_ms": ms(settings.timeout.connect),
+            "response_ms": ms(settings.timeout.response),
+            "body_ms": ms(settings.timeout.body),
+            "idle_ms": ms(settings.timeout.idle),
+        },
+        "attempts": settings.attempts,
+        "idle_connections": settings.idle_connections,
+        "connections_max": settings.connections_max,
+        "retries": reading.sum(|slab| slab.peek_upstream(upstream.slot).map_or(0, |counts| counts.retries.get())),
+        "endpoints": endpoints,
+    })
+}
+
+fn endpoint(reading: &Reading, endpoint: &Endpoint) -> Value {
+    let sum = |of: fn(&EndpointCounts) -> u64| reading.sum(|slab| slab.peek_endpoint(endpoint.slot).map_or(0, of));
+    json!({
+        "address": endpoint.label,
+        "weight": endpoint.weight,
+        "connections": sum(|counts| counts.connections.get()),
+        "in_flight": sum(|counts| counts.in_flight.get()),
+        "attempts": sum(|counts| counts.attempts.get()),
+        "failures": sum(|counts| counts.failures.get()),
+        "opened": sum(|counts| counts.opened.get()),
+    })
+}
+
+/// Requests of one or more routes, by status class.
+#[derive(Default)]
+struct Classes {
+    counts: [u64; CLASSES.len()],
+    sum_us: u64,
+}
+
+impl Classes {
+    fn add(&mut self, reading: &Reading, slot: RouteSlot) {
+        for counts in reading.cores.iter().filter_map(|core| core.slab.peek_route(slot)) {
+            for (_, class, _, histogram) in counts.each() {
+                self.counts[class] += histogram.buckets.iter().map(Count::get).sum::<u64>();
+                self.sum_us = self.sum_us.wrapping_add(histogram.sum_us.get());
+            }
+        }
+    }
+
+    fn requests(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Absent without requests.
+    #[expect(clippy::cast_precision_loss, reason = "a mean for people to read")]
+    fn mean_ms(&self) -> Option<f64> {
+        let requests = self.requests();
+        (requests > 0).then(|| (self.sum_us as f64 / requests as f64).round() / 1000.0)
+    }
+
+    fn json(&self) -> Value {
+        CLASSES
+            .iter()
+            .zip(self.counts)
+            .map(|(class, count)| ((*class).to_owned(), count.into()))
+            .collect::<Map<_, _>>()
+            .into()
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn unix_seconds(at: SystemTime) -> u64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

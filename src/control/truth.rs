@@ -1,0 +1,333 @@
+//! What the process is at this moment, and what each event makes of it. Nothing here waits; so a change of configuration,
+//! wherever it comes from, is one step that either happened or did not. It refuses to know how events are waited for.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Instant;
+use std::time::SystemTime;
+
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tracing::error;
+use tracing::info;
+use tracing::warn;
+
+use crate::admin::scene;
+use crate::admin::scene::Answer;
+use crate::admin::scene::Desk;
+use crate::admin::scene::Labels;
+use crate::admin::scene::Scene;
+use crate::admin::scene::Standing;
+use crate::control::Bind;
+use crate::control::Command;
+use crate::control::CoreLink;
+use crate::control::Loaded;
+use crate::control::Outcome;
+use crate::control::Refused;
+use crate::control::Settings;
+use crate::control::diff;
+use crate::control::diff::Changes;
+use crate::control::drain::Ending;
+use crate::control::drain::Next;
+use crate::control::publish::Post;
+use crate::control::reload::Asker;
+use crate::control::reload::Reloads;
+use crate::model;
+use crate::model::Model;
+use crate::model::Process;
+use crate::snapshot::Snapshot;
+use crate::snapshot::slots::Slots;
+
+/// What may happen.
+pub(super) enum Event {
+    /// The process was told something.
+    Command(Command),
+    /// The admin interface was asked for a reload.
+    Asked(Asker),
+    /// A configuration has been read, or cannot be.
+    Loaded(Box<Result<Loaded, Refused>>),
+}
+
+/// What the process is.
+pub(super) struct Truth {
+    phase: Phase,
+    cores: Vec<Post>,
+    slots: Slots,
+    scene: Scene,
+    shown: watch::Sender<Arc<Scene>>,
+    /// `[process]` as it was at start: what is fixed then, is this.
+    start: Process,
+    reloads: Reloads,
+    bind: Bind,
+    reopen_log: Box<dyn Fn() + Send>,
+}
+
+enum Phase {
+    Starting { ready: Box<dyn FnOnce() + Send> },
+    Serving,
+    Ending(Ending),
+}
+
+impl Truth {
+    /// The process at its start, and what the admin interface needs to show it.
+    pub(super) fn new(settings: Settings, asker: mpsc::Sender<Asker>) -> (Self, Desk) {
+        let labels = Labels::of(&settings.slots, None);
+        let start = settings.snapshot.model.process.clone();
+        let scene = Scene {
+            standing: Standing::Starting,
+            snapshot: settings.snapshot,
+            labels,
+            listening: settings.listening,
+            reload: scene::Reload { at: SystemTime::now(), refused: None },
+            needs_restart: Vec::new(),
+        };
+        let (shown, seen) = watch::channel(Arc::new(scene.clone()));
+        let check = settings.check;
+        let desk = Desk {
+            scene: seen,
+            cores: watcher(&settings.cores),
+            log_dropped: settings.log_dropped,
+            render: settings.render,
+            check: Arc::new(move |text: &str| match check(text) {
+                Ok(warnings) => Answer { status: 200, body: json!({ "ok": true, "warnings": warnings }) },
+                Err(refused) => refused.shown().answer(),
+            }),
+            reload: asker,
+            began: Instant::now(),
+        };
+        let truth = Self {
+            phase: Phase::Starting { ready: settings.ready },
+            cores: settings.cores.into_iter().map(Post::new).collect(),
+            slots: settings.slots,
+            scene,
+            shown,
+            start,
+            reloads: Reloads::new(settings.load),
+            bind: settings.bind,
+            reopen_log: settings.reopen_log,
+        };
+        (truth, desk)
+    }
+
+    /// The configuration that is being read, when it has been. May be dropped while it waits.
+    pub(super) async fn loaded(&mut self) -> Result<Loaded, Refused> {
+        self.reloads.loaded().await
+    }
+
+    /// Whether [`Truth::look`] has something to look for.
+    pub(super) fn waits(&self) -> bool {
+        !matches!(self.phase, Phase::Serving) || self.reloads.waits() || self.cores.iter().any(Post::owes)
+    }
+
+    /// Sees how far the cores are. The outcome, once there is one.
+    pub(super) fn look(&mut self, now: Instant) -> Option<Outcome> {
+        self.cores.iter_mut().for_each(Post::flush);
+        self.reloads.look(now, &self.cores);
+        match &mut self.phase {
+            Phase::Starting { .. } => self.look_at_start(),
+            Phase::Serving => None,
+            Phase::Ending(ending) => match ending.look(now, self.cores.iter().all(Post::ended)) {
+                Next::Wait => None,
+                Next::Stop => {
+                    warn!("the drain's time is over: what still runs is cut");
+                    self.cores.iter_mut().for_each(Post::stop);
+                    None
+                }
+                Next::Leave(outcome) => Some(outcome),
+            },
+        }
+    }
+
+    /// Makes of an event what it means.
+    pub(super) fn follow(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Command(Command::ReopenLog) => (self.reopen_log)(),
+            Event::Command(Command::Stop) => self.cut(now),
+            Event::Command(Command::Drain) if matches!(self.phase, Phase::Ending(_)) => self.cut(now),
+            Event::Command(Command::Drain) => self.drain(now),
+            Event::Command(Command::Reload) if matches!(self.phase, Phase::Ending(_)) => {
+                warn!("no reload: the gateway is shutting down");
+            }
+            Event::Command(Command::Reload) => self.reloads.ask(None),
+            Event::Asked(asker) if matches!(self.phase, Phase::Ending(_)) => drop(asker.send(shutting_down())),
+            Event::Asked(asker) => self.reloads.ask(Some(asker)),
+            Event::Loaded(loaded) => match *loaded {
+                Ok(loaded) => self.adopt(loaded, now),
+                Err(refused) => self.refuse(&refused),
+            },
+        }
+    }
+
+    fn look_at_start(&mut self) -> Option<Outcome> {
+        let sequence = self.scene.snapshot.sequence;
+        let mut all = true;
+        for core in &self.cores {
+            match core.started(sequence) {
+                Ok(started) => all &= started,
+                Err(fault) => {
+                    self.cores.iter_mut().for_each(Post::stop);
+                    return Some(Outcome::Failed(fault));
+                }
+            }
+        }
+        if all && let Phase::Starting { ready } = std::mem::replace(&mut self.phase, Phase::Serving) {
+            self.scene.standing = Standing::Serving;
+            self.show();
+            ready();
+        }
+        None
+    }
+
+    fn drain(&mut self, now: Instant) {
+        let time = self.scene.snapshot.model.process.drain;
+        let deadline = now + time;
+        let running = self.cores.iter().map(|core| core.link.slab.in_flight.get()).fold(0, u64::wrapping_add);
+        info!("draining: {running} requests in flight have {time:?} to finish");
+        self.cores.iter_mut().for_each(|core| core.drain(deadline));
+        self.end(Ending::Draining { deadline });
+    }
+
+    fn cut(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Ending(Ending::Cutting { .. })) {
+            return;
+        }
+        warn!("stopping at once: what still runs is cut");
+        self.cores.iter_mut().for_each(Post::stop);
+        self.end(Ending::cut(now));
+    }
+
+    fn end(&mut self, ending: Ending) {
+        self.phase = Phase::Ending(ending);
+        self.scene.standing = Standing::Draining;
+        self.reloads.abandon(&shutting_down());
+        self.show();
+    }
+
+    fn adopt(&mut self, loaded: Loaded, now: Instant) {
+        let Loaded { model, warnings } = loaded;
+        let opened = match self.open(&model) {
+            Ok(opened) => opened,
+            Err(refused) => return self.refuse(&refused),
+        };
+        let changes = Changes::between(&self.scene.snapshot.model, &model);
+        let needs_restart = diff::needs_restart(&self.start, &model.process);
+        self.scene.needs_restart.clone_from(&needs_restart);
+        self.scene.reload = scene::Reload { at: SystemTime::now(), refused: None };
+        let sequence = self.publish(model, opened);
+        info!(sequence, "configuration reloaded: {}", changes.text());
+        for warning in &warnings {
+            warn!("configuration: {warning}");
+        }
+        if !needs_restart.is_empty() {
+            warn!("these keys are fixed at start and need a restart to change: {}", needs_restart.join(", "));
+        }
+        let body = json!({
+            "ok": true,
+            "sequence": sequence,
+            "changes": changes.json(),
+            "warnings": warnings,
+            "needs_restart": needs_restart,
+        });
+        self.reloads.publish(sequence, body, now);
+    }
+
+    fn refuse(&mut self, refused: &Refused) {
+        error!("reload refused, the configuration before stays in force:\n{}", refused.text);
+        let shown = refused.shown();
+        let answer = shown.answer();
+        self.scene.reload = scene::Reload { at: SystemTime::now(), refused: Some(shown) };
+        self.show();
+        self.reloads.refuse(&answer);
+    }
+
+    /// Opens what listens at a new address, or nothing.
+    fn open(&self, model: &Model) -> Result<Vec<(String, Vec<TcpListener>)>, Refused> {
+        let old = &self.scene.snapshot.model.listeners;
+        let listens = |new: &&model::Listener| old.iter().any(|l| l.name == new.name && l.bind == new.bind);
+        let mut opened = Vec::new();
+        let mut faults = Vec::new();
+        for listener in model.listeners.iter().filter(|new| !listens(new)) {
+            match (self.bind)(listener, self.cores.len()) {
+                Ok(sockets) if sockets.len() == self.cores.len() => opened.push((listener.name.clone(), sockets)),
+                Ok(sockets) => faults.push(format!(
+                    "listener `{}` on {}: {} sockets for {} cores",
+                    listener.name,
+                    listener.bind,
+                    sockets.len(),
+                    self.cores.len()
+                )),
+                Err(why) => faults.push(format!("listener `{}` on {}: {why}", listener.name, listener.bind)),
+            }
+        }
+        if faults.is_empty() {
+            return Ok(opened);
+        }
+        let list = faults.iter().map(|fault| json!({ "message": fault })).collect();
+        Err(Refused { text: faults.join("\n"), faults: list })
+    }
+
+    /// Puts a model in force with the sockets that are new in it; its sequence. The one way to the cores for every
+    /// change of configuration.
+    fn publish(&mut self, model: Model, opened: Vec<(String, Vec<TcpListener>)>) -> u64 {
+        let snapshot = Arc::new(Snapshot::compile(model, &mut self.slots));
+        let mut hands: Vec<Vec<_>> = self.cores.iter().map(|_| Vec::new()).collect();
+        let kept = |name: &str| {
+            snapshot.listeners.iter().any(|listener| listener.settings.name == name)
+                && !opened.iter().any(|(new, _)| new == name)
+        };
+        self.scene.listening.retain(|(name, _)| kept(name));
+        for (name, sockets) in opened {
+            if let Some(address) = sockets.first().and_then(|socket| socket.local_addr().ok()) {
+                self.scene.listening.push((name.clone(), address));
+            }
+            let listener = snapshot.listeners.iter().find(|listener| listener.settings.name == name);
+            let Some(slot) = listener.map(|listener| listener.slot) else { continue };
+            for (hand, socket) in hands.iter_mut().zip(sockets) {
+                hand.push((slot, socket));
+            }
+        }
+        for (core, hand) in self.cores.iter_mut().zip(hands) {
+            core.publish(snapshot.clone(), hand);
+        }
+        self.scene.labels = Labels::of(&self.slots, Some(&self.scene.labels));
+        self.scene.snapshot = snapshot;
+        self.show();
+        self.scene.snapshot.sequence
+    }
+
+    fn show(&self) {
+        self.shown.send_replace(Arc::new(self.scene.clone()));
+    }
+}
+
+impl Refused {
+    fn shown(&self) -> scene::Refused {
+        scene::Refused { text: self.text.clone(), faults: self.faults.clone() }
+    }
+}
+
+fn shutting_down() -> Answer {
+    Answer { status: 503, body: json!({ "ok": false, "error": "the gateway is shutting down" }) }
+}
+
+fn watcher(cores: &[CoreLink]) -> Box<dyn Fn() -> Vec<scene::Core> + Send + Sync> {
+    let watched: Vec<_> = cores.iter().map(|core| (core.id, core.mailbox.clone(), core.slab.clone())).collect();
+    Box::new(move || {
+        let looks = watched.iter().map(|(id, mailbox, slab)| {
+            let report = mailbox.report();
+            scene::Core {
+                id: *id,
+                stage: mailbox.stage().word(),
+                cpu: report.cpu,
+                io: report.io,
+                flags: report.flags,
+                reason: report.reason,
+                fault: report.fault,
+                acknowledged: mailbox.acknowledged(),
+                slab: slab.clone(),
+            }
+        });
+        looks.collect()
+    })
+}

@@ -50,6 +50,10 @@
 //! upstream connection lent to one attempt) · snapshot (compiled configuration, immutable, shared) · generation (a core's
 //! binding of a snapshot) · ended (who ended an exchange, in which phase, why).
 
+// Nothing that comes from outside may stop a core: no panic by an answer not looked at, and no item wider than its use.
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::get_unwrap, clippy::string_slice)]
+#![warn(unreachable_pub)]
+
 pub mod id;
 pub mod limits;
 pub mod model;

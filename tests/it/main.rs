@@ -10,4 +10,5 @@
 mod layers;
 mod send;
 mod source;
+mod support;
 mod tidy;

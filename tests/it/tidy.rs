@@ -53,7 +53,7 @@ const BORROWED_NAMES: &[(&str, &str, &str)] = &[
 const SHARED_MUTABLE: &[(&str, &str)] = &[
     ("src/observe/metrics.rs", "one slab for each core: written by the core alone, read at scrape"),
     ("src/shard/mailbox.rs", "the only way into a core: a bounded queue, its bell and its acknowledgements"),
-    ("src/upstream/", "open connections of the process to one endpoint, one counter each"),
+    ("src/snapshot/slots.rs", "open connections of the process, to one endpoint or of one listener, one counter each"),
     ("src/app.rs", "one flag: stop"),
     ("src/app/", "one flag: stop"),
     ("src/observe/access_log.rs", "buffers handed from the cores to the one writing thread"),

@@ -1,0 +1,14 @@
+//! What the gateway promises, shown from outside: a real process, real sockets, raw bytes. And the walls of the house:
+//! layers, lengths, words. Nothing here knows the inside of the library, except the walls, which read its text.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test that meets what it did not expect stops there, and its threads may wait"
+)]
+
+mod layers;
+mod send;
+mod source;
+mod support;
+mod tidy;

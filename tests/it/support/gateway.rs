@@ -1,0 +1,414 @@
+//! The gateway as its users have it: the real binary, a file of TOML, signals, its two streams of text and its admin
+//! interface.
+//!
+//! Every test asserts, without saying so, that the gateway did not panic, logged no error that was not expected, and
+//! counted no panic; dropping or stopping a [`Gateway`] looks.
+
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::process::ExitStatus;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::PATIENCE;
+use super::log::LogLine;
+use super::message::Response;
+use super::metrics::Metrics;
+use super::origin::Origin;
+use super::raw::Raw;
+use super::scratch::Scratch;
+
+/// What a configuration without `[process]` begins with.
+const PROCESS: &str = "[process]\ncores = 2\nadmin = \"127.0.0.1:0\"\naccess_log = \"stdout\"\n\n";
+
+/// One running gateway.
+pub struct Gateway {
+    process: Process,
+    scratch: Scratch,
+    listeners: Vec<(String, SocketAddr)>,
+    admin: SocketAddr,
+    /// Whether it was told to end, so that its admin interface may be gone.
+    ending: bool,
+    /// Parts of error lines that the test expects.
+    expected: Vec<String>,
+}
+
+/// What a process that ended by itself left behind.
+#[derive(Debug)]
+pub struct Exit {
+    /// The exit code; -1 if a signal ended it.
+    pub code: i32,
+    /// Everything it printed.
+    pub stdout: String,
+    /// Everything it complained of.
+    pub stderr: String,
+}
+
+/// What a process can be sent.
+#[derive(Clone, Copy, Debug)]
+pub enum Signal {
+    /// Reload.
+    Hup,
+    /// Drain.
+    Term,
+    /// Drain.
+    Int,
+    /// End at once.
+    Quit,
+    /// Reopen logs.
+    Usr1,
+}
+
+/// Runs the program with these arguments until it ends by itself.
+#[track_caller]
+pub fn run(args: &[&str]) -> Exit {
+    let mut process = Process::spawn(args, Path::new(env!("CARGO_TARGET_TMPDIR")));
+    let status = process.wait();
+    let output = process.output.lock();
+    Exit { code: status.code().unwrap_or(-1), stdout: output.stdout.join("\n"), stderr: output.stderr.join("\n") }
+}
+
+impl Gateway {
+    /// Starts `ringway run` with this configuration and waits until it is ready. Without `[process]`, it gets two cores,
+    /// an admin port and its access log on standard output.
+    #[track_caller]
+    pub fn start(toml: &str) -> Self {
+        let scratch = Scratch::new();
+        let file = scratch.write("gateway.toml", &with_process(toml));
+        Self::launch(&["run", "-c", file.to_str().unwrap()], scratch)
+    }
+
+    /// Starts a gateway with one listener, `http`, and one route: everything goes to these origins, the upstream `app`.
+    #[track_caller]
+    pub fn before(origins: &[&Origin]) -> Self {
+        Self::start(&simple(origins, "", ""))
+    }
+
+    /// Starts the program with these arguments; for commands other than `run` that serve all the same.
+    #[track_caller]
+    pub fn launch(args: &[&str], scratch: Scratch) -> Self {
+        let process = Process::spawn(args, scratch.path());
+        let ready = |output: &Output| output.stdout.iter().any(|line| line == "READY") || output.ended;
+        let output = process.output.wait("READY", ready);
+        assert!(!output.ended, "the gateway did not start:\n{}", output.dump());
+        let word = |word: &'static str| output.stdout.iter().filter_map(move |line| line.strip_prefix(word));
+        let listeners: Vec<_> = word("LISTEN ")
+            .map(|rest| rest.split_once(' ').expect("LISTEN name address"))
+            .map(|(name, addr)| (name.to_owned(), addr.parse().expect("an address")))
+            .collect();
+        let admin = word("ADMIN ").next().expect("an ADMIN line").parse().expect("an address");
+        drop(output);
+        Self { process, scratch, listeners, admin, ending: false, expected: Vec::new() }
+    }
+
+    /// The address of a listener.
+    #[track_caller]
+    pub fn addr(&self, listener: &str) -> SocketAddr {
+        let found = self.listeners.iter().find(|(name, _)| name == listener);
+        found.unwrap_or_else(|| panic!("no listener {listener} in {:?}", self.listeners)).1
+    }
+
+    /// The address of the listener `http`.
+    #[track_caller]
+    pub fn http(&self) -> SocketAddr {
+        self.addr("http")
+    }
+
+    /// The address of the admin interface.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// The folder of its configuration, `gateway.toml`.
+    pub fn scratch(&self) -> &Scratch {
+        &self.scratch
+    }
+
+    /// Sends a signal.
+    pub fn signal(&mut self, signal: Signal) {
+        self.ending |= matches!(signal, Signal::Term | Signal::Int | Signal::Quit);
+        self.process.signal(signal);
+    }
+
+    /// Writes the configuration anew, without telling the gateway.
+    pub fn rewrite(&self, toml: &str) {
+        self.scratch.write("gateway.toml", &with_process(toml));
+    }
+
+    /// Writes the configuration anew and reloads it by the admin interface: 200, or 422 with the faults.
+    #[track_caller]
+    pub fn reload(&self, toml: &str) -> Response {
+        self.rewrite(toml);
+        self.ask("POST", "/v1/reload")
+    }
+
+    /// Asks the admin interface.
+    #[track_caller]
+    pub fn ask(&self, method: &str, path: &str) -> Response {
+        let mut raw = Raw::connect(self.admin);
+        raw.send(format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            self.admin
+        ));
+        raw.read_response()
+    }
+
+    /// The JSON at a path of the admin interface, which answers 200.
+    #[track_caller]
+    pub fn get_json(&self, path: &str) -> Value {
+        let response = self.ask("GET", path);
+        assert_eq!(response.status, 200, "{path}: {}", response.text());
+        serde_json::from_str(response.text()).unwrap_or_else(|fault| panic!("{path}: {fault}: {}", response.text()))
+    }
+
+    /// A scrape.
+    #[track_caller]
+    pub fn metrics(&self) -> Metrics {
+        let response = self.ask("GET", "/metrics");
+        assert_eq!(response.status, 200);
+        Metrics::parse(response.text())
+    }
+
+    /// Every line of the access log so far.
+    pub fn log_lines(&self) -> Vec<LogLine> {
+        self.process.output.lock().log()
+    }
+
+    /// The first line of the access log that the condition holds for; waits until it is there.
+    #[track_caller]
+    pub fn wait_log(&self, condition: impl Fn(&LogLine) -> bool) -> LogLine {
+        self.wait_log_lines(1, condition).remove(0)
+    }
+
+    /// Every line of the access log that the condition holds for; waits until there are `n`.
+    #[track_caller]
+    pub fn wait_log_lines(&self, n: usize, condition: impl Fn(&LogLine) -> bool) -> Vec<LogLine> {
+        let matching = |output: &Output| output.log().into_iter().filter(&condition).collect::<Vec<_>>();
+        let output = self.process.output.wait("a line of the access log", |output| matching(output).len() >= n);
+        matching(&output)
+    }
+
+    /// Waits for a line on standard error that contains this.
+    #[track_caller]
+    pub fn wait_stderr(&self, part: &str) -> String {
+        let find = |output: &Output| output.stderr.iter().find(|line| line.contains(part)).cloned();
+        let output = self.process.output.wait(part, |output| find(output).is_some());
+        find(&output).unwrap()
+    }
+
+    /// Lets error lines that contain this pass.
+    pub fn expect_error(&mut self, part: &str) {
+        self.expected.push(part.to_owned());
+    }
+
+    /// Ends it with TERM and waits for the end of its drain.
+    #[track_caller]
+    pub fn stop(mut self) -> ExitStatus {
+        self.assert_no_panic_counted();
+        self.signal(Signal::Term);
+        self.wait_exit()
+    }
+
+    /// Waits until it has ended by itself, or by a signal that was sent.
+    #[track_caller]
+    pub fn wait_exit(mut self) -> ExitStatus {
+        self.ending = true;
+        self.process.wait() // dropping self looks at what it left behind
+    }
+
+    #[track_caller]
+    fn assert_no_panic_counted(&self) {
+        assert!(self.metrics().sum("ringway_panics_total", &[]) < 0.5, "the gateway counted a panic");
+    }
+
+    #[track_caller]
+    fn assert_nothing_wrong(&self) {
+        let output = self.process.output.lock();
+        for line in &output.stderr {
+            let wrong = line.contains("panicked at") || line.contains("ERROR");
+            let expected = self.expected.iter().any(|part| line.contains(part.as_str()));
+            assert!(!wrong || expected, "the gateway complained: {line}\n{}", output.dump());
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.process.kill();
+            eprintln!("{}", self.process.output.lock().dump());
+            return;
+        }
+        if !self.ending {
+            self.assert_no_panic_counted();
+        }
+        self.process.kill();
+        self.assert_nothing_wrong();
+    }
+}
+
+/// A configuration of one listener `http` and one upstream `app` behind every host and path. `app` and `listen` are more
+/// lines for their tables.
+pub fn simple(origins: &[&Origin], app: &str, listen: &str) -> String {
+    let list: Vec<String> = origins.iter().map(|origin| format!("\"{}\"", origin.addr())).collect();
+    format!(
+        "[listen.http]\nbind = \"127.0.0.1:0\"\n{listen}\n\n[upstream.app]\nendpoints = [{}]\n{app}\n\n\
+         [host.\"*\"]\nroutes = [{{ path = \"/*\", upstream = \"app\" }}]\n",
+        list.join(", ")
+    )
+}
+
+fn with_process(toml: &str) -> String {
+    if toml.contains("[process]") { toml.to_owned() } else { format!("{PROCESS}{toml}") }
+}
+
+// === impl Process ===
+
+/// A child whose output is collected, and which does not outlive the test.
+struct Process {
+    child: Child,
+    output: Arc<Collected>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Process {
+    fn spawn(args: &[&str], folder: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ringway"))
+            .args(args)
+            .current_dir(folder)
+            .env_remove("RUST_LOG")
+            .env("NO_COLOR", "1")
+            .env("RUST_BACKTRACE", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = Arc::new(Collected::default());
+        let readers = vec![
+            collect(child.stdout.take().unwrap(), &output, |output, line| {
+                if let Some(line) = line { output.stdout.push(line) } else { output.ended = true }
+            }),
+            collect(child.stderr.take().unwrap(), &output, |output, line| output.stderr.extend(line)),
+        ];
+        Self { child, output, readers }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let name = format!("{signal:?}").to_uppercase();
+        let sent = Command::new("sh").args(["-c", &format!("kill -s {name} {}", self.child.id())]).status().unwrap();
+        assert!(sent.success(), "{name} to {}: {sent}", self.child.id());
+    }
+
+    /// Waits for the end, and for the last of its output.
+    #[track_caller]
+    fn wait(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if begun.elapsed() > PATIENCE * 2 {
+                self.kill();
+                panic!("the process did not end:\n{}", self.output.lock().dump());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        };
+        self.join();
+        status
+    }
+
+    fn kill(&mut self) {
+        drop(self.child.kill()); // it may have ended
+        self.child.wait().unwrap();
+        self.join();
+    }
+
+    fn join(&mut self) {
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[derive(Default)]
+struct Collected {
+    output: Mutex<Output>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Output {
+    stdout: Vec<String>,
+    stderr: Vec<String>,
+    ended: bool,
+}
+
+impl Collected {
+    fn lock(&self) -> MutexGuard<'_, Output> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[track_caller]
+    fn wait(&self, what: &str, condition: impl Fn(&Output) -> bool) -> MutexGuard<'_, Output> {
+        let output = self.lock();
+        let (output, late) = self.changed.wait_timeout_while(output, PATIENCE, |output| !condition(output)).unwrap();
+        assert!(!late.timed_out(), "waited in vain for {what}\n{}", output.dump());
+        output
+    }
+}
+
+impl Output {
+    fn log(&self) -> Vec<LogLine> {
+        self.stdout.iter().filter_map(|line| LogLine::parse(line)).collect()
+    }
+
+    fn dump(&self) -> String {
+        format!("--- stdout\n{}\n--- stderr\n{}\n---", self.stdout.join("\n"), self.stderr.join("\n"))
+    }
+}
+
+/// Hands on every line, and then none.
+fn collect(
+    stream: impl Read + Send + 'static,
+    output: &Arc<Collected>,
+    take: impl Fn(&mut Output, Option<String>) + Send + 'static,
+) -> JoinHandle<()> {
+    let output = output.clone();
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(stream).split(b'\n');
+        loop {
+            let line = lines.next().map(|line| String::from_utf8_lossy(&line.unwrap_or_default()).into_owned());
+            let last = line.is_none();
+            take(&mut output.lock(), line);
+            output.changed.notify_all();
+            if last {
+                return;
+            }
+        }
+    })
+}

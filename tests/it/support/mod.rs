@@ -1,0 +1,70 @@
+//! The one door through which the gateway is tested: a real process ([`Gateway`]), scripted services behind it
+//! ([`Origin`]), and a client that says exactly the bytes it is told to say ([`Raw`]).
+//!
+//! Nothing here hangs: every wait has a deadline ([`PATIENCE`]) after which the test fails and says what it waited for.
+//! Nothing here depends on a time being short. Every port is chosen by the kernel.
+//!
+//! ```text
+//! let orders = Origin::named("orders");
+//! let gateway = Gateway::before(&[&orders]);
+//! let response = get(gateway.http(), "/orders/1");
+//! assert_eq!((response.status, response.text()), (200, "orders"));
+//! gateway.wait_log(|line| line.ended() == "ok");
+//! ```
+
+mod gate;
+mod gateway;
+mod log;
+mod message;
+mod metrics;
+mod origin;
+mod raw;
+mod scratch;
+mod tests;
+
+use std::time::Duration;
+use std::time::Instant;
+
+pub use gate::Gate;
+pub use gateway::Exit;
+pub use gateway::Gateway;
+pub use gateway::Signal;
+pub use gateway::run;
+pub use gateway::simple;
+pub use log::LogLine;
+pub use message::Broken;
+pub use message::Request;
+pub use message::Response;
+pub use metrics::Metrics;
+pub use origin::Conn;
+pub use origin::Origin;
+pub use origin::ok;
+pub use raw::Raw;
+pub use raw::get;
+pub use scratch::Scratch;
+
+/// The longest that anything is waited for. Long, because it only matters when something is broken.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks again and again until the condition holds; for what has no event to wait for, such as metrics.
+#[track_caller]
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    while !condition() {
+        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}
+
+/// `n` bytes that differ from place to place, so that a hole or a swap is seen.
+pub fn pattern(n: usize) -> Vec<u8> {
+    (0..n).map(|at| (at / 251 + at % 251) as u8).collect()
+}
+
+/// The addresses of these origins as a TOML list.
+pub fn addresses(origins: &[Origin]) -> String {
+    let list: Vec<String> = origins.iter().map(|origin| format!("\"{}\"", origin.addr())).collect();
+    format!("[{}]", list.join(", "))
+}

@@ -143,9 +143,9 @@ pub(crate) fn http(to: SocketAddr, method: &str, path: &str, extra: &str, body: 
     );
     stream.write_all(head.as_bytes()).unwrap();
     // A server that refuses a large body may close before it has read all of it.
-    let _ = stream.write_all(body.as_bytes());
+    drop(stream.write_all(body.as_bytes()));
     let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
+    drop(stream.read_to_end(&mut answer));
     let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{method} {path}: {answer:?}"));
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())

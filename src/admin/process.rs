@@ -1,5 +1,7 @@
 //! What the kernel says of this process. It refuses to guess: what cannot be read is absent.
 
+#![expect(clippy::disallowed_methods, reason = "files of /proc are answered from memory, off the cores")]
+
 /// Bytes of memory in RAM.
 pub(super) fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

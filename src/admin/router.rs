@@ -71,7 +71,7 @@ pub fn router(desk: Arc<Desk>) -> Router {
         .route("/v1/check", post(check))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn(watch))
+        .layer(from_fn(guarded))
         .with_state(pages)
 }
 
@@ -156,7 +156,7 @@ async fn wrong_method() -> Response {
     json_text(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": "not with this method", "paths": paths()["paths"] }))
 }
 
-async fn watch(request: Request, next: Next) -> Response {
+async fn guarded(request: Request, next: Next) -> Response {
     let mut response = match guard::judge(request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(why) => problem(StatusCode::FORBIDDEN, why),

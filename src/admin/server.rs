@@ -63,7 +63,7 @@ async fn converse(stream: TcpStream, router: Router) {
         _ = &mut connection => return,
         () = tokio::time::sleep(AGE) => connection.as_mut().graceful_shutdown(),
     }
-    let _ = tokio::time::timeout(FAREWELL, connection).await;
+    drop(tokio::time::timeout(FAREWELL, connection).await);
 }
 
 /// Open connections.

@@ -59,7 +59,7 @@ impl Interface {
                 tokio::spawn(server::serve(server::listener(socket).unwrap(), Arc::new(desk)));
                 tokio::spawn(async move {
                     while let Some(asker) = asked.recv().await {
-                        let _ = asker.send(Answer { status: 200, body: json!({ "asked": true }) });
+                        asker.send(Answer { status: 200, body: json!({ "asked": true }) }).unwrap();
                     }
                 });
                 let _ = ended.await;

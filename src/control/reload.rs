@@ -138,7 +138,7 @@ impl Refused {
 fn tell(askers: Vec<Asker>, answer: &Answer) {
     for asker in askers {
         // Whoever hung up meanwhile does not want to know.
-        let _ = asker.send(answer.clone());
+        drop(asker.send(answer.clone()));
     }
 }
 

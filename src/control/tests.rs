@@ -1,5 +1,7 @@
 //! The control thread whole, over its admin interface and its commands, with cores that do only what they are told.
 
+#![expect(clippy::disallowed_types, reason = "a test may wait for another thread")]
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::net::TcpListener;
@@ -74,8 +76,8 @@ impl Process {
         }
         let admin = TcpListener::bind("127.0.0.1:0").unwrap();
         let (remote, commands) = remote();
-        let (say_ready, ready) = mpsc::channel();
-        let (say_outcome, outcome) = mpsc::channel();
+        let (say_ready, ready) = mpsc::sync_channel(4);
+        let (say_outcome, outcome) = mpsc::sync_channel(4);
         let reopened = Arc::new(AtomicU32::new(0));
         let mut settings = Settings {
             cores: links,
@@ -353,8 +355,8 @@ fn a_late_core_is_named_and_not_waited_for() {
 
 #[test]
 fn reloads_run_one_at_a_time_and_those_who_wait_share_the_next() {
-    let (began, runs) = mpsc::channel();
-    let (go, gone) = mpsc::channel::<()>();
+    let (began, runs) = mpsc::sync_channel(4);
+    let (go, gone) = mpsc::sync_channel::<()>(2);
     let gone = Mutex::new(gone);
     let process = Process::begin(fixture::model(), None, |settings| {
         settings.load = Box::new(move || {
@@ -385,6 +387,29 @@ fn reloads_run_one_at_a_time_and_those_who_wait_share_the_next() {
         }
     });
     process.drained();
+}
+
+#[test]
+fn a_load_that_hangs_does_not_hold_the_exit() {
+    let (began, runs) = mpsc::sync_channel(1);
+    let (go, gone) = mpsc::sync_channel::<()>(1);
+    let gone = Mutex::new(gone);
+    let process = Process::begin(fixture::model(), None, |settings| {
+        settings.load = Box::new(move || {
+            began.send(()).unwrap();
+            let _ = gone.lock().unwrap().recv_timeout(3 * WAIT);
+            Err(refused("too late"))
+        });
+    });
+    process.leashes.iter().for_each(|leash| leash.takes.store(true, SeqCst));
+    process.ready.recv_timeout(WAIT).unwrap();
+    let admin = process.admin;
+    let asker = std::thread::spawn(move || reload(admin).0);
+    runs.recv_timeout(WAIT).unwrap();
+    assert!(process.remote.give(Command::Drain));
+    assert_eq!(asker.join().unwrap(), 503);
+    assert_eq!(process.end(), Outcome::Drained);
+    drop(go);
 }
 
 #[test]

@@ -216,7 +216,7 @@ impl Life {
     fn obey(&self, message: Message, end: &Cell<Option<Instant>>) {
         match message {
             Message::Publish { snapshot, opened } => {
-                self.sockets.borrow_mut().extend(opened);
+                self.replace(opened);
                 let sequence = snapshot.sequence;
                 self.shard.publish(snapshot);
                 self.accept();
@@ -237,6 +237,21 @@ impl Life {
                 end.set(Some(self.shard.clock.coarse()));
             }
             Message::Drill(drill) => self.drill(drill),
+        }
+    }
+
+    /// Takes new sockets. One for a listener that has one already takes its place: the listener has moved.
+    fn replace(&self, opened: Vec<(ListenerSlot, TcpListener)>) {
+        for (slot, socket) in opened {
+            self.sockets.borrow_mut().retain(|(known, _)| *known != slot);
+            self.acceptors.borrow_mut().retain(|(known, acceptor)| {
+                let stays = *known != slot;
+                if !stays {
+                    acceptor.close();
+                }
+                stays
+            });
+            self.sockets.borrow_mut().push((slot, socket));
         }
     }
 

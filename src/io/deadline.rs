@@ -37,7 +37,7 @@ struct Entries {
     slots: Vec<Vec<Reference>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Entry {
     /// Counts the owners that this place has had.
     owner: u32,
@@ -45,17 +45,15 @@ struct Entry {
     due: u64,
     /// In which tick's slot a reference stands; 0: in none.
     queued: u64,
-    action: Action,
+    /// The socket that it is about.
+    fd: Option<RawFd>,
+    /// What it ends there.
+    cut: Option<Cut>,
+    /// Whom it wakes.
+    waker: Option<Waker>,
     fired: bool,
     /// May be cut when the core drains.
     idle: bool,
-}
-
-#[derive(Debug)]
-enum Action {
-    None,
-    Cut(RawFd, Cut),
-    Wake(Option<Waker>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,8 +94,8 @@ impl Wheel {
     pub fn cut_idle(&self) {
         let entries = self.entries.borrow();
         for entry in &entries.list {
-            if let (true, Action::Cut(fd, _)) = (entry.idle && entry.due != 0, &entry.action) {
-                socket::cut(*fd, Cut::Read);
+            if let Some(fd) = entry.fd.filter(|_| entry.idle && entry.due != 0) {
+                socket::cut(fd, Cut::Read);
             }
         }
     }
@@ -105,7 +103,7 @@ impl Wheel {
     /// Ends both directions of every socket on the wheel.
     pub fn cut_all(&self) {
         for entry in &self.entries.borrow().list {
-            if let Action::Cut(fd, _) = entry.action {
+            if let Some(fd) = entry.fd {
                 socket::cut(fd, Cut::Both);
             }
         }
@@ -116,9 +114,7 @@ impl Wheel {
         self.cut_all();
         let mut closed = Vec::new();
         for entry in &mut self.entries.borrow_mut().list {
-            if let Action::Cut(fd, _) = mem::replace(&mut entry.action, Action::None) {
-                closed.push(fd);
-            }
+            closed.extend(entry.fd.take());
         }
         closed.sort_unstable();
         closed.dedup();
@@ -176,11 +172,10 @@ impl Wheel {
         }
         entry.due = 0;
         entry.fired = true;
-        match &mut entry.action {
-            Action::Cut(fd, how) => socket::cut(*fd, *how),
-            Action::Wake(waker) => wakers.extend(waker.take()),
-            Action::None => {}
+        if let (Some(fd), Some(how)) = (entry.fd, entry.cut) {
+            socket::cut(fd, how);
         }
+        wakers.extend(entry.waker.take());
     }
 }
 
@@ -202,22 +197,18 @@ impl Deadline {
     /// A deadline that ends directions of a socket. The socket must stay open as long as the deadline is.
     #[must_use]
     pub fn of(wheel: &Rc<Wheel>, fd: RawFd) -> Self {
-        Self::place(wheel, Action::Cut(fd, Cut::Read))
+        Self::place(wheel, Some(fd))
     }
 
-    fn place(wheel: &Rc<Wheel>, action: Action) -> Self {
+    fn place(wheel: &Rc<Wheel>, fd: Option<RawFd>) -> Self {
         let mut entries = wheel.entries.borrow_mut();
         let index = entries.free.pop().unwrap_or_else(|| {
             let next = u32::try_from(entries.list.len()).unwrap_or(u32::MAX);
-            entries.list.push(Entry { owner: 0, due: 0, queued: 0, action: Action::None, fired: false, idle: false });
+            entries.list.push(Entry::default());
             next
         });
         if let Some(entry) = entries.list.get_mut(index as usize) {
-            entry.action = action;
-            entry.fired = false;
-            entry.idle = false;
-            entry.due = 0;
-            entry.queued = 0;
+            *entry = Entry { owner: entry.owner, fd, ..Entry::default() };
         }
         drop(entries);
         Self { wheel: wheel.clone(), index }
@@ -225,15 +216,20 @@ impl Deadline {
 
     /// Ends `how` when `after` has passed since the last tick, and a tick more at most.
     pub fn arm(&self, after: Duration, how: Cut) {
-        self.set(after, how, false);
+        self.set(after, Some(how), false);
     }
 
     /// As [`arm`](Self::arm) for reads, and says that the wait may be cut short when the core drains.
     pub fn arm_idle(&self, after: Duration) {
-        self.set(after, Cut::Read, true);
+        self.set(after, Some(Cut::Read), true);
     }
 
-    fn set(&self, after: Duration, how: Cut, idle: bool) {
+    /// As [`arm_idle`](Self::arm_idle), but wakes whoever awaits the deadline instead of ending anything.
+    fn arm_wake(&self, after: Duration) {
+        self.set(after, None, true);
+    }
+
+    fn set(&self, after: Duration, how: Option<Cut>, idle: bool) {
         let now = self.wheel.now.get();
         // One tick more, since the current one has begun; another, so that it never fires early.
         let ticks = u64::try_from(after.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2);
@@ -243,9 +239,8 @@ impl Deadline {
         entry.due = due;
         entry.fired = false;
         entry.idle = idle;
-        if let Action::Cut(_, place) = &mut entry.action {
-            *place = how;
-        }
+        entry.cut = how;
+        entry.waker = None;
         if entry.queued == 0 || due < entry.queued {
             let reference = Reference { index: self.index, owner: entry.owner };
             entries.queue(reference, due, now);
@@ -264,6 +259,7 @@ impl Deadline {
         if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize) {
             entry.due = 0;
             entry.idle = false;
+            entry.waker = None;
         }
     }
 
@@ -277,11 +273,8 @@ impl Deadline {
     fn poll_fired(&self, waker: &Waker) -> bool {
         let mut entries = self.wheel.entries.borrow_mut();
         let Some(entry) = entries.list.get_mut(self.index as usize) else { return true };
-        if !entry.fired
-            && let Action::Wake(place) = &mut entry.action
-            && !place.as_ref().is_some_and(|kept| kept.will_wake(waker))
-        {
-            *place = Some(waker.clone());
+        if !entry.fired && !entry.waker.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+            entry.waker = Some(waker.clone());
         }
         entry.fired
     }
@@ -293,17 +286,18 @@ impl Drop for Deadline {
         if let Some(entry) = entries.list.get_mut(self.index as usize) {
             entry.owner = entry.owner.wrapping_add(1);
             entry.due = 0;
-            entry.action = Action::None;
+            entry.fd = None;
+            entry.waker = None;
             entries.free.push(self.index);
         }
     }
 }
 
 /// The future's value, or nothing when `after` passes first: then the future is dropped. Only for futures that lose
-/// nothing by that: a connect, a wait for readiness.
+/// nothing by that: a connect, say.
 pub async fn within<F: Future>(wheel: &Rc<Wheel>, after: Duration, future: F) -> Option<F::Output> {
-    let deadline = Deadline::place(wheel, Action::Wake(None));
-    deadline.arm(after, Cut::Read);
+    let deadline = Deadline::place(wheel, None);
+    deadline.arm_wake(after);
     let mut future = pin!(future);
     poll_fn(|cx| {
         if let Poll::Ready(value) = future.as_mut().poll(cx) {
@@ -312,6 +306,28 @@ pub async fn within<F: Future>(wheel: &Rc<Wheel>, after: Duration, future: F) ->
         if deadline.poll_fired(cx.waker()) { Poll::Ready(None) } else { Poll::Pending }
     })
     .await
+}
+
+/// The future's value; `late` is called once if `after` passes first, to bring the future to its end.
+pub async fn urged<F: Future>(deadline: &Deadline, after: Duration, future: F, late: impl FnOnce()) -> F::Output {
+    deadline.arm_wake(after);
+    let mut late = Some(late);
+    let mut future = pin!(future);
+    let value = poll_fn(|cx| {
+        if let Poll::Ready(value) = future.as_mut().poll(cx) {
+            return Poll::Ready(value);
+        }
+        if late.is_some()
+            && deadline.poll_fired(cx.waker())
+            && let Some(late) = late.take()
+        {
+            late();
+        }
+        Poll::Pending
+    })
+    .await;
+    deadline.disarm();
+    value
 }
 
 #[cfg(test)]

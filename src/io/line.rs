@@ -1,6 +1,8 @@
 //! A connection as the layers above see it: a socket with a deadline for each direction. It refuses to know what is said
 //! on it.
 
+use std::cell::Cell;
+use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,15 +10,18 @@ use std::time::Duration;
 use crate::buf::Block;
 use crate::io::deadline::Deadline;
 use crate::io::deadline::Wheel;
+use crate::io::deadline::urged;
+use crate::io::socket::Canceller;
 use crate::io::socket::Cut;
 use crate::io::socket::Socket;
 
 /// A socket and its deadlines. The deadlines come first, so that they leave the wheel before the descriptor closes.
-#[derive(Debug)]
 pub struct Line {
     reading: Deadline,
     writing: Deadline,
     socket: Socket,
+    /// Kept between two waits, since making one allocates.
+    canceller: Cell<Option<Canceller>>,
 }
 
 /// Why nothing more comes, or goes.
@@ -36,7 +41,7 @@ impl Line {
     pub fn new(wheel: &Rc<Wheel>, socket: Socket) -> Self {
         let reading = Deadline::of(wheel, socket.fd());
         let writing = Deadline::of(wheel, socket.fd());
-        Self { reading, writing, socket }
+        Self { reading, writing, socket, canceller: Cell::new(None) }
     }
 
     /// Reads at most `max` bytes behind those of the block, under the deadline that is armed.
@@ -48,6 +53,39 @@ impl Line {
         let (result, back) = self.socket.read(std::mem::take(block), max).await;
         *block = back;
         self.verdict(result)
+    }
+
+    /// Reads as [`read`](Self::read) does, but gives up when nothing has come for `grace`: then there are 0 bytes, and none
+    /// is lost. A drain ends the wait.
+    ///
+    /// # Errors
+    /// [`Broken`], but not `TimedOut`.
+    pub async fn read_for(&self, block: &mut Block, grace: Duration) -> Result<usize, Broken> {
+        let canceller = self.canceller.take().unwrap_or_default();
+        let read = self.socket.read_until(std::mem::take(block), canceller.handle());
+        let place = Cell::new(Some(canceller));
+        let (result, back) = urged(&self.reading, grace, read, || drop(place.take().map(Canceller::cancel))).await;
+        self.canceller.set(place.take());
+        *block = back;
+        match result {
+            Ok(0) => Err(Broken::Closed),
+            Ok(n) => Ok(n),
+            Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => Ok(0),
+            Err(_) => Err(Broken::Reset),
+        }
+    }
+
+    /// Waits until there is something to read, at most `patience`, without holding a block. A drain ends the wait.
+    pub async fn park(&self, patience: Duration) {
+        self.reading.arm_idle(patience);
+        // Whatever it is, the read that follows sees it.
+        let _ = self.socket.readable().await;
+        self.reading.disarm();
+    }
+
+    /// Gives up what is only kept to be used again.
+    pub fn shed(&self) {
+        self.canceller.set(None);
     }
 
     fn verdict(&self, result: io::Result<usize>) -> Result<usize, Broken> {
@@ -109,6 +147,12 @@ impl Line {
                 Err(_) => return,
             }
         }
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").field("socket", &self.socket).finish_non_exhaustive()
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Socket {
 }
 
 /// Cancels a read; see [`Socket::read_until`].
-pub use monoio::io::Canceller;
+pub use monoio::io::{CancelHandle, Canceller};
 
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> Self {
@@ -68,11 +68,11 @@ impl Socket {
     ///
     /// # Errors
     /// Those of recv(2); `ECANCELED` when it was cancelled before a byte came.
-    pub async fn read_until(&self, block: Block, canceller: &Canceller) -> (io::Result<usize>, Block) {
+    pub async fn read_until(&self, block: Block, cancel: CancelHandle) -> (io::Result<usize>, Block) {
         let max = block.spare();
         // SAFETY: as in `read`.
         let stream = unsafe { &mut *self.stream.get() };
-        let (result, tail) = stream.cancelable_read(Tail { block, max }, canceller.handle()).await;
+        let (result, tail) = stream.cancelable_read(Tail { block, max }, cancel).await;
         (result, tail.block)
     }
 
@@ -107,15 +107,23 @@ impl Socket {
         }
     }
 
-    /// Whether the other side has said anything (bytes, the end, a reset) without reading it. One system call.
+    /// Whether the other side has said anything (bytes, the end, a reset), without reading it. One system call.
     #[must_use]
     pub fn has_news(&self) -> bool {
+        let got = self.peek();
+        got >= 0 || io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock
+    }
+
+    /// Whether the other side has sent bytes, without reading them. One system call.
+    #[must_use]
+    pub fn has_bytes(&self) -> bool {
+        self.peek() > 0
+    }
+
+    fn peek(&self) -> isize {
         let mut byte = 0_u8;
         // SAFETY: one byte of ours is offered, and outlives the call.
-        let got = unsafe {
-            libc::recv(self.fd, std::ptr::from_mut(&mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT)
-        };
-        got >= 0 || io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock
+        unsafe { libc::recv(self.fd, std::ptr::from_mut(&mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) }
     }
 
     /// Makes the close a reset, so that the other side cannot take what it has for the whole.

@@ -10,6 +10,7 @@ use crate::io::line::Line;
 use crate::io::socket::Socket;
 use crate::serve::accept::Place;
 use crate::serve::h1;
+use crate::serve::h1::Spell;
 use crate::shard::Shard;
 
 /// A client and its connection.
@@ -45,5 +46,20 @@ pub(crate) async fn run(shard: Rc<Shard>, socket: Socket, address: SocketAddr, p
         response: ResponseHead::default(),
         served: 0,
     };
-    h1::turns(&shard, &mut client).await;
+    // What a busy connection needs is large and boxed for as long as it is busy; an idle one keeps the outside alone.
+    while Box::pin(h1::turns(&shard, &mut client)).await == Spell::Idle {
+        if !h1::park(&shard, &mut client).await {
+            return;
+        }
+    }
+}
+
+impl Client {
+    /// Gives up whatever is only kept to be used again.
+    pub(crate) fn shed(&mut self) {
+        self.inbound = Block::none();
+        self.request = RequestHead::default();
+        self.response = ResponseHead::default();
+        self.line.shed();
+    }
 }

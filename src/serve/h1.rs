@@ -29,41 +29,76 @@ pub(crate) enum Fate {
 const LINGER_BYTES: usize = 256 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(2);
 
-/// Serves request after request.
-pub(crate) async fn turns(shard: &Rc<Shard>, client: &mut Client) {
+/// How long a connection waits for its next request with its buffer in hand before it is parked.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How a busy spell of a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spell {
+    /// Nothing came for a while.
+    Idle,
+    /// The connection is over.
+    Over,
+}
+
+/// Serves request after request until none comes for a while, or none will.
+pub(crate) async fn turns(shard: &Rc<Shard>, client: &mut Client) -> Spell {
     loop {
         let fate = match next_head(shard, client).await {
-            Ok(()) => exchange::exchange(shard, client).await,
+            Ok(true) => exchange::exchange(shard, client).await,
+            Ok(false) => return Spell::Idle,
             Err(NoRequest::Ended) => Fate::Close,
             Err(reason) => reply::refuse_head(shard, client, reason).await,
         };
         match fate {
             Fate::Keep => client.served += 1,
-            Fate::Close => return,
-            Fate::Linger => return client.line.linger(LINGER_BYTES, LINGER_TIME).await,
+            Fate::Close => return Spell::Over,
+            Fate::Linger => {
+                client.line.linger(LINGER_BYTES, LINGER_TIME).await;
+                return Spell::Over;
+            }
         }
     }
 }
 
-/// Waits for the next request and reads its head. From accept, or from a request's first byte, the whole head has one
-/// time; between requests the connection may idle.
-async fn next_head(shard: &Shard, client: &mut Client) -> Result<(), NoRequest> {
+/// Waits for the next request and reads its head; false: none came for a while. From accept, or from a request's first
+/// byte, the whole head has one time; between requests the connection may idle.
+async fn next_head(shard: &Shard, client: &mut Client) -> Result<bool, NoRequest> {
     let generation = shard.generation();
     // A listener that has left the configuration takes no more requests.
     let settings = &generation.listener(client.place.listener).ok_or(NoRequest::Ended)?.settings;
-    let first = client.served == 0;
     let mut patience = Some(settings.head_timeout);
     if client.inbound.is_empty() {
         if shard.draining.get() {
             return Err(NoRequest::Ended);
         }
-        let wait = if first { settings.head_timeout } else { settings.idle_timeout };
-        h1::await_request(&client.line, &mut client.inbound, wait).await?;
-        // The first head has one time from accept on: the deadline that is armed goes on.
-        patience = patience.filter(|_| !first);
+        if client.served == 0 {
+            h1::await_first(&client.line, &mut client.inbound, settings.head_timeout).await?;
+            // The first head has one time from accept on: the deadline that is armed goes on.
+            patience = None;
+        } else {
+            h1::await_next(&client.line, &mut client.inbound, GRACE.min(settings.idle_timeout)).await?;
+            if client.inbound.is_empty() {
+                return Ok(false);
+            }
+        }
     }
     let limits = limits(settings);
-    h1::read_request(&client.line, &mut client.inbound, &mut client.request, &limits, patience).await
+    h1::read_request(&client.line, &mut client.inbound, &mut client.request, &limits, patience).await?;
+    Ok(true)
+}
+
+/// Waits for an idle client without holding a buffer or a future of any size for it; false: the connection is over.
+pub(crate) async fn park(shard: &Shard, client: &mut Client) -> bool {
+    let idle_timeout = match shard.generation().listener(client.place.listener) {
+        Some(listener) if !shard.draining.get() => listener.settings.idle_timeout,
+        _ => return false,
+    };
+    client.shed();
+    shard.slab.parked.add(1);
+    client.line.park(idle_timeout.saturating_sub(GRACE)).await;
+    shard.slab.parked.sub(1);
+    client.line.socket().has_bytes()
 }
 
 fn limits(settings: &model::Listener) -> HeadLimits {

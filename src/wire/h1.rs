@@ -44,13 +44,22 @@ pub const RESPONSE_ROOM: usize = 16 * 1024;
 ///
 /// # Errors
 /// [`NoRequest::Ended`].
-pub async fn await_request(line: &Line, inbound: &mut Block, patience: Duration) -> Result<(), NoRequest> {
+pub async fn await_first(line: &Line, inbound: &mut Block, patience: Duration) -> Result<(), NoRequest> {
     line.reading().arm_idle(patience);
     inbound.reserve(REQUEST_ROOM);
     let room = inbound.spare();
     let result = line.read(inbound, room).await;
     line.reading().occupy();
     result.map(drop).map_err(|_| NoRequest::Ended)
+}
+
+/// Waits for the first bytes of another request, at most `grace`: then there are none, and the connection may be parked.
+///
+/// # Errors
+/// [`NoRequest::Ended`].
+pub async fn await_next(line: &Line, inbound: &mut Block, grace: Duration) -> Result<(), NoRequest> {
+    inbound.reserve(REQUEST_ROOM);
+    line.read_for(inbound, grace).await.map(drop).map_err(|_| NoRequest::Ended)
 }
 
 /// Reads until a whole request head stands at the front of `inbound`: at most `patience` from now on, or, without one,

@@ -50,6 +50,7 @@
 //! upstream connection lent to one attempt) · snapshot (compiled configuration, immutable, shared) · generation (a core's
 //! binding of a snapshot) · ended (who ended an exchange, in which phase, why).
 
+pub mod config;
 pub mod id;
 pub mod limits;
 pub mod model;

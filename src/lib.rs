@@ -51,8 +51,10 @@
 //! binding of a snapshot) · ended (who ended an exchange, in which phase, why).
 
 pub mod admin;
+pub mod app;
 pub mod balance;
 pub mod buf;
+pub mod config;
 pub mod control;
 pub mod demo;
 pub mod http;

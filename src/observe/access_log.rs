@@ -17,6 +17,7 @@ use crate::model;
 use crate::observe::access_log::writer::Shared;
 use crate::observe::record::Record;
 
+pub use crate::observe::access_log::writer::Remote;
 pub use crate::observe::access_log::writer::Writer;
 
 /// Bytes in a buffer before it goes to the writer by itself.

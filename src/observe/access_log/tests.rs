@@ -179,7 +179,7 @@ fn a_renamed_file_is_left_for_a_new_one() {
     until("the first line", || targets(&place.file()) == ["/before"]);
     let old = place.0.join("access.log.1");
     fs::rename(place.file(), &old).unwrap();
-    writer.reopen();
+    writer.remote().reopen();
     assert_eq!(buffers[0].push(&record(b"/after")) + buffers[0].flush(), 0);
     assert_eq!(writer.close(), 0);
     assert_eq!(targets(&old), ["/before"]);
@@ -195,7 +195,7 @@ fn a_file_that_cannot_be_reopened_is_written_on() {
     let writer = writer.unwrap();
     let moved = place.0.join("moved");
     fs::rename(&directory, &moved).unwrap();
-    writer.reopen();
+    writer.remote().reopen();
     assert_eq!(buffers[0].push(&record(b"/on")) + buffers[0].flush(), 0);
     assert_eq!(writer.close(), 0);
     assert_eq!(targets(&moved.join("access.log")), ["/on"]);
@@ -257,7 +257,7 @@ fn a_reader_that_went_away_costs_lines_and_not_the_process() {
     drop((reader, ours));
     for number in 1..=3 {
         assert_eq!(buffers[0].push(&record(b"/")) + buffers[0].flush(), 0);
-        until("a lost line is counted", || writer.dropped() == number);
+        until("a lost line is counted", || writer.remote().dropped() == number);
     }
     assert_eq!(writer.close(), 3);
 }

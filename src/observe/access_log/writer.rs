@@ -55,6 +55,29 @@ pub struct Writer {
     ended: Receiver<()>,
 }
 
+/// What others than the owner may do with the writer.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    shared: Arc<Shared>,
+    thread: Thread,
+}
+
+impl Remote {
+    /// Lines that could not be written, and those of cores that died while the writer was behind. What a buffer's
+    /// `push` and `flush` returned is not among them.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Relaxed)
+    }
+
+    /// Opens the file again under its name, for one who has renamed it. The thread does it; lines pushed after this
+    /// call go to the new file. No effect on standard output and error.
+    pub fn reopen(&self) {
+        self.shared.reopen.store(true, Release);
+        self.thread.unpark();
+    }
+}
+
 /// What the writer's thread and others both touch. Written rarely: at faults, at USR1 and at the end.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
@@ -87,18 +110,10 @@ impl Writer {
         Ok(Some((Self { shared: shared.clone(), thread, ended }, shared)))
     }
 
-    /// Lines that could not be written, and those of cores that died while the writer was behind. What a buffer's
-    /// `push` and `flush` returned is not among them.
+    /// A handle for others than the owner. Cheap to copy.
     #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.shared.dropped.load(Relaxed)
-    }
-
-    /// Opens the file again under its name, for one who has renamed it. The thread does it; lines pushed after this
-    /// call go to the new file. No effect on standard output and error.
-    pub fn reopen(&self) {
-        self.shared.reopen.store(true, Release);
-        self.thread.thread().unpark();
+    pub fn remote(&self) -> Remote {
+        Remote { shared: self.shared.clone(), thread: self.thread() }
     }
 
     /// Writes what the cores have handed over, for at most two seconds, and ends the thread. Returns how many lines

@@ -1,0 +1,91 @@
+//! Start and stop, in order: load → bind → spawn cores → control → drain. And the command line before that.
+//!
+//! Exit codes: 0 fine, 1 the configuration is wrong or the start failed, 2 usage.
+
+mod cli;
+mod start;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::config;
+use crate::demo;
+
+use cli::Cli;
+use cli::Command;
+
+/// Runs a command line.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(cli::habits(arguments)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors, though they come this way; usage is 2, as the table says.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let done = match cli.command {
+        Command::Run { config } => run(&config),
+        Command::Serve { to, listen } => serve(to, listen),
+        Command::Check { config } => check(&config),
+        Command::Demo { listen, admin } => run_demo(listen, admin),
+        Command::Schema => print(&format!("{:#}\n", config::schema())),
+        Command::Version => print(concat!("ringway ", env!("CARGO_PKG_VERSION"), "\n")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("{}", text.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Done = Result<(), String>;
+
+fn run(path: &std::path::Path) -> Done {
+    let loaded = config::load(path).map_err(|report| report.render(cli::colourful()))?;
+    loaded.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+    start::start(start::Plan { model: loaded.model, path: Some(path.to_owned()), quiet: false })
+}
+
+fn serve(to: std::net::SocketAddr, listen: std::net::SocketAddr) -> Done {
+    let model = config::serve(to, listen);
+    eprint!("# the same as a file:\n{}\n", config::to_toml(&model));
+    start::start(start::Plan { model, path: None, quiet: false })
+}
+
+fn check(path: &std::path::Path) -> Done {
+    let loaded = config::load(path).map_err(|report| report.render(cli::colourful()))?;
+    loaded.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+    let model = &loaded.model;
+    let routes: usize = model.hosts.iter().map(|host| host.routes.len()).sum();
+    print(&format!(
+        "{}: fine ({} listeners, {} upstreams, {} routes)\n",
+        path.display(),
+        model.listeners.len(),
+        model.upstreams.len(),
+        routes
+    ))
+}
+
+fn run_demo(listen: std::net::SocketAddr, admin: std::net::SocketAddr) -> Done {
+    let services = demo::Services::start(listen).map_err(|error| format!("the demo services cannot start: {error}"))?;
+    let text = services.configuration(listen, admin);
+    let loaded = config::load_text("demo.toml", &text).map_err(|report| report.render(cli::colourful()))?;
+    print(&demo::introduction(listen, admin))?;
+    let ticker = demo::Ticker::start(admin).map_err(|error| format!("the demo cannot start: {error}"))?;
+    let done = start::start(start::Plan { model: loaded.model, path: None, quiet: true });
+    ticker.stop();
+    services.stop();
+    done
+}
+
+/// Prints to standard output; a reader that went away is no fault of ours.
+fn print(text: &str) -> Done {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(())
+}

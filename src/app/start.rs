@@ -1,0 +1,219 @@
+//! Brings a model to life: binds, spawns the cores, and gives the calling thread to control until all is over.
+
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crate::config;
+use crate::control;
+use crate::control::CoreLink;
+use crate::control::Outcome;
+use crate::control::Refused;
+use crate::control::Settings;
+use crate::id::CoreId;
+use crate::id::ListenerSlot;
+use crate::io::listen;
+use crate::io::ring;
+use crate::model;
+use crate::model::Cores;
+use crate::model::Model;
+use crate::observe::access_log;
+use crate::observe::access_log::LogBuffer;
+use crate::observe::access_log::Remote;
+use crate::observe::access_log::Writer;
+use crate::observe::metrics::Slab;
+use crate::shard::mailbox::Mailbox;
+use crate::snapshot::Snapshot;
+use crate::snapshot::slots::Slots;
+use crate::worker;
+use crate::worker::Seed;
+
+/// What to start.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// The configuration.
+    pub(super) model: Model,
+    /// Where to read it again from on a reload; none: there is no reload.
+    pub(super) path: Option<PathBuf>,
+    /// Whether standard output belongs to somebody else.
+    pub(super) quiet: bool,
+}
+
+/// Runs a gateway until it is told to stop.
+pub(super) fn start(plan: Plan) -> Result<(), String> {
+    log(plan.quiet);
+    let Plan { model, path, quiet } = plan;
+    let (_remote, commands) = control::remote();
+    let cpus = cpus(&model.process.cores)?;
+    let admin = admin(model.process.admin)?;
+    let admin_address = admin.local_addr().map_err(|error| error.to_string())?;
+    let mut slots = Slots::default();
+    let snapshot = Arc::new(Snapshot::compile(model, &mut slots));
+    let opened = open(&snapshot, cpus.len())?;
+    let listening = addresses(&snapshot, &opened);
+    let logged = access_log::open(&snapshot.model.process.access_log, cpus.len());
+    let (writer, logs) = logged.map_err(|error| format!("error: the access log cannot be opened: {error}"))?;
+    let (links, threads) = spawn(&snapshot, &cpus, opened, logs)?;
+    let announced = listening.clone();
+    let log = writer.as_ref().map(Writer::remote);
+    let counter = log.clone();
+    let outcome = control::run(Settings {
+        cores: links,
+        slots,
+        snapshot,
+        admin,
+        listening,
+        load: Box::new(move || load(path.as_deref())),
+        check: Box::new(check),
+        render: config::to_toml,
+        bind: Box::new(bind),
+        reopen_log: Box::new(move || log.iter().for_each(Remote::reopen)),
+        log_dropped: Box::new(move || counter.as_ref().map_or(0, Remote::dropped)),
+        ready: Box::new(move || {
+            if !quiet {
+                announce(&announced, admin_address);
+            }
+        }),
+        commands,
+        signals: true,
+    });
+    for thread in threads {
+        // A core that panicked has said so already.
+        let _ = thread.join();
+    }
+    if let Some(writer) = writer {
+        writer.close();
+    }
+    match outcome {
+        Outcome::Failed(text) => Err(format!("error: {text}")),
+        Outcome::Drained | Outcome::Cut => Ok(()),
+    }
+}
+
+/// The program's own log: standard error, `RINGWAY_LOG` for the level.
+fn log(quiet: bool) {
+    let level = if quiet { "warn" } else { "info" };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("RINGWAY_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let colours = super::cli::colourful();
+    // A second gateway in one process (a test) finds a log in place already.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .with_target(false)
+        .try_init();
+}
+
+fn cpus(cores: &Cores) -> Result<Vec<Option<usize>>, String> {
+    let allowed: Vec<usize> = core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
+    let listed = match cores {
+        Cores::All => allowed,
+        // More loops than CPUs is a strange wish, but a test may have it: the CPUs are given out in turn.
+        Cores::Count(count) => allowed.iter().copied().cycle().take(*count).collect(),
+        Cores::List(list) => match list.iter().find(|cpu| !allowed.contains(cpu)) {
+            Some(cpu) => {
+                return Err(format!("error: process.cores names CPU {cpu}; this process may use {allowed:?}"));
+            }
+            None => list.clone(),
+        },
+    };
+    if listed.is_empty() {
+        return Ok(vec![None]);
+    }
+    Ok(listed.into_iter().map(Some).collect())
+}
+
+fn admin(address: SocketAddr) -> Result<TcpListener, String> {
+    let listener = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    listener.map_err(|error| format!("error: process.admin: cannot listen on {address}: {error}"))
+}
+
+fn bind(listener: &model::Listener, cores: usize) -> Result<Vec<TcpListener>, String> {
+    listen::open(listener.bind, cores)
+        .map_err(|error| format!("listener \"{}\": cannot listen on {}: {error}", listener.name, listener.bind))
+}
+
+/// One socket of every listener for every core: by listener, then by core.
+type Opened = Vec<(ListenerSlot, Vec<TcpListener>)>;
+
+fn open(snapshot: &Snapshot, cores: usize) -> Result<Opened, String> {
+    let opened = snapshot.listeners.iter().map(|listener| Ok((listener.slot, bind(&listener.settings, cores)?)));
+    opened.collect::<Result<_, String>>().map_err(|text| format!("error: {text}"))
+}
+
+fn addresses(snapshot: &Snapshot, opened: &Opened) -> Vec<(String, SocketAddr)> {
+    let named = snapshot.listeners.iter().zip(opened);
+    let named = named.filter_map(|(listener, (_, sockets))| {
+        Some((listener.settings.name.clone(), sockets.first()?.local_addr().ok()?))
+    });
+    named.collect()
+}
+
+fn spawn(
+    snapshot: &Arc<Snapshot>,
+    cpus: &[Option<usize>],
+    opened: Opened,
+    logs: Vec<LogBuffer>,
+) -> Result<(Vec<CoreLink>, Vec<JoinHandle<()>>), String> {
+    let mut by_core: Vec<Vec<(ListenerSlot, TcpListener)>> = cpus.iter().map(|_| Vec::new()).collect();
+    for (slot, sockets) in opened {
+        by_core.iter_mut().zip(sockets).for_each(|(core, socket)| core.push((slot, socket)));
+    }
+    let (mut links, mut threads) = (Vec::new(), Vec::new());
+    for (((number, cpu), opened), log) in (0..).zip(cpus).zip(by_core).zip(logs) {
+        let core = CoreId(number);
+        let slab = Arc::new(Slab::default());
+        let (mailbox, inbox) = Mailbox::open().map_err(|error| format!("error: a core cannot start: {error}"))?;
+        links.push(CoreLink { id: core, mailbox, slab: slab.clone() });
+        let plan = ring_plan(&snapshot.model.process);
+        let seed = Seed { core, cpu: *cpu, plan, inbox, slab, log, snapshot: snapshot.clone(), opened };
+        threads.push(worker::spawn(seed).map_err(|error| format!("error: a core cannot start: {error}"))?);
+    }
+    Ok((links, threads))
+}
+
+fn ring_plan(process: &model::Process) -> ring::Plan {
+    let wanted = match process.io {
+        model::Io::Auto => ring::Wanted::Auto,
+        model::Io::IoUring => ring::Wanted::IoUring,
+        model::Io::Epoll => ring::Wanted::Epoll,
+    };
+    ring::Plan { wanted, entries: process.ring.entries, completions: process.ring.completions }
+}
+
+fn load(path: Option<&Path>) -> Result<control::Loaded, Refused> {
+    let Some(path) = path else {
+        let text = "there is no file to load again: the configuration came from the command line";
+        return Err(Refused { text: text.into(), faults: serde_json::json!([{ "message": text }]) });
+    };
+    let loaded = config::load(path).map_err(|report| refused(&report))?;
+    Ok(control::Loaded { model: loaded.model, warnings: loaded.warnings.iter().map(ToString::to_string).collect() })
+}
+
+fn check(text: &str) -> Result<Vec<String>, Refused> {
+    let loaded = config::load_text("request", text).map_err(|report| refused(&report))?;
+    Ok(loaded.warnings.iter().map(ToString::to_string).collect())
+}
+
+fn refused(report: &config::Report) -> Refused {
+    Refused { text: report.render(false), faults: report.to_json() }
+}
+
+/// Says where the gateway listens, and that it does: a line each, for scripts and people.
+fn announce(listening: &[(String, SocketAddr)], admin: SocketAddr) {
+    use std::io::Write;
+    let mut text = String::new();
+    for (name, address) in listening {
+        text.push_str(&format!("LISTEN {name} {address}\n"));
+    }
+    text.push_str(&format!("ADMIN {admin}\nREADY\n"));
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,255 @@
+//! From the file form to the model: defaults filled in, references looked up, what must fit together compared. It
+//! refuses to know how a file is written.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::net::SocketAddr;
+
+use super::form::Form;
+use super::form::HostForm;
+use super::form::ListenForm;
+use super::form::Named;
+use super::form::ProcessForm;
+use super::form::UpstreamForm;
+use super::key::Field;
+use super::key::Key;
+use super::keys;
+use super::kind::Kind;
+use super::kinds::RouteForm;
+use super::report::Fault;
+use super::report::Faults;
+use super::report::Span;
+use super::report::quote;
+use super::suggest::advice;
+use crate::id::UpstreamIndex;
+use crate::model::Endpoint;
+use crate::model::Host;
+use crate::model::HostPattern;
+use crate::model::Listener;
+use crate::model::Model;
+use crate::model::PathPattern;
+use crate::model::Process;
+use crate::model::Ring;
+use crate::model::Route;
+use crate::model::Timeouts;
+use crate::model::Upstream;
+
+/// The model, or nothing after a fault; and what is odd about it.
+pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fault>) {
+    present(form, faults);
+    let process = process(&form.process, faults);
+    let listeners = listeners(form, faults);
+    let upstreams = upstreams(form);
+    let used = references(form, faults);
+    distinct_hosts(&form.hosts, faults);
+    let hosts = hosts(form);
+    let unused = form.upstreams.iter().filter(|upstream| !used.contains(upstream.name.as_str()));
+    let warnings = unused.map(|upstream| {
+        Fault::wrong(upstream.at, format!("upstream {} is not used by any route", quote(&upstream.name)))
+    });
+    let model = || Some(Model { process: process?, listeners: listeners?, upstreams: upstreams?, hosts: hosts? });
+    (model().filter(|_| faults.is_empty()), warnings.collect())
+}
+
+/// One listener, one upstream, one route; nothing only if a key had no default.
+pub(super) fn serve(to: SocketAddr, listen: SocketAddr) -> Option<Model> {
+    let mut faults = Faults::default();
+    let at = Span { file: 0, start: 0, end: 0 };
+    let endpoint = Endpoint { address: to, weight: keys::WEIGHT.default()? };
+    let listen = Named { name: "http".into(), at, form: (Field::Set(listen, at), ListenForm::default()) };
+    let app = Named { name: "app".into(), at, form: (Field::Set(vec![endpoint], at), UpstreamForm::default()) };
+    let route = Route { path: PathPattern::Prefix(String::new()), upstream: UpstreamIndex(0), max_body: None };
+    Some(Model {
+        process: process(&ProcessForm::default(), &mut faults)?,
+        listeners: vec![listener(&listen, &ListenForm::default(), &mut faults)?],
+        upstreams: vec![upstream(&app, &UpstreamForm::default())?],
+        hosts: vec![Host { pattern: HostPattern::Any, routes: vec![route] }],
+    })
+}
+
+fn present(form: &Form, faults: &mut Faults) {
+    if form.listeners.is_empty() {
+        let help = "write at least:\n\n[listen.http]\nbind = \"127.0.0.1:8080\"";
+        faults.add(Fault::absent(form.top, "no listener is defined").help(help));
+    }
+    if form.hosts.is_empty() {
+        let help = "write at least:\n\n[host.\"*\"]\nroutes = [{ path = \"/*\", upstream = \"NAME\" }]";
+        faults.add(Fault::absent(form.top, "no host is defined").help(help));
+    }
+}
+
+fn process(form: &ProcessForm, faults: &mut Faults) -> Option<Process> {
+    let entries = form.ring_entries.resolve(&keys::RING_ENTRIES);
+    let completions = form.ring_completions.resolve(&keys::RING_COMPLETIONS);
+    if let (Some(entries), Some(completions)) = (entries, completions)
+        && completions < entries
+        && let Some(at) = form.ring_completions.at().or(form.ring_entries.at())
+    {
+        let message = format!("the ring has fewer completions ({completions}) than entries ({entries})");
+        faults.add(Fault::wrong(at, message).help("completions must be at least entries; four times is usual"));
+    }
+    Some(Process {
+        cores: form.cores.resolve(&keys::CORES)?,
+        admin: form.admin.resolve(&keys::ADMIN)?,
+        io: form.io.resolve(&keys::IO)?,
+        ring: Ring { entries: entries?, completions: completions? },
+        drain: form.drain.resolve(&keys::DRAIN)?,
+        connections_max: form.connections.resolve(&keys::PROCESS_CONNECTIONS)?,
+        access_log: form.access_log.resolve(&keys::ACCESS_LOG)?,
+    })
+}
+
+fn listeners(form: &Form, faults: &mut Faults) -> Option<Vec<Listener>> {
+    distinct_binds(form, faults);
+    let list: Vec<_> = form.listeners.iter().map(|named| listener(named, &form.listen_defaults, faults)).collect();
+    let mut list = list.into_iter().collect::<Option<Vec<_>>>()?;
+    list.sort_by(|a, b| a.name.cmp(&b.name));
+    Some(list)
+}
+
+fn listener(
+    named: &Named<(Field<SocketAddr>, ListenForm)>,
+    defaults: &ListenForm,
+    faults: &mut Faults,
+) -> Option<Listener> {
+    let (bind, own) = &named.form;
+    let head_bytes = resolve(&own.head, &defaults.head, &keys::HEAD);
+    let target_bytes = resolve(&own.target, &defaults.target, &keys::TARGET);
+    if let (Some(head), Some(target)) = (head_bytes, target_bytes)
+        && target >= head
+    {
+        let places = [own.target.at(), own.head.at(), defaults.target.at(), defaults.head.at()];
+        let at = places.into_iter().flatten().next().unwrap_or(named.at);
+        let shown = |bytes| keys::HEAD.kind.show(&bytes);
+        let message = format!(
+            "the target of listener {} ({}) must be less than its head ({})",
+            quote(&named.name),
+            shown(target),
+            shown(head)
+        );
+        faults.add(Fault::wrong(at, message).help("the head holds the target: raise `head` or lower `target`"));
+    }
+    Some(Listener {
+        name: named.name.clone(),
+        bind: *bind.value()?,
+        connections_max: resolve(&own.connections, &defaults.connections, &keys::LISTEN_CONNECTIONS)?,
+        head_bytes: head_bytes?,
+        fields: resolve(&own.fields, &defaults.fields, &keys::FIELDS)?,
+        target_bytes: target_bytes?,
+        head_timeout: resolve(&own.head_timeout, &defaults.head_timeout, &keys::HEAD_TIMEOUT)?,
+        idle_timeout: resolve(&own.idle_timeout, &defaults.idle_timeout, &keys::IDLE_TIMEOUT)?,
+        body_timeout: resolve(&own.body_timeout, &defaults.body_timeout, &keys::BODY_TIMEOUT)?,
+    })
+}
+
+/// One socket address has one owner: the kernel would spread the connections of a shared one over both.
+fn distinct_binds(form: &Form, faults: &mut Faults) {
+    let mut seen: HashMap<SocketAddr, (&str, Option<Span>)> = HashMap::new();
+    if let Some(admin) = form.process.admin.resolve(&keys::ADMIN) {
+        seen.insert(admin, ("the admin interface", form.process.admin.at()));
+    }
+    for named in &form.listeners {
+        let Field::Set(bind, at) = named.form.0 else { continue };
+        if bind.port() == 0 {
+            continue;
+        }
+        let Some((owner, first)) = seen.get(&bind) else {
+            seen.insert(bind, (&named.name, Some(at)));
+            continue;
+        };
+        let is_admin = *owner == "the admin interface";
+        let owner = if is_admin { (*owner).to_owned() } else { format!("listener {}", quote(owner)) };
+        let message = format!("listener {} and {owner} have the same address, {bind}", quote(&named.name));
+        let fault = Fault::wrong(at, message).help("give one of them another port");
+        faults.add(match first {
+            Some(first) => fault.also(*first, "first used here"),
+            None => fault,
+        });
+    }
+}
+
+fn upstreams(form: &Form) -> Option<Vec<Upstream>> {
+    let list = form.upstreams.iter().map(|named| upstream(named, &form.upstream_defaults));
+    let mut list = list.collect::<Option<Vec<_>>>()?;
+    list.sort_by(|a, b| a.name.cmp(&b.name));
+    Some(list)
+}
+
+fn upstream(named: &Named<(Field<Vec<Endpoint>>, UpstreamForm)>, defaults: &UpstreamForm) -> Option<Upstream> {
+    let (endpoints, own) = &named.form;
+    Some(Upstream {
+        name: named.name.clone(),
+        endpoints: endpoints.value()?.clone(),
+        balance: resolve(&own.balance, &defaults.balance, &keys::BALANCE)?,
+        timeout: Timeouts {
+            connect: resolve(&own.connect_timeout, &defaults.connect_timeout, &keys::CONNECT_TIMEOUT)?,
+            response: resolve(&own.response_timeout, &defaults.response_timeout, &keys::RESPONSE_TIMEOUT)?,
+            body: resolve(&own.body_timeout, &defaults.body_timeout, &keys::RESPONSE_BODY_TIMEOUT)?,
+            idle: resolve(&own.keep_alive_idle, &defaults.keep_alive_idle, &keys::KEEP_ALIVE_IDLE)?,
+        },
+        attempts: resolve(&own.attempts, &defaults.attempts, &keys::ATTEMPTS)?,
+        idle_connections: resolve(
+            &own.keep_alive_connections,
+            &defaults.keep_alive_connections,
+            &keys::KEEP_ALIVE_CONNECTIONS,
+        )?,
+        connections_max: resolve(&own.connections, &defaults.connections, &keys::UPSTREAM_CONNECTIONS)?,
+    })
+}
+
+/// The names of the upstreams that routes refer to. A name that no table has is a fault; a table that is itself faulty
+/// is there all the same.
+fn references<'a>(form: &'a Form, faults: &mut Faults) -> HashSet<&'a str> {
+    let defined: HashSet<&str> = form.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+    let mut names: Vec<&str> = defined.iter().copied().collect();
+    names.sort_unstable();
+    let routes: Vec<&RouteForm> = form.hosts.iter().filter_map(|host| host.routes.value()).flatten().collect();
+    for route in &routes {
+        if defined.contains(route.upstream.as_str()) {
+            continue;
+        }
+        let message = format!("upstream {} is not defined", quote(&route.upstream));
+        let help = match names.as_slice() {
+            [] => "no upstream is: write [upstream.NAME] with its endpoints".into(),
+            _ if faults.is_full() => String::new(),
+            names => advice(&route.upstream, names.iter().copied(), "defined are"),
+        };
+        faults.add(Fault::absent(route.upstream_at, message).help(help));
+    }
+    routes.iter().map(|route| route.upstream.as_str()).collect()
+}
+
+fn distinct_hosts(hosts: &[HostForm], faults: &mut Faults) {
+    let mut seen: HashMap<&HostPattern, Span> = HashMap::new();
+    for host in hosts {
+        let Some(pattern) = &host.pattern else { continue };
+        if let Some(first) = seen.get(pattern) {
+            let message = format!("host {} is defined twice", quote(&pattern.text()));
+            let help = "host names have no upper and lower case: put the routes into one table";
+            faults.add(Fault::wrong(host.at, message).also(*first, "first defined here").help(help));
+        } else {
+            seen.insert(pattern, host.at);
+        }
+    }
+}
+
+fn hosts(form: &Form) -> Option<Vec<Host>> {
+    let mut names: Vec<&str> = form.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+    names.sort_unstable();
+    let index = |name: &str| names.binary_search(&name).ok().and_then(|index| u32::try_from(index).ok());
+    let route = |route: &RouteForm| {
+        let upstream = UpstreamIndex(index(&route.upstream)?);
+        Some(Route { path: route.path.clone(), upstream, max_body: route.max_body })
+    };
+    let host = |host: &HostForm| {
+        let routes = host.routes.value()?.iter().map(route).collect::<Option<Vec<_>>>()?;
+        Some(Host { pattern: host.pattern.clone()?, routes })
+    };
+    let mut list = form.hosts.iter().map(host).collect::<Option<Vec<_>>>()?;
+    list.sort_by_key(|host| host.pattern.text());
+    Some(list)
+}
+
+fn resolve<K: Kind>(own: &Field<K::Value>, defaults: &Field<K::Value>, key: &Key<K>) -> Option<K::Value> {
+    own.or(defaults).resolve(key)
+}

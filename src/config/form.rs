@@ -1,0 +1,308 @@
+//! The file form: what the texts say, key by key, before defaults and references. It refuses to know what is meant by
+//! what is not said (that is `check`).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::key::Field;
+use super::key::Keys;
+use super::key::Reader;
+use super::keys;
+use super::kinds::RouteForm;
+use super::pattern;
+use super::report::Fault;
+use super::report::Faults;
+use super::report::Span;
+use super::report::quote;
+use super::report::tick;
+use super::suggest::advice;
+use super::tree::Entry;
+use super::tree::Node;
+use super::tree::Table;
+use super::tree::Value;
+use crate::model::AccessLog;
+use crate::model::Balance;
+use crate::model::Cores;
+use crate::model::Endpoint;
+use crate::model::HostPattern;
+use crate::model::Io;
+
+/// All tables of all files.
+pub(super) struct Form {
+    pub(super) process: ProcessForm,
+    pub(super) listen_defaults: ListenForm,
+    pub(super) upstream_defaults: UpstreamForm,
+    pub(super) listeners: Vec<Named<(Field<SocketAddr>, ListenForm)>>,
+    pub(super) upstreams: Vec<Named<(Field<Vec<Endpoint>>, UpstreamForm)>>,
+    pub(super) hosts: Vec<HostForm>,
+    /// Where the main file begins: what is missing altogether is missing there.
+    pub(super) top: Span,
+}
+
+/// A table whose key is a name of the operator's.
+pub(super) struct Named<T> {
+    pub(super) name: String,
+    pub(super) at: Span,
+    pub(super) form: T,
+}
+
+/// `[process]`.
+#[derive(Default)]
+pub(super) struct ProcessForm {
+    pub(super) cores: Field<Cores>,
+    pub(super) admin: Field<SocketAddr>,
+    pub(super) io: Field<Io>,
+    pub(super) ring_entries: Field<u32>,
+    pub(super) ring_completions: Field<u32>,
+    pub(super) drain: Field<Duration>,
+    pub(super) connections: Field<u32>,
+    pub(super) access_log: Field<AccessLog>,
+}
+
+/// `[listen.NAME]` and `[defaults.listen]`, all but `bind`.
+#[derive(Default)]
+pub(super) struct ListenForm {
+    pub(super) connections: Field<u32>,
+    pub(super) head: Field<usize>,
+    pub(super) fields: Field<usize>,
+    pub(super) target: Field<usize>,
+    pub(super) head_timeout: Field<Duration>,
+    pub(super) idle_timeout: Field<Duration>,
+    pub(super) body_timeout: Field<Duration>,
+}
+
+/// `[upstream.NAME]` and `[defaults.upstream]`, all but `endpoints`.
+#[derive(Default)]
+pub(super) struct UpstreamForm {
+    pub(super) balance: Field<Balance>,
+    pub(super) connect_timeout: Field<Duration>,
+    pub(super) response_timeout: Field<Duration>,
+    pub(super) body_timeout: Field<Duration>,
+    pub(super) keep_alive_idle: Field<Duration>,
+    pub(super) keep_alive_connections: Field<usize>,
+    pub(super) connections: Field<u32>,
+    pub(super) attempts: Field<u32>,
+}
+
+/// `[host."PATTERN"]`.
+pub(super) struct HostForm {
+    /// Nothing where the key is no pattern.
+    pub(super) pattern: Option<HostPattern>,
+    pub(super) at: Span,
+    pub(super) routes: Field<Vec<RouteForm>>,
+}
+
+/// Reads every table; what is wrong is recorded and the rest is read on.
+pub(super) fn read(root: &Table, top: Span, faults: &mut Faults) -> Form {
+    for entry in root.entries.iter().filter(|entry| !keys::TABLES.contains(&entry.name.as_str())) {
+        let message = format!("unknown key {} at the top of the file", tick(&entry.name));
+        let help = advice(&entry.name, keys::TABLES.into_iter(), "accepted keys");
+        faults.add(Fault::wrong(entry.at, message).help(help));
+    }
+    let (listen_defaults, upstream_defaults) = defaults(root, faults);
+    Form {
+        process: process(reader(root, "process", "[process]", keys::PROCESS, faults), faults),
+        listen_defaults,
+        upstream_defaults,
+        listeners: named(root, &LISTEN, faults, |node, owner, faults| {
+            let reader = Reader::open(node, owner, keys::LISTEN, faults);
+            (field(reader.as_ref(), faults, |r, f| r.get(&keys::BIND, f)), listen(reader, faults))
+        }),
+        upstreams: named(root, &UPSTREAM, faults, |node, owner, faults| {
+            let reader = Reader::open(node, owner, keys::UPSTREAM, faults);
+            (field(reader.as_ref(), faults, |r, f| r.get(&keys::ENDPOINTS, f)), upstream(reader, faults))
+        }),
+        hosts: hosts(root, faults),
+        top,
+    }
+}
+
+fn defaults(root: &Table, faults: &mut Faults) -> (ListenForm, UpstreamForm) {
+    let empty = Table::default();
+    let table = match root.get("defaults").map(|entry| &entry.node) {
+        Some(Node { value: Value::Table(table), .. }) => table,
+        Some(node) => {
+            let message = format!("[defaults] must be a table, not {}", node.value.noun());
+            faults
+                .add(Fault::wrong(node.span, message).help("its tables are [defaults.listen] and [defaults.upstream]"));
+            &empty
+        }
+        None => &empty,
+    };
+    for entry in table.entries.iter().filter(|entry| !keys::DEFAULTS.contains(&entry.name.as_str())) {
+        let message = format!("unknown key {} in [defaults]", tick(&entry.name));
+        faults.add(Fault::wrong(entry.at, message).help(advice(
+            &entry.name,
+            keys::DEFAULTS.into_iter(),
+            "accepted keys",
+        )));
+    }
+    (
+        listen(reader(table, "listen", "[defaults.listen]", keys::LISTEN_DEFAULTS, faults), faults),
+        upstream(reader(table, "upstream", "[defaults.upstream]", keys::UPSTREAM_DEFAULTS, faults), faults),
+    )
+}
+
+fn process(reader: Option<Reader<'_>>, faults: &mut Faults) -> ProcessForm {
+    let ring = reader.as_ref().and_then(|reader| reader.group(&keys::RING, faults));
+    let (reader, ring) = (reader.as_ref(), ring.as_ref());
+    ProcessForm {
+        cores: field(reader, faults, |r, f| r.get(&keys::CORES, f)),
+        admin: field(reader, faults, |r, f| r.get(&keys::ADMIN, f)),
+        io: field(reader, faults, |r, f| r.get(&keys::IO, f)),
+        ring_entries: field(ring, faults, |r, f| r.get(&keys::RING_ENTRIES, f)),
+        ring_completions: field(ring, faults, |r, f| r.get(&keys::RING_COMPLETIONS, f)),
+        drain: field(reader, faults, |r, f| r.get(&keys::DRAIN, f)),
+        connections: field(reader, faults, |r, f| r.get(&keys::PROCESS_CONNECTIONS, f)),
+        access_log: field(reader, faults, |r, f| r.get(&keys::ACCESS_LOG, f)),
+    }
+}
+
+fn listen(reader: Option<Reader<'_>>, faults: &mut Faults) -> ListenForm {
+    let timeout = reader.as_ref().and_then(|reader| reader.group(&keys::LISTEN_TIMEOUT, faults));
+    let (reader, timeout) = (reader.as_ref(), timeout.as_ref());
+    ListenForm {
+        connections: field(reader, faults, |r, f| r.get(&keys::LISTEN_CONNECTIONS, f)),
+        head: field(reader, faults, |r, f| r.get(&keys::HEAD, f)),
+        fields: field(reader, faults, |r, f| r.get(&keys::FIELDS, f)),
+        target: field(reader, faults, |r, f| r.get(&keys::TARGET, f)),
+        head_timeout: field(timeout, faults, |r, f| r.get(&keys::HEAD_TIMEOUT, f)),
+        idle_timeout: field(timeout, faults, |r, f| r.get(&keys::IDLE_TIMEOUT, f)),
+        body_timeout: field(timeout, faults, |r, f| r.get(&keys::BODY_TIMEOUT, f)),
+    }
+}
+
+fn upstream(reader: Option<Reader<'_>>, faults: &mut Faults) -> UpstreamForm {
+    let timeout = reader.as_ref().and_then(|reader| reader.group(&keys::UPSTREAM_TIMEOUT, faults));
+    let keep_alive = reader.as_ref().and_then(|reader| reader.group(&keys::KEEP_ALIVE, faults));
+    let retry = reader.as_ref().and_then(|reader| reader.group(&keys::RETRY, faults));
+    let (reader, timeout, keep_alive) = (reader.as_ref(), timeout.as_ref(), keep_alive.as_ref());
+    UpstreamForm {
+        balance: field(reader, faults, |r, f| r.get(&keys::BALANCE, f)),
+        connect_timeout: field(timeout, faults, |r, f| r.get(&keys::CONNECT_TIMEOUT, f)),
+        response_timeout: field(timeout, faults, |r, f| r.get(&keys::RESPONSE_TIMEOUT, f)),
+        body_timeout: field(timeout, faults, |r, f| r.get(&keys::RESPONSE_BODY_TIMEOUT, f)),
+        keep_alive_idle: field(keep_alive, faults, |r, f| r.get(&keys::KEEP_ALIVE_IDLE, f)),
+        keep_alive_connections: field(keep_alive, faults, |r, f| r.get(&keys::KEEP_ALIVE_CONNECTIONS, f)),
+        connections: field(reader, faults, |r, f| r.get(&keys::UPSTREAM_CONNECTIONS, f)),
+        attempts: field(retry.as_ref(), faults, |r, f| r.get(&keys::ATTEMPTS, f)),
+    }
+}
+
+fn hosts(root: &Table, faults: &mut Faults) -> Vec<HostForm> {
+    let read = named(root, &HOST, faults, |node, owner, faults| {
+        let reader = Reader::open(node, owner, keys::HOST, faults);
+        field(reader.as_ref(), faults, |r, f| r.get(&keys::ROUTES, f))
+    });
+    let form = |host: Named<Field<Vec<RouteForm>>>, faults: &mut Faults| {
+        let pattern = pattern::host(&host.name).map_err(|refusal| {
+            let message = format!("host {} {}", quote(&host.name), refusal.reason);
+            faults.add(Fault::wrong(host.at, message).help(refusal.help));
+        });
+        HostForm { pattern: pattern.ok(), at: host.at, routes: host.form }
+    };
+    read.into_iter().map(|host| form(host, faults)).collect()
+}
+
+/// What is particular to one sort of named table.
+struct Section {
+    key: &'static str,
+    noun: &'static str,
+    header: &'static str,
+    keys: Keys,
+    /// Whether the key is a name that labels, addresses and commands carry; a host is a pattern instead.
+    name: bool,
+}
+
+const LISTEN: Section =
+    Section { key: "listen", noun: "listener", header: "[listen.NAME]", keys: keys::LISTEN, name: true };
+const UPSTREAM: Section =
+    Section { key: "upstream", noun: "upstream", header: "[upstream.NAME]", keys: keys::UPSTREAM, name: true };
+const HOST: Section =
+    Section { key: "host", noun: "host", header: "[host.\"PATTERN\"]", keys: keys::HOST, name: false };
+
+fn named<T>(
+    root: &Table,
+    section: &Section,
+    faults: &mut Faults,
+    mut read: impl FnMut(&Node, &str, &mut Faults) -> T,
+) -> Vec<Named<T>> {
+    let table = match root.get(section.key).map(|entry| &entry.node) {
+        Some(Node { value: Value::Table(table), .. }) => table,
+        Some(Node { value: Value::Faulty, .. }) | None => return Vec::new(),
+        Some(node) => {
+            let message = format!("{} must be a table, not {}", tick(section.key), node.value.noun());
+            let help = format!("each {} has a table of its own: {}", section.noun, section.header);
+            faults.add(Fault::wrong(node.span, message).help(help));
+            return Vec::new();
+        }
+    };
+    let mut list = Vec::with_capacity(table.entries.len());
+    for entry in &table.entries {
+        if section.keys.iter().any(|key| key.name() == entry.name) && !matches!(entry.node.value, Value::Table(_)) {
+            let message = format!("{} stands in [{}] itself", tick(&entry.name), section.key);
+            let help = format!("each {} has a table of its own: write {}", section.noun, section.header);
+            faults.add(Fault::wrong(entry.at, message).help(help));
+            continue;
+        }
+        if let Some(fault) = name_fault(entry, section) {
+            faults.add(fault);
+            continue;
+        }
+        let owner = format!("{} {}", section.noun, quote(&entry.name));
+        let form = read(&entry.node, &owner, faults);
+        list.push(Named { name: entry.name.clone(), at: entry.at, form });
+    }
+    list
+}
+
+fn name_fault(entry: &Entry, section: &Section) -> Option<Fault> {
+    if let Some(whole) = dotted(entry, section.keys) {
+        let message = format!("{} {} lacks its quotes", section.noun, quote(&whole));
+        let help = format!("a dot begins a table within a table: write [{}.{}]", section.key, quote(&whole));
+        return Some(Fault::wrong(entry.at, message).help(help));
+    }
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let good = !entry.name.is_empty() && entry.name.len() <= NAME_BYTES && entry.name.bytes().all(letter);
+    (section.name && !good).then(|| {
+        let message = format!("{} is not a name for {} {}", quote(&entry.name), article(section.noun), section.noun);
+        Fault::wrong(entry.at, message)
+            .help(format!("accepted: 1 to {NAME_BYTES} letters, digits, \"-\", \"_\" and \".\""))
+    })
+}
+
+/// The name that was meant by a header such as `[host.shop.example.com]`: tables within tables down to a known key.
+fn dotted(entry: &Entry, keys: Keys) -> Option<String> {
+    let mut name = entry.name.clone();
+    let mut node = &entry.node;
+    for depth in 0.. {
+        let Value::Table(table) = &node.value else { return None };
+        if table.entries.iter().any(|entry| keys.iter().any(|key| key.name() == entry.name)) {
+            return (depth > 0).then_some(name);
+        }
+        let [only] = table.entries.as_slice() else { return None };
+        name = format!("{name}.{}", only.name);
+        node = &only.node;
+    }
+    None
+}
+
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with('u') { "an" } else { "a" }
+}
+
+fn reader<'a>(root: &'a Table, key: &str, owner: &'a str, keys: Keys, faults: &mut Faults) -> Option<Reader<'a>> {
+    root.get(key).and_then(|entry| Reader::open(&entry.node, owner, keys, faults))
+}
+
+/// A key of a table that may be absent or no table.
+fn field<T>(
+    reader: Option<&Reader<'_>>,
+    faults: &mut Faults,
+    get: impl FnOnce(&Reader<'_>, &mut Faults) -> Field<T>,
+) -> Field<T> {
+    reader.map_or(Field::Absent, |reader| get(reader, faults))
+}
+
+/// Bytes of a name: it becomes a label and a part of addresses.
+const NAME_BYTES: usize = 64;

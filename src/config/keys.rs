@@ -1,0 +1,374 @@
+//! Every key of the configuration with its kind, range, default and words for the reference. Nothing else in the gateway
+//! names a key, a range or a default of the file. It refuses to know how a key is read or shown.
+
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use super::key::Group;
+use super::key::Key;
+use super::key::Keys;
+use super::key::Need::Default;
+use super::key::Need::Optional;
+use super::key::Need::Required;
+use super::kind::Address;
+use super::kind::Bytes;
+use super::kind::Integer;
+use super::kind::PowerOfTwo;
+use super::kind::Time;
+use super::kind::Words;
+use super::kinds::AccessLogs;
+use super::kinds::CoreChoice;
+use super::kinds::Endpoints;
+use super::kinds::LogTargets;
+use super::kinds::Paths;
+use super::kinds::Patterns;
+use super::kinds::Reference;
+use super::kinds::Routes;
+use crate::limits;
+use crate::model::AccessLog;
+use crate::model::Balance;
+use crate::model::Cores;
+use crate::model::Io;
+use crate::model::LogFormat;
+use crate::model::LogTarget;
+
+// === the file ===
+
+/// The tables of a file, in the order in which a request meets them.
+pub(super) const TABLES: [&str; 6] = ["include", "process", "listen", "defaults", "upstream", "host"];
+/// The tables below `[defaults]`.
+pub(super) const DEFAULTS: [&str; 2] = ["listen", "upstream"];
+
+pub(super) static INCLUDE: Key<Patterns> = Key {
+    name: "include",
+    kind: Patterns,
+    need: Optional,
+    doc: "Further files, relative to the directory of this one; `*` stands for any letters in the last part of a path. \
+          They are read in the order of their names and their tables are added to these. A key that two files have is an \
+          error, and an included file includes no others.",
+    example: "[\"conf.d/*.toml\"]",
+};
+
+// === [process] ===
+
+pub(super) static PROCESS: Keys = &[&CORES, &ADMIN, &IO, &RING, &DRAIN, &PROCESS_CONNECTIONS, &ACCESS_LOG];
+
+pub(super) static CORES: Key<CoreChoice> = Key {
+    name: "cores",
+    kind: CoreChoice { count_max: 1024, cpu_max: 1023 },
+    need: Default(Cores::All),
+    doc: "Event loops, one thread each, pinned: on all CPUs that the process may use, on that many of them, or on the \
+          CPUs of a list. Fixed at start.",
+    example: "[0, 1]",
+};
+
+pub(super) static ADMIN: Key<Address> = Key {
+    name: "admin",
+    kind: Address::Listen,
+    need: Default(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9901))),
+    doc: "Where the admin interface listens. It is not protected: keep it on loopback or a private network. Fixed at \
+          start.",
+    example: "\"127.0.0.1:9902\"",
+};
+
+pub(super) static IO: Key<Words<Io>> = Key {
+    name: "io",
+    kind: Words { words: &[("auto", Io::Auto), ("io_uring", Io::IoUring), ("epoll", Io::Epoll)] },
+    need: Default(Io::Auto),
+    doc: "The kind of event loop: `auto` takes io_uring where the kernel allows it, else epoll; `io_uring` fails to start \
+          where it does not. Fixed at start.",
+    example: "\"epoll\"",
+};
+
+pub(super) static RING: Group = Group {
+    name: "ring",
+    keys: &[&RING_ENTRIES, &RING_COMPLETIONS],
+    doc: "Sizes of each core's io_uring. Fixed at start.",
+};
+
+pub(super) static RING_ENTRIES: Key<PowerOfTwo> = Key {
+    name: "entries",
+    kind: PowerOfTwo { min: 256, max: 32_768 },
+    need: Default(4096),
+    doc: "Submission queue entries.",
+    example: "8192",
+};
+
+pub(super) static RING_COMPLETIONS: Key<PowerOfTwo> = Key {
+    name: "completions",
+    kind: PowerOfTwo { min: 512, max: 65_536 },
+    need: Default(16_384),
+    doc: "Completion queue entries, at least as many as submission queue entries.",
+    example: "32768",
+};
+
+pub(super) static DRAIN: Key<Time> = Key {
+    name: "drain",
+    kind: Time { min: Duration::ZERO, max: HOUR },
+    need: Default(Duration::from_secs(30)),
+    doc: "Longest time that a stop waits for what still runs; then it is cut.",
+    example: "\"10s\"",
+};
+
+pub(super) static PROCESS_CONNECTIONS: Key<Integer<u32>> = Key {
+    name: "connections",
+    kind: Integer { min: 1, max: 10_000_000 },
+    need: Default(100_000),
+    doc: "Open client connections, all listeners together, before new ones are refused.",
+    example: "50000",
+};
+
+pub(super) static ACCESS_LOG: Key<AccessLogs> = Key {
+    name: "access_log",
+    kind: AccessLogs { keys: &[&LOG_TO, &LOG_FORMAT] },
+    need: Default(AccessLog { to: LogTarget::Stdout, format: LogFormat::Json }),
+    doc: "Where the access log goes: a word or a path alone, or a table with a format too. Files are appended to, and \
+          reopened on USR1. Fixed at start.",
+    example: "{ to = \"/var/log/ringway/access.log\", format = \"combined\" }",
+};
+
+pub(super) static LOG_TO: Key<LogTargets> = Key {
+    name: "to",
+    kind: LogTargets,
+    need: Default(LogTarget::Stdout),
+    doc: "`stdout`, `stderr`, `off`, or the absolute path of a file.",
+    example: "\"stderr\"",
+};
+
+pub(super) static LOG_FORMAT: Key<Words<LogFormat>> = Key {
+    name: "format",
+    kind: Words { words: &[("json", LogFormat::Json), ("combined", LogFormat::Combined)] },
+    need: Default(LogFormat::Json),
+    doc: "`json` writes one object a line, `combined` the format of Apache httpd and nginx.",
+    example: "\"combined\"",
+};
+
+// === [listen.NAME] ===
+
+pub(super) static LISTEN: Keys = &[&BIND, &LISTEN_CONNECTIONS, &HEAD, &FIELDS, &TARGET, &LISTEN_TIMEOUT];
+/// `[defaults.listen]`: all of them but what makes each listener its own.
+pub(super) static LISTEN_DEFAULTS: Keys = &[&LISTEN_CONNECTIONS, &HEAD, &FIELDS, &TARGET, &LISTEN_TIMEOUT];
+
+pub(super) static BIND: Key<Address> = Key {
+    name: "bind",
+    kind: Address::Listen,
+    need: Required,
+    doc: "The address to accept connections on. `:8080` is every IPv4 address, `[::]:8080` every address; port 0 lets \
+          the kernel choose.",
+    example: "\"0.0.0.0:8080\"",
+};
+
+pub(super) static LISTEN_CONNECTIONS: Key<Integer<u32>> = Key {
+    name: "connections",
+    kind: Integer { min: 1, max: 10_000_000 },
+    need: Default(100_000),
+    doc: "Open connections of this listener, all cores together, before new ones are refused.",
+    example: "20000",
+};
+
+pub(super) static HEAD: Key<Bytes<usize>> = Key {
+    name: "head",
+    kind: Bytes { min: 1024, max: 64 * 1024 },
+    need: Default(limits::REQUEST_HEAD_BYTES),
+    doc: "Longest request head; a longer one is answered with 431.",
+    example: "\"32KiB\"",
+};
+
+pub(super) static FIELDS: Key<Integer<usize>> = Key {
+    name: "fields",
+    kind: Integer { min: 1, max: limits::RESPONSE_FIELDS },
+    need: Default(limits::REQUEST_FIELDS),
+    doc: "Most header fields of a request; more are answered with 431.",
+    example: "150",
+};
+
+pub(super) static TARGET: Key<Bytes<usize>> = Key {
+    name: "target",
+    kind: Bytes { min: 256, max: 32 * 1024 },
+    need: Default(limits::REQUEST_TARGET_BYTES),
+    doc: "Longest request target (path and query), less than `head`; a longer one is answered with 414.",
+    example: "\"4KiB\"",
+};
+
+pub(super) static LISTEN_TIMEOUT: Group =
+    Group { name: "timeout", keys: &[&HEAD_TIMEOUT, &IDLE_TIMEOUT, &BODY_TIMEOUT], doc: "How long a client may take." };
+
+pub(super) static HEAD_TIMEOUT: Key<Time> = Key {
+    name: "head",
+    kind: CLIENT_TIME,
+    need: Default(Duration::from_secs(10)),
+    doc: "From accept, or from the first byte of the next request, to the whole head; then 408.",
+    example: "\"5s\"",
+};
+
+pub(super) static IDLE_TIMEOUT: Key<Time> = Key {
+    name: "idle",
+    kind: CLIENT_TIME,
+    need: Default(Duration::from_secs(60)),
+    doc: "A kept connection without a request is closed after this.",
+    example: "\"2m\"",
+};
+
+pub(super) static BODY_TIMEOUT: Key<Time> = Key {
+    name: "body",
+    kind: CLIENT_TIME,
+    need: Default(Duration::from_secs(30)),
+    doc: "Longest pause while a request body arrives or a response is taken; then 408, or the connection is cut.",
+    example: "\"1m\"",
+};
+
+// === [upstream.NAME] ===
+
+pub(super) static UPSTREAM: Keys =
+    &[&ENDPOINTS, &BALANCE, &UPSTREAM_TIMEOUT, &KEEP_ALIVE, &UPSTREAM_CONNECTIONS, &RETRY];
+/// `[defaults.upstream]`: all of them but what makes each upstream its own.
+pub(super) static UPSTREAM_DEFAULTS: Keys = &[&BALANCE, &UPSTREAM_TIMEOUT, &KEEP_ALIVE, &UPSTREAM_CONNECTIONS, &RETRY];
+
+pub(super) static ENDPOINTS: Key<Endpoints> = Key {
+    name: "endpoints",
+    kind: Endpoints { keys: &[&ENDPOINT_ADDRESS, &WEIGHT] },
+    need: Required,
+    doc: "The addresses that serve it, at least one, none twice: an address alone, or a table with a weight too. Names \
+          are not resolved.",
+    example: "[\"10.0.0.11:8080\", { address = \"10.0.0.12:8080\", weight = 2 }]",
+};
+
+pub(super) static ENDPOINT_ADDRESS: Key<Address> = Key {
+    name: "address",
+    kind: Address::Connect,
+    need: Required,
+    doc: "IP address and port.",
+    example: "\"10.0.0.12:8080\"",
+};
+
+pub(super) static WEIGHT: Key<Integer<u32>> = Key {
+    name: "weight",
+    kind: Integer { min: 1, max: 1000 },
+    need: Default(1),
+    doc: "Its share of the requests, against the weights of the other endpoints.",
+    example: "2",
+};
+
+pub(super) static BALANCE: Key<Words<Balance>> = Key {
+    name: "balance",
+    kind: Words { words: &[("least_request", Balance::LeastRequest), ("round_robin", Balance::RoundRobin)] },
+    need: Default(Balance::LeastRequest),
+    doc: "How an endpoint is chosen: `least_request` takes the one with the fewest requests in flight for its weight, \
+          `round_robin` takes them in turn, by weight.",
+    example: "\"round_robin\"",
+};
+
+pub(super) static UPSTREAM_TIMEOUT: Group = Group {
+    name: "timeout",
+    keys: &[&CONNECT_TIMEOUT, &RESPONSE_TIMEOUT, &RESPONSE_BODY_TIMEOUT],
+    doc: "How long an endpoint may take, each attempt.",
+};
+
+pub(super) static CONNECT_TIMEOUT: Key<Time> = Key {
+    name: "connect",
+    kind: Time { min: Duration::from_millis(10), max: Duration::from_secs(60) },
+    need: Default(Duration::from_secs(1)),
+    doc: "To an open connection.",
+    example: "\"250ms\"",
+};
+
+pub(super) static RESPONSE_TIMEOUT: Key<Time> = Key {
+    name: "response",
+    kind: UPSTREAM_TIME,
+    need: Default(Duration::from_secs(15)),
+    doc: "From the request sent to a whole response head; then 504.",
+    example: "\"5s\"",
+};
+
+pub(super) static RESPONSE_BODY_TIMEOUT: Key<Time> = Key {
+    name: "body",
+    kind: UPSTREAM_TIME,
+    need: Default(Duration::from_secs(30)),
+    doc: "Longest pause between bytes of a response body.",
+    example: "\"1m\"",
+};
+
+pub(super) static KEEP_ALIVE: Group = Group {
+    name: "keep_alive",
+    keys: &[&KEEP_ALIVE_IDLE, &KEEP_ALIVE_CONNECTIONS],
+    doc: "Connections kept open between requests.",
+};
+
+pub(super) static KEEP_ALIVE_IDLE: Key<Time> = Key {
+    name: "idle",
+    kind: Time { min: Duration::from_secs(1), max: HOUR },
+    need: Default(Duration::from_secs(30)),
+    doc: "An idle connection is closed after this. Keep it shorter than the endpoint's own bound.",
+    example: "\"20s\"",
+};
+
+pub(super) static KEEP_ALIVE_CONNECTIONS: Key<Integer<usize>> = Key {
+    name: "connections",
+    kind: Integer { min: 0, max: 10_000 },
+    need: Default(64),
+    doc: "Idle connections that one core keeps to one endpoint; 0 keeps none.",
+    example: "16",
+};
+
+pub(super) static UPSTREAM_CONNECTIONS: Key<Integer<u32>> = Key {
+    name: "connections",
+    kind: Integer { min: 1, max: 1_000_000 },
+    need: Default(10_000),
+    doc: "Open connections of the whole process to one endpoint before an attempt is refused.",
+    example: "500",
+};
+
+pub(super) static RETRY: Group =
+    Group { name: "retry", keys: &[&ATTEMPTS], doc: "Tries at another endpoint, for requests that may be repeated." };
+
+pub(super) static ATTEMPTS: Key<Integer<u32>> = Key {
+    name: "attempts",
+    kind: Integer { min: 1, max: 10 },
+    need: Default(2),
+    doc: "Tries at one request, the first included; 1 is no retry.",
+    example: "3",
+};
+
+// === [host."PATTERN"] ===
+
+pub(super) static HOST: Keys = &[&ROUTES];
+
+pub(super) static ROUTES: Key<Routes> = Key {
+    name: "routes",
+    kind: Routes { keys: &[&PATH, &ROUTE_UPSTREAM, &MAX_BODY] },
+    need: Required,
+    doc: "Where requests for this host go, at least one. The most specific path wins, whatever the order: an exact path, \
+          then the longest `/*`.",
+    example: "[{ path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\" }]",
+};
+
+pub(super) static PATH: Key<Paths> = Key {
+    name: "path",
+    kind: Paths,
+    need: Required,
+    doc: "`/orders` is that path alone; `/orders/*` is `/orders` and all below it, part by part; `/*` is every path.",
+    example: "\"/orders/*\"",
+};
+
+pub(super) static ROUTE_UPSTREAM: Key<Reference> = Key {
+    name: "upstream",
+    kind: Reference,
+    need: Required,
+    doc: "The NAME of an `[upstream.NAME]`.",
+    example: "\"orders\"",
+};
+
+pub(super) static MAX_BODY: Key<Bytes<u64>> = Key {
+    name: "max_body",
+    kind: Bytes { min: 0, max: 1 << 40 },
+    need: Optional,
+    doc: "Longest request body; a longer one is answered with 413. Without it there is no bound: bodies are streamed, not \
+          held.",
+    example: "\"10MiB\"",
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const CLIENT_TIME: Time = Time { min: Duration::from_millis(100), max: HOUR };
+const UPSTREAM_TIME: Time = Time { min: Duration::from_millis(10), max: HOUR };

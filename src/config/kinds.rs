@@ -1,0 +1,472 @@
+//! The kinds of value that one key alone has: either-or values and lists. It refuses to know the rest of the file.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::key::Field;
+use super::key::Keys;
+use super::key::Place;
+use super::key::Reader;
+use super::keys;
+use super::kind::Address;
+use super::kind::Kind;
+use super::kind::pattern;
+use super::kind::refuse;
+use super::kind::string;
+use super::pattern::path;
+use super::report::Fault;
+use super::report::Faults;
+use super::report::Span;
+use super::report::quote;
+use super::schema;
+use super::suggest::nearest;
+use super::tree::Node;
+use super::tree::Value;
+use super::unit;
+use crate::model::AccessLog;
+use crate::model::Cores;
+use crate::model::Endpoint;
+use crate::model::LogTarget;
+use crate::model::PathPattern;
+
+/// "all", a count, or a list of CPU numbers.
+pub(super) struct CoreChoice {
+    pub(super) count_max: usize,
+    pub(super) cpu_max: usize,
+}
+
+/// A word or an absolute path.
+pub(super) struct LogTargets;
+
+/// A log target alone, or a table with these keys.
+pub(super) struct AccessLogs {
+    pub(super) keys: Keys,
+}
+
+/// A list of addresses alone, or tables with these keys.
+pub(super) struct Endpoints {
+    pub(super) keys: Keys,
+}
+
+/// A list of tables with these keys.
+pub(super) struct Routes {
+    pub(super) keys: Keys,
+}
+
+/// One element of `routes`, its reference not yet looked up.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct RouteForm {
+    pub(super) path: PathPattern,
+    pub(super) upstream: String,
+    /// Where the reference stands.
+    pub(super) upstream_at: Span,
+    pub(super) max_body: Option<u64>,
+}
+
+/// The path of a route.
+pub(super) struct Paths;
+
+/// The name of an upstream.
+pub(super) struct Reference;
+
+/// A list of path patterns of files.
+pub(super) struct Patterns;
+
+// === impl CoreChoice ===
+
+impl Kind for CoreChoice {
+    type Value = Cores;
+
+    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<Cores> {
+        let accepted = self.accepted();
+        match &node.value {
+            Value::Text(word) if word == "all" => Some(Cores::All),
+            Value::Text(word) => {
+                let message = format!("{place} cannot be {}", quote(word));
+                faults.add(Fault::wrong(node.span, message).help(format!("accepted: {accepted}")));
+                None
+            }
+            Value::Integer(count) => {
+                let count = usize::try_from(*count).ok().filter(|count| (1..=self.count_max).contains(count));
+                if count.is_none() {
+                    let message = format!("{place} is out of range");
+                    faults.add(Fault::wrong(node.span, message).help(format!("accepted: {accepted}")));
+                }
+                count.map(Cores::Count)
+            }
+            Value::List(items) => self.list(node, items, place, faults),
+            _ => {
+                refuse(node, place, &accepted, faults);
+                None
+            }
+        }
+    }
+
+    fn show(&self, value: &Cores) -> String {
+        match value {
+            Cores::All => string("all"),
+            Cores::Count(count) => count.to_string(),
+            Cores::List(cpus) => format!("{cpus:?}"),
+        }
+    }
+
+    fn accepted(&self) -> String {
+        format!("\"all\", a count from 1 to {}, or a list of CPU numbers such as [0, 1]", self.count_max)
+    }
+
+    fn schema(&self) -> serde_json::Value {
+        let cpu = json!({ "type": "integer", "minimum": 0, "maximum": self.cpu_max });
+        json!({ "anyOf": [
+            { "const": "all" },
+            { "type": "integer", "minimum": 1, "maximum": self.count_max },
+            { "type": "array", "items": cpu, "minItems": 1, "uniqueItems": true },
+            { "type": "string", "pattern": r"\$\{" },
+        ]})
+    }
+}
+
+impl CoreChoice {
+    fn list(&self, node: &Node, items: &[Node], place: &Place<'_>, faults: &mut Faults) -> Option<Cores> {
+        if items.is_empty() {
+            faults.add(Fault::wrong(node.span, format!("{place} names no CPU")).help("write \"all\" for all of them"));
+            return None;
+        }
+        let mut seen: HashMap<usize, Span> = HashMap::new();
+        let mut cpus = Vec::with_capacity(items.len());
+        for item in items {
+            let kind = super::kind::Integer { min: 0, max: self.cpu_max };
+            let Some(cpu) = kind.read(item, place, faults) else { continue };
+            if let Some(first) = seen.insert(cpu, item.span) {
+                faults.add(
+                    Fault::wrong(item.span, format!("CPU {cpu} is listed twice")).also(first, "first listed here"),
+                );
+            }
+            cpus.push(cpu);
+        }
+        (cpus.len() == items.len() && seen.len() == items.len()).then_some(Cores::List(cpus))
+    }
+}
+
+// === impl LogTargets ===
+
+impl Kind for LogTargets {
+    type Value = LogTarget;
+
+    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<LogTarget> {
+        let Value::Text(written) = &node.value else {
+            refuse(node, place, &self.accepted(), faults);
+            return None;
+        };
+        match written.as_str() {
+            "stdout" => Some(LogTarget::Stdout),
+            "stderr" => Some(LogTarget::Stderr),
+            "off" => Some(LogTarget::Off),
+            path if path.starts_with('/') && !path.ends_with('/') && !path.contains('\0') => {
+                Some(LogTarget::File(Path::new(path).to_path_buf()))
+            }
+            other => {
+                let help = match nearest(other, ["stdout", "stderr", "off"].into_iter()) {
+                    Some(word) => format!("did you mean `{word}`?"),
+                    None => format!("accepted: {}", self.accepted()),
+                };
+                faults.add(Fault::wrong(node.span, format!("{place} cannot be {}", quote(other))).help(help));
+                None
+            }
+        }
+    }
+
+    fn show(&self, value: &LogTarget) -> String {
+        match value {
+            LogTarget::Off => string("off"),
+            LogTarget::Stdout => string("stdout"),
+            LogTarget::Stderr => string("stderr"),
+            LogTarget::File(path) => string(&path.to_string_lossy()),
+        }
+    }
+
+    fn accepted(&self) -> String {
+        "\"stdout\", \"stderr\", \"off\", or the absolute path of a file".into()
+    }
+
+    fn schema(&self) -> serde_json::Value {
+        pattern(r"(stdout|stderr|off|/.*[^/])")
+    }
+}
+
+// === impl AccessLogs ===
+
+impl Kind for AccessLogs {
+    type Value = AccessLog;
+
+    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<AccessLog> {
+        let format = keys::LOG_FORMAT.default()?;
+        match &node.value {
+            Value::Text(_) => LogTargets.read(node, place, faults).map(|to| AccessLog { to, format }),
+            Value::Table(_) => {
+                let owner = place.to_string();
+                let reader = Reader::open(node, &owner, self.keys, faults)?;
+                let (to, format) = (reader.get(&keys::LOG_TO, faults), reader.get(&keys::LOG_FORMAT, faults));
+                Some(AccessLog { to: to.resolve(&keys::LOG_TO)?, format: format.resolve(&keys::LOG_FORMAT)? })
+            }
+            _ => {
+                refuse(node, place, &self.accepted(), faults);
+                None
+            }
+        }
+    }
+
+    fn show(&self, value: &AccessLog) -> String {
+        let to = LogTargets.show(&value.to);
+        if keys::LOG_FORMAT.default() == Some(value.format) {
+            return to;
+        }
+        format!("{{ to = {to}, format = {} }}", keys::LOG_FORMAT.kind.show(&value.format))
+    }
+
+    fn accepted(&self) -> String {
+        format!("{}; or a table of to, format", LogTargets.accepted())
+    }
+
+    fn schema(&self) -> serde_json::Value {
+        json!({ "anyOf": [LogTargets.schema(), schema::table(self.keys)] })
+    }
+}
+
+// === impl Endpoints ===
+
+impl Kind for Endpoints {
+    type Value = Vec<Endpoint>;
+
+    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<Endpoint>> {
+        let Value::List(items) = &node.value else {
+            refuse(node, place, &self.accepted(), faults);
+            return None;
+        };
+        if items.is_empty() {
+            let message = format!("{} has no endpoint", place.owner);
+            faults.add(Fault::wrong(node.span, message).help("write at least one, such as \"10.0.0.11:8080\""));
+            return None;
+        }
+        let mut seen: HashMap<SocketAddr, Span> = HashMap::new();
+        let mut endpoints = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let owner = format!("endpoint {} of {}", index + 1, place.owner);
+            let Some(endpoint) = self.endpoint(item, &owner, faults) else { continue };
+            if let Some(first) = seen.get(&endpoint.address) {
+                let message = format!("endpoint {} is listed twice in {}", endpoint.address, place.owner);
+                faults.add(
+                    Fault::wrong(item.span, message)
+                        .also(*first, "first listed here")
+                        .help("give it a weight if it is to take a larger share"),
+                );
+                continue;
+            }
+            seen.insert(endpoint.address, item.span);
+            endpoints.push(endpoint);
+        }
+        (endpoints.len() == items.len()).then_some(endpoints)
+    }
+
+    fn show(&self, value: &Vec<Endpoint>) -> String {
+        let shown: Vec<String> = value
+            .iter()
+            .map(|endpoint| {
+                let address = Address::Connect.show(&endpoint.address);
+                match keys::WEIGHT.default() == Some(endpoint.weight) {
+                    true => address,
+                    false => format!("{{ address = {address}, weight = {} }}", endpoint.weight),
+                }
+            })
+            .collect();
+        format!("[{}]", shown.join(", "))
+    }
+
+    fn accepted(&self) -> String {
+        "a list, each \"ADDRESS:PORT\" or a table of address, weight".into()
+    }
+
+    fn schema(&self) -> serde_json::Value {
+        let item = json!({ "anyOf": [Address::Connect.schema(), schema::table(self.keys)] });
+        json!({ "type": "array", "minItems": 1, "items": item })
+    }
+}
+
+impl Endpoints {
+    fn endpoint(&self, item: &Node, owner: &str, faults: &mut Faults) -> Option<Endpoint> {
+        if matches!(item.value, Value::Table(_)) {
+            let reader = Reader::open(item, owner, self.keys, faults)?;
+            let address = reader.get(&keys::ENDPOINT_ADDRESS, faults);
+            let weight = reader.get(&keys::WEIGHT, faults);
+            return Some(Endpoint {
+                address: address.resolve(&keys::ENDPOINT_ADDRESS)?,
+                weight: weight.resolve(&keys::WEIGHT)?,
+            });
+        }
+        let place = Place { key: keys::ENDPOINT_ADDRESS.name, owner };
+        let address = Address::Connect.read(item, &place, faults)?;
+        Some(Endpoint { address, weight: keys::WEIGHT.default()? })
+    }
+}
+
+// === impl Routes ===
+
+impl Kind for Routes {
+    type Value = Vec<RouteForm>;
+
+    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<RouteForm>> {
+        let Value::List(items) = &node.value else {
+            refuse(node, place, &self.accepted(), faults);
+            return None;
+        };
+        if items.is_empty() {
+            let message = format!("{} has no route", place.owner);
+            let help = "write at least one, such as { path = \"/*\", upstream = \"NAME\" }";
+            faults.add(Fault::wrong(node.span, message).help(help));
+        }
+        let mut seen: HashMap<PathPattern, Span> = HashMap::new();
+        let mut routes = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let owner = format!("route {} of {}", index + 1, place.owner);
+            let Some(reader) = Reader::open(item, &owner, self.keys, faults) else { continue };
+            let path = reader.get(&keys::PATH, faults);
+            let upstream = reader.get(&keys::ROUTE_UPSTREAM, faults);
+            let max_body = reader.get(&keys::MAX_BODY, faults).value().copied();
+            if let Field::Set(path, at) = &path {
+                if let Some(first) = seen.get(path) {
+                    let message = format!("path {} stands twice in {}", quote(&path.text()), place.owner);
+                    faults.add(
+                        Fault::wrong(*at, message)
+                            .also(*first, "first written here")
+                            .help("neither route is more specific: remove one, or change its path"),
+                    );
+                } else {
+                    seen.insert(path.clone(), *at);
+                }
+            }
+            // A route whose path is wrong still refers to its upstream, which is to be checked and counted as used.
+            if let Field::Set(upstream, upstream_at) = upstream {
+                let path = path.value().cloned().unwrap_or(PathPattern::Prefix(String::new()));
+                routes.push(RouteForm { path, upstream, upstream_at, max_body });
+            }
+        }
+        Some(routes)
+    }
+
+    fn show(&self, value: &Vec<RouteForm>) -> String {
+        let shown = value.iter().map(|route| {
+            let bound = route.max_body.map(|bytes| format!(", max_body = {}", string(&unit::show_bytes(bytes))));
+            format!(
+                "  {{ path = {}, upstream = {}{} }},\n",
+                string(&route.path.text()),
+                string(&route.upstream),
+                bound.unwrap_or_default()
+            )
+        });
+        format!("[\n{}]", shown.collect::<String>())
+    }
+
+    fn accepted(&self) -> String {
+        "a list of tables of path, upstream, max_body".into()
+    }
+
+    fn schema(&self) -> serde_json::Value {
+        json!({ "type": "array", "minItems": 1, "items": schema::table(self.keys) })
+    }
+}
+
+// === impl Paths ===
+
+impl Kind for Paths {
+    type Value = PathPattern;
+
+    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<PathPattern> {
+        let Value::Text(written) = &node.value else {
+            refuse(node, place, &self.accepted(), faults);
+            return None;
+        };
+        match path(written) {
+            Ok(pattern) => Some(pattern),
+            Err(refusal) => {
+                let message = format!("path {} {}", quote(written), refusal.reason);
+                faults.add(Fault::wrong(node.span, message).help(refusal.help));
+                None
+            }
+        }
+    }
+
+    fn show(&self, value: &PathPattern) -> String {
+        string(&value.text())
+    }
+
+    fn accepted(&self) -> String {
+        "a path from \"/\", exact or ending in \"/*\"".into()
+    }
+
+    fn schema(&self) -> serde_json::Value {
+        pattern(r"/[^*?# ]*(/\*)?|/\*")
+    }
+}
+
+// === impl Reference ===
+
+impl Kind for Reference {
+    type Value = String;
+
+    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
+        let Value::Text(written) = &node.value else {
+            refuse(node, place, &self.accepted(), faults);
+            return None;
+        };
+        Some(written.clone())
+    }
+
+    fn show(&self, value: &String) -> String {
+        string(value)
+    }
+
+    fn accepted(&self) -> String {
+        "the name of an upstream".into()
+    }
+
+    fn schema(&self) -> serde_json::Value {
+        json!({ "type": "string" })
+    }
+}
+
+// === impl Patterns ===
+
+impl Kind for Patterns {
+    /// Each with its place.
+    type Value = Vec<(String, Span)>;
+
+    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<Self::Value> {
+        let Value::List(items) = &node.value else {
+            refuse(node, place, &self.accepted(), faults);
+            return None;
+        };
+        let mut patterns = Vec::with_capacity(items.len());
+        for item in items {
+            match &item.value {
+                Value::Text(pattern) => patterns.push((pattern.clone(), item.span)),
+                _ => refuse(item, place, &self.accepted(), faults),
+            }
+        }
+        Some(patterns)
+    }
+
+    fn show(&self, value: &Self::Value) -> String {
+        let shown: Vec<String> = value.iter().map(|(pattern, _)| string(pattern)).collect();
+        format!("[{}]", shown.join(", "))
+    }
+
+    fn accepted(&self) -> String {
+        "a list of strings such as \"conf.d/*.toml\"".into()
+    }
+
+    fn schema(&self) -> serde_json::Value {
+        json!({ "type": "array", "items": { "type": "string" } })
+    }
+}

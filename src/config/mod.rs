@@ -1,0 +1,94 @@
+//! The configuration: file form in, validated [`Model`] out, or every fault at once with its place and what would be
+//! accepted. It refuses to know how a model is served.
+//!
+//! Reading order: `include` (texts) → `tree` (values with their places) → `form` (what the file says, by the one
+//! description in `keys`) → `check` (what it means). `reference` and `schema` are made from the same description.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::model::Model;
+
+mod check;
+mod env;
+mod form;
+mod include;
+mod key;
+mod keys;
+mod kind;
+mod kinds;
+mod pattern;
+mod report;
+mod schema;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod unit;
+mod write;
+
+pub use report::Report;
+pub use report::Warning;
+pub use schema::schema;
+pub use write::to_toml;
+
+/// A configuration that may be served.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What it says.
+    pub model: Model,
+    /// What is odd about it.
+    pub warnings: Vec<Warning>,
+    /// The files it was read from, the main file first; none for [`load_text`].
+    pub sources: Vec<PathBuf>,
+}
+
+/// Reads the file at `path` and what it includes, with the variables of this process.
+///
+/// # Errors
+/// Every fault of all files in one report; a file that cannot be read is one fault.
+pub fn load(path: &Path) -> Result<Loaded, Report> {
+    let mut faults = report::Faults::default();
+    let texts = include::file(path, &variable, &mut faults);
+    finish(texts, faults)
+}
+
+/// Reads a text that is in no file; `name` is what its faults show. It cannot include files.
+///
+/// # Errors
+/// Every fault in one report.
+pub fn load_text(name: &str, text: &str) -> Result<Loaded, Report> {
+    let mut faults = report::Faults::default();
+    let texts = include::text(name, text, &variable, &mut faults);
+    finish(texts, faults)
+}
+
+/// The configuration of a gateway without a file: listener "http" on `listen`, and everything that arrives there goes to
+/// upstream "app" at `to`. All else has its default.
+#[must_use]
+pub fn serve(to: SocketAddr, listen: SocketAddr) -> Model {
+    // Nothing from outside decides this: it is one test that every other key has a default.
+    check::serve(to, listen).expect("every key but those two has a default")
+}
+
+fn finish(texts: include::Texts, mut faults: report::Faults) -> Result<Loaded, Report> {
+    let include::Texts { root, sources, paths } = texts;
+    if sources.is_empty() {
+        return Err(faults.report(&sources));
+    }
+    let top = report::Span { file: 0, start: 0, end: 0 };
+    let form = form::read(&root, top, &mut faults);
+    let (model, warnings) = check::check(&form, &mut faults);
+    match model {
+        Some(model) if faults.is_empty() => {
+            let warnings = warnings.into_iter().map(|fault| Warning::new(&sources, fault)).collect();
+            Ok(Loaded { model, warnings, sources: paths })
+        }
+        _ => Err(faults.report(&sources)),
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

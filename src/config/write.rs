@@ -1,0 +1,117 @@
+//! A model as the TOML it stands for, which reads back as the same model. Defaults are left out. It refuses to know how
+//! a kind is written (that is `kind`).
+
+use super::key::Key;
+use super::keys;
+use super::kind::Kind;
+use super::kind::string;
+use super::kinds::RouteForm;
+use super::report::Span;
+use crate::model::Host;
+use crate::model::Listener;
+use crate::model::Model;
+use crate::model::Process;
+use crate::model::Upstream;
+
+/// The TOML that `model` stands for: what differs from the defaults. [`super::load_text`] reads it back as the same
+/// model.
+#[must_use]
+pub fn to_toml(model: &Model) -> String {
+    let mut tables = vec![process(&model.process)];
+    tables.extend(model.listeners.iter().map(listener));
+    tables.extend(model.upstreams.iter().map(upstream));
+    tables.extend(model.hosts.iter().map(|host| self::host(host, &model.upstreams)));
+    tables.retain(|table| !table.is_empty());
+    tables.join("\n")
+}
+
+fn process(process: &Process) -> String {
+    let mut lines = Lines::default();
+    lines.add(&keys::CORES, &process.cores);
+    lines.add(&keys::ADMIN, &process.admin);
+    lines.add(&keys::IO, &process.io);
+    let mut ring = Lines::default();
+    ring.add(&keys::RING_ENTRIES, &process.ring.entries);
+    ring.add(&keys::RING_COMPLETIONS, &process.ring.completions);
+    lines.group(keys::RING.name, &ring);
+    lines.add(&keys::DRAIN, &process.drain);
+    lines.add(&keys::PROCESS_CONNECTIONS, &process.connections_max);
+    lines.add(&keys::ACCESS_LOG, &process.access_log);
+    if lines.0.is_empty() { String::new() } else { lines.table("[process]") }
+}
+
+fn listener(listener: &Listener) -> String {
+    let mut lines = Lines::default();
+    lines.add(&keys::BIND, &listener.bind);
+    lines.add(&keys::LISTEN_CONNECTIONS, &listener.connections_max);
+    lines.add(&keys::HEAD, &listener.head_bytes);
+    lines.add(&keys::FIELDS, &listener.fields);
+    lines.add(&keys::TARGET, &listener.target_bytes);
+    let mut timeout = Lines::default();
+    timeout.add(&keys::HEAD_TIMEOUT, &listener.head_timeout);
+    timeout.add(&keys::IDLE_TIMEOUT, &listener.idle_timeout);
+    timeout.add(&keys::BODY_TIMEOUT, &listener.body_timeout);
+    lines.group(keys::LISTEN_TIMEOUT.name, &timeout);
+    lines.table(&format!("[listen.{}]", name(&listener.name)))
+}
+
+fn upstream(upstream: &Upstream) -> String {
+    let mut lines = Lines::default();
+    lines.add(&keys::ENDPOINTS, &upstream.endpoints);
+    lines.add(&keys::BALANCE, &upstream.balance);
+    let mut timeout = Lines::default();
+    timeout.add(&keys::CONNECT_TIMEOUT, &upstream.timeout.connect);
+    timeout.add(&keys::RESPONSE_TIMEOUT, &upstream.timeout.response);
+    timeout.add(&keys::RESPONSE_BODY_TIMEOUT, &upstream.timeout.body);
+    lines.group(keys::UPSTREAM_TIMEOUT.name, &timeout);
+    let mut keep_alive = Lines::default();
+    keep_alive.add(&keys::KEEP_ALIVE_IDLE, &upstream.timeout.idle);
+    keep_alive.add(&keys::KEEP_ALIVE_CONNECTIONS, &upstream.idle_connections);
+    lines.group(keys::KEEP_ALIVE.name, &keep_alive);
+    lines.add(&keys::UPSTREAM_CONNECTIONS, &upstream.connections_max);
+    let mut retry = Lines::default();
+    retry.add(&keys::ATTEMPTS, &upstream.attempts);
+    lines.group(keys::RETRY.name, &retry);
+    lines.table(&format!("[upstream.{}]", name(&upstream.name)))
+}
+
+fn host(host: &Host, upstreams: &[Upstream]) -> String {
+    let nowhere = Span { file: 0, start: 0, end: 0 };
+    let routes = host.routes.iter().map(|route| RouteForm {
+        path: route.path.clone(),
+        upstream: upstreams.get(route.upstream.index()).map(|upstream| upstream.name.clone()).unwrap_or_default(),
+        upstream_at: nowhere,
+        max_body: route.max_body,
+    });
+    let mut lines = Lines::default();
+    lines.add(&keys::ROUTES, &routes.collect());
+    lines.table(&format!("[host.{}]", toml::Value::String(host.pattern.text())))
+}
+
+/// A name as a key: bare where TOML allows it.
+fn name(name: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if name.bytes().all(bare) { name.to_owned() } else { string(name) }
+}
+
+/// The `key = value` lines of one table.
+#[derive(Default)]
+struct Lines(Vec<String>);
+
+impl Lines {
+    fn add<K: Kind>(&mut self, key: &Key<K>, value: &K::Value) {
+        if key.default().as_ref() != Some(value) {
+            self.0.push(format!("{} = {}", key.name, key.kind.show(value)));
+        }
+    }
+
+    fn group(&mut self, name: &str, group: &Self) {
+        if !group.0.is_empty() {
+            self.0.push(format!("{name} = {{ {} }}", group.0.join(", ")));
+        }
+    }
+
+    fn table(&self, header: &str) -> String {
+        format!("{header}\n{}\n", self.0.join("\n"))
+    }
+}

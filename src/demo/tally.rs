@@ -36,11 +36,11 @@ impl Tally {
     /// Reads `/v1/overview` and `/v1/upstreams`.
     pub(super) fn read(overview: &Value, upstreams: &Value) -> Self {
         Self {
-            requests: number(overview, "requests"),
+            requests: number(overview, "requests_total"),
             in_flight: number(overview, "in_flight"),
-            classes: numbers(&overview["by_class"]),
+            classes: numbers(&overview["requests_by_class"]),
             errors: numbers(&overview["errors"]),
-            upstreams: items(upstreams).iter().map(upstream).collect(),
+            upstreams: items(&upstreams["upstreams"]).iter().map(upstream).collect(),
         }
     }
 
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     fn overview(requests: u64, in_flight: u64, fine: u64, bad: u64, no_route: u64) -> Value {
-        json!({ "requests": requests, "in_flight": in_flight, "by_class": { "2xx": fine, "5xx": bad, "4xx": no_route },
+        json!({ "requests_total": requests, "in_flight": in_flight, "requests_by_class": { "2xx": fine, "5xx": bad, "4xx": no_route },
             "errors": { "no_route": no_route, "ok": fine }, "version": "1" })
     }
 
@@ -161,7 +161,7 @@ mod tests {
                 json!({ "address": format!("127.0.0.1:808{at}"), "attempts": attempts, "failures": failures })
             })
             .collect();
-        json!([{ "name": "orders", "endpoints": endpoints }, { "name": "payments", "endpoints": [] }])
+        json!({ "upstreams": [{ "name": "orders", "endpoints": endpoints }, { "name": "payments", "endpoints": [] }] })
     }
 
     #[test]
@@ -180,7 +180,8 @@ mod tests {
         assert_eq!(tally.line(&tally, 1_000), "quiet");
         // Counters of a new process start again from nothing.
         assert_eq!(Tally::default().line(&tally, 0), "quiet");
-        for odd in [json!(null), json!([]), json!({ "requests": "many", "by_class": [1], "errors": 3 })] {
+        for odd in [json!(null), json!([]), json!({ "requests_total": "many", "requests_by_class": [1], "errors": 3 })]
+        {
             assert_eq!(Tally::read(&odd, &odd), Tally::default());
         }
         assert_eq!(Tally::read(&json!({}), &json!([{}])).line(&tally, 1_000), "quiet");
@@ -191,6 +192,7 @@ mod tests {
         let endpoints: Vec<_> = (0..3).map(|n| json!({ "address": n.to_string(), "attempts": 4_321 })).collect();
         let names = ["orders", "payments", "shipping"];
         let busy: Value = names.iter().map(|name| json!({ "name": name, "endpoints": endpoints })).collect();
+        let busy = json!({ "upstreams": busy });
         let total = overview(12_963, 64, 12_345, 130, 12);
         let line = Tally::read(&total, &busy).line(&Tally::default(), 1_000);
         let expected = "12k req/s  2xx 12k 4xx 12 5xx 130  in flight 64 | orders ";

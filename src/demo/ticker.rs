@@ -192,11 +192,13 @@ mod tests {
             answer(&listener, "200 OK", |path| match path {
                 "/v1/overview" => {
                     requests += 2;
-                    format!(r#"{{"requests":{requests},"in_flight":4}}"#)
+                    format!(r#"{{"requests_total":{requests},"in_flight":4}}"#)
                 }
                 "/v1/upstreams" => {
                     attempts += 3;
-                    format!(r#"[{{"name":"orders","endpoints":[{{"address":"a","attempts":{attempts}}}]}}]"#)
+                    format!(
+                        r#"{{"upstreams":[{{"name":"orders","endpoints":[{{"address":"a","attempts":{attempts}}}]}}]}}"#
+                    )
                 }
                 other => panic!("asked for {other}"),
             });

@@ -6,6 +6,8 @@
 //!
 //!     relay --listen 127.0.0.1:0 --to 127.0.0.1:8080        prints `RING flags` and `READY address`
 
+#![expect(unsafe_code, reason = "the ring is driven by hand here, to have a floor without a runtime")]
+
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};

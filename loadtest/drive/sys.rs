@@ -1,6 +1,8 @@
 //! The few system calls that the standard library lacks: epoll with nanosecond timeouts, timers without slack. It refuses
 //! to know what is waited for.
 
+#![expect(unsafe_code, reason = "epoll and its kin are system calls without a safe face in std")]
+
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;

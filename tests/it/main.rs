@@ -7,8 +7,30 @@
     reason = "a test that meets what it did not expect stops there, and its threads may wait"
 )]
 
+// The walls.
 mod layers;
 mod send;
 mod source;
-mod support;
 mod tidy;
+
+// The door.
+mod support;
+
+// The promises.
+mod admin;
+mod balance;
+mod bodies;
+mod cli;
+mod cores;
+mod demo;
+mod drain;
+mod ended_log;
+mod failures;
+mod framing;
+mod hop_by_hop;
+mod interim;
+mod keepalive;
+mod metrics;
+mod reload;
+mod routing;
+mod timeouts;

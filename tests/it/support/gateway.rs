@@ -44,6 +44,8 @@ pub struct Gateway {
     ending: bool,
     /// Parts of error lines that the test expects.
     expected: Vec<String>,
+    /// The `[process]` table it was started with, for reloads that name none: most of it is fixed at start.
+    head: String,
 }
 
 /// What a process that ended by itself left behind.
@@ -87,8 +89,11 @@ impl Gateway {
     #[track_caller]
     pub fn start(toml: &str) -> Self {
         let scratch = Scratch::new();
-        let file = scratch.write("gateway.toml", &with_process(toml));
-        Self::launch(&["run", "-c", file.to_str().unwrap()], scratch)
+        let head = process_table(toml).unwrap_or(PROCESS);
+        let file = scratch.write("gateway.toml", &with_process(toml, head));
+        let mut gateway = Self::launch(&["run", "-c", file.to_str().unwrap()], scratch);
+        head.clone_into(&mut gateway.head);
+        gateway
     }
 
     /// Starts a gateway with one listener, `http`, and one route: everything goes to these origins, the upstream `app`.
@@ -111,7 +116,7 @@ impl Gateway {
             .collect();
         let admin = word("ADMIN ").next().expect("an ADMIN line").parse().expect("an address");
         drop(output);
-        Self { process, scratch, listeners, admin, ending: false, expected: Vec::new() }
+        Self { process, scratch, listeners, admin, ending: false, expected: Vec::new(), head: String::new() }
     }
 
     /// The address of a listener.
@@ -148,9 +153,9 @@ impl Gateway {
         self.process.signal(signal);
     }
 
-    /// Writes the configuration anew, without telling the gateway.
+    /// Writes the configuration anew, without telling the gateway. Without `[process]`, that table stays as it was.
     pub fn rewrite(&self, toml: &str) {
-        self.scratch.write("gateway.toml", &with_process(toml));
+        self.scratch.write("gateway.toml", &with_process(toml, &self.head));
     }
 
     /// Writes the configuration anew and reloads it by the admin interface: 200, or 422 with the faults.
@@ -192,6 +197,19 @@ impl Gateway {
         self.process.output.lock().log()
     }
 
+    /// Every line on standard output so far.
+    pub fn stdout(&self) -> Vec<String> {
+        self.process.output.lock().stdout.clone()
+    }
+
+    /// Waits for a line on standard output for which the condition holds.
+    #[track_caller]
+    pub fn wait_stdout(&self, condition: impl Fn(&str) -> bool) -> String {
+        let find = |output: &Output| output.stdout.iter().find(|line| condition(line)).cloned();
+        let output = self.process.output.wait("a line on standard output", |output| find(output).is_some());
+        find(&output).unwrap()
+    }
+
     /// The first line of the access log that the condition holds for; waits until it is there.
     #[track_caller]
     pub fn wait_log(&self, condition: impl Fn(&LogLine) -> bool) -> LogLine {
@@ -225,6 +243,13 @@ impl Gateway {
         self.assert_no_panic_counted();
         self.signal(Signal::Term);
         self.wait_exit()
+    }
+
+    /// Resident memory of the process, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// Waits until it has ended by itself, or by a signal that was sent.
@@ -276,8 +301,15 @@ pub fn simple(origins: &[&Origin], app: &str, listen: &str) -> String {
     )
 }
 
-fn with_process(toml: &str) -> String {
-    if toml.contains("[process]") { toml.to_owned() } else { format!("{PROCESS}{toml}") }
+fn with_process(toml: &str, head: &str) -> String {
+    if process_table(toml).is_some() { toml.to_owned() } else { format!("{head}{toml}") }
+}
+
+/// The text of the `[process]` table, if there is one.
+fn process_table(toml: &str) -> Option<&str> {
+    let begin = toml.find("[process]")?;
+    let end = toml[begin..].find("\n[").map_or(toml.len(), |end| begin + end + 1);
+    Some(&toml[begin..end])
 }
 
 // === impl Process ===

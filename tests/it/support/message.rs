@@ -1,6 +1,7 @@
 //! HTTP/1 messages as the tests read them: a strict parser of its own, so that the gateway's parser is not its own judge.
 //! What breaks a rule is an error with a sentence, never a guess.
 
+use std::fmt;
 use std::io;
 use std::io::Read;
 
@@ -104,6 +105,17 @@ impl Response {
     /// Whether the connection is to be closed after it.
     pub fn closes(&self) -> bool {
         self.all("connection").iter().any(|value| value.eq_ignore_ascii_case("close"))
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => write!(out, "the stream ended before the first byte"),
+            Self::Cut(words) => write!(out, "the stream ended {words}"),
+            Self::Late(words) => write!(out, "{words}"),
+            Self::Rule(words) => write!(out, "against the rules: {words}"),
+        }
     }
 }
 
@@ -291,7 +303,7 @@ impl<S: Read> Incoming<S> {
                     let so_far = String::from_utf8_lossy(&self.pending);
                     return Err(Broken::Late(format!("waited in vain for {what}, after {so_far:?}")));
                 }
-                Err(fault) => return Err(Broken::Cut(format!("{fault}, while waiting for {what}"))),
+                Err(fault) => return Err(Broken::Cut(format!("with {fault}, while waiting for {what}"))),
             }
         };
         self.pending.extend_from_slice(&piece[..n]);

@@ -26,17 +26,14 @@ use std::time::Duration;
 use std::time::Instant;
 
 pub use gate::Gate;
-pub use gateway::Exit;
 pub use gateway::Gateway;
 pub use gateway::Signal;
 pub use gateway::run;
 pub use gateway::simple;
-pub use log::LogLine;
 pub use message::Broken;
 pub use message::Request;
 pub use message::Response;
 pub use metrics::Metrics;
-pub use origin::Conn;
 pub use origin::Origin;
 pub use origin::ok;
 pub use raw::Raw;

@@ -83,7 +83,7 @@ impl Raw {
     /// The next whole response; anything else fails the test.
     #[track_caller]
     pub fn read_response(&mut self) -> Response {
-        self.try_read_response().unwrap_or_else(|broken| panic!("no response: {broken:?}"))
+        self.try_read_response().unwrap_or_else(|broken| panic!("no response: {broken}"))
     }
 
     /// The next whole response, or what is wrong with it.
@@ -94,19 +94,19 @@ impl Raw {
     /// The next whole response, to a HEAD request: whatever its fields say, it has no body.
     #[track_caller]
     pub fn read_response_to_head(&mut self) -> Response {
-        self.0.response(true).unwrap_or_else(|broken| panic!("no response: {broken:?}"))
+        self.0.response(true).unwrap_or_else(|broken| panic!("no response: {broken}"))
     }
 
     /// The head of the next final response; its body is still to be read, with [`Raw::read_body`].
     #[track_caller]
     pub fn read_head(&mut self) -> Response {
-        self.0.response_head().unwrap_or_else(|broken| panic!("no response head: {broken:?}"))
+        self.0.response_head().unwrap_or_else(|broken| panic!("no response head: {broken}"))
     }
 
     /// The body that belongs to the head.
     #[track_caller]
     pub fn read_body(&mut self, response: &mut Response) {
-        self.try_read_body(response).unwrap_or_else(|broken| panic!("no whole body: {broken:?}"));
+        self.try_read_body(response).unwrap_or_else(|broken| panic!("no whole body: {broken}"));
     }
 
     /// The body that belongs to the head, or what is wrong with it.
@@ -117,7 +117,7 @@ impl Raw {
     /// Whatever comes next, at least one byte.
     #[track_caller]
     pub fn read_some(&mut self) -> Vec<u8> {
-        self.0.some().unwrap_or_else(|broken| panic!("no bytes: {broken:?}"))
+        self.0.some().unwrap_or_else(|broken| panic!("no bytes: {broken}"))
     }
 
     /// Bytes until so many have come, whatever they are.
@@ -134,7 +134,7 @@ impl Raw {
     #[track_caller]
     pub fn read_to_end(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        self.0.until_close(&mut bytes).unwrap_or_else(|broken| panic!("no end: {broken:?}"));
+        self.0.until_close(&mut bytes).unwrap_or_else(|broken| panic!("no end: {broken}"));
         bytes
     }
 
@@ -143,7 +143,7 @@ impl Raw {
     pub fn expect_closed(&mut self) {
         match self.0.some() {
             Err(Broken::Closed | Broken::Cut(_)) => {}
-            Err(broken) => panic!("not closed: {broken:?}"),
+            Err(broken) => panic!("not closed: {broken}"),
             Ok(bytes) => panic!("not closed, but {:?}", String::from_utf8_lossy(&bytes)),
         }
     }
@@ -151,16 +151,15 @@ impl Raw {
     /// Nothing has come so far, neither bytes nor an end. A look at this moment, not a wait.
     #[track_caller]
     pub fn expect_silence(&self) {
-        assert!(self.0.is_drained(), "not silent: bytes are waiting");
+        assert!(!self.has_news(), "not silent");
+    }
+
+    /// Whether something has come, bytes or an end. A look at this moment, not a wait.
+    pub fn has_news(&self) -> bool {
         self.0.stream.set_nonblocking(true).unwrap();
-        let mut piece = [0; 64];
-        let seen = self.0.stream.peek(&mut piece);
+        let seen = self.0.stream.peek(&mut [0]);
         self.0.stream.set_nonblocking(false).unwrap();
-        match seen {
-            Err(fault) if fault.kind() == ErrorKind::WouldBlock => {}
-            Ok(n) => panic!("not silent: {:?}", String::from_utf8_lossy(&piece[..n])),
-            Err(fault) => panic!("not silent: {fault}"),
-        }
+        !self.0.is_drained() || !matches!(seen, Err(fault) if fault.kind() == ErrorKind::WouldBlock)
     }
 
     /// Ends our direction; answers can still be read.

@@ -1,0 +1,141 @@
+//! Commands as a user types them: what they print, and their exit codes. 0 fine, 1 configuration or start, 2 usage.
+
+use crate::support::Gateway;
+use crate::support::Origin;
+use crate::support::Scratch;
+use crate::support::get;
+use crate::support::run;
+use crate::support::simple;
+
+/// A file with this configuration, and the folder that holds it.
+fn file(toml: &str) -> (Scratch, String) {
+    let scratch = Scratch::new();
+    let path = scratch.write("gateway.toml", toml).to_str().unwrap().to_owned();
+    (scratch, path)
+}
+
+fn valid() -> String {
+    "[process]\ncores = 1\nadmin = \"127.0.0.1:0\"\n".to_owned() + &simple(&[&Origin::refusing()], "", "")
+}
+
+#[test]
+fn version_says_the_version() {
+    let exit = run(&["version"]);
+    assert_eq!(exit.code, 0, "{exit:?}");
+    assert!(exit.stdout.contains(&format!("ringway {}", env!("CARGO_PKG_VERSION"))), "{exit:?}");
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
+    for args in [&[][..], &["fly"], &["run"], &["run", "-x"], &["check"], &["serve"], &["version", "please"]] {
+        let exit = run(args);
+        assert_eq!(exit.code, 2, "{args:?}: {exit:?}");
+        assert!(exit.stderr.contains("Usage"), "{args:?}: {exit:?}");
+    }
+}
+
+#[test]
+fn help_is_fine_and_names_every_command() {
+    let exit = run(&["--help"]);
+    assert_eq!(exit.code, 0);
+    for command in ["demo", "run", "serve", "check", "schema", "version"] {
+        assert!(exit.stdout.contains(command), "{command}: {}", exit.stdout);
+    }
+}
+
+#[test]
+fn a_configuration_without_fault_is_checked_and_not_started() {
+    let (_scratch, path) = file(&valid());
+    for args in [["check", "-c", &path], ["-t", "-c", &path]] {
+        let exit = run(&args);
+        assert_eq!(exit.code, 0, "{args:?}: {exit:?}");
+        assert!(!exit.stdout.contains("READY"));
+    }
+}
+
+#[test]
+fn every_fault_of_a_configuration_is_told_at_its_place() {
+    let toml = valid()
+        .replace("[upstream.app]", "[upstream.app]\nretries = 3")
+        .replace("upstream = \"app\"", "upstream = \"apq\"");
+    let (_scratch, path) = file(&toml);
+    for args in [["check", "-c", &path], ["-t", "-c", &path], ["run", "-c", &path]] {
+        let exit = run(&args);
+        assert_eq!(exit.code, 1, "{args:?}: {exit:?}");
+        let place = |part: &str| {
+            let line = 1 + toml.lines().position(|line| line.contains(part)).unwrap();
+            format!("gateway.toml:{line}:")
+        };
+        assert!(exit.stderr.contains(&place("retries")), "{args:?}: {}", exit.stderr);
+        assert!(exit.stderr.contains(&place("apq")), "{args:?}: {}", exit.stderr);
+        assert!(exit.stderr.contains('^') && exit.stderr.contains("app"), "{args:?}: {}", exit.stderr);
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_one_clear_line() {
+    for command in ["run", "check"] {
+        let exit = run(&[command, "-c", "no-such-file.toml"]);
+        assert_eq!((exit.code, exit.stdout.as_str()), (1, ""), "{exit:?}");
+        assert_eq!(exit.stderr.trim().lines().count(), 1, "{exit:?}");
+        assert!(exit.stderr.contains("no-such-file.toml"), "{exit:?}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_one_clear_line() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    for toml in [
+        valid().replace("bind = \"127.0.0.1:0\"", &format!("bind = \"{addr}\"")),
+        valid().replace("admin = \"127.0.0.1:0\"", &format!("admin = \"{addr}\"")),
+    ] {
+        let (_scratch, path) = file(&toml);
+        let exit = run(&["run", "-c", &path]);
+        assert_eq!(exit.code, 1, "{exit:?}");
+        assert!(!exit.stdout.contains("READY"), "{exit:?}");
+        let told = exit.stderr.lines().filter(|line| line.contains(&addr)).count();
+        assert_eq!(told, 1, "{exit:?}");
+        assert!(!exit.stderr.contains("panicked"), "{exit:?}");
+    }
+}
+
+#[test]
+fn an_address_that_is_not_ours_is_one_clear_line() {
+    let (_scratch, path) = file(&valid().replace("bind = \"127.0.0.1:0\"", "bind = \"192.0.2.1:0\""));
+    let exit = run(&["run", "-c", &path]);
+    assert_eq!(exit.code, 1, "{exit:?}");
+    assert_eq!(exit.stderr.lines().filter(|line| line.contains("192.0.2.1")).count(), 1, "{exit:?}");
+}
+
+#[test]
+fn the_schema_is_json_and_knows_the_tables() {
+    let exit = run(&["schema"]);
+    assert_eq!(exit.code, 0);
+    let schema: serde_json::Value = serde_json::from_str(&exit.stdout).unwrap();
+    for table in ["process", "listen", "upstream", "host", "defaults"] {
+        assert!(schema["properties"].get(table).is_some(), "{table}");
+    }
+}
+
+#[test]
+fn serve_needs_no_file_and_prints_what_it_stands_for() {
+    let origin = Origin::named("served");
+    let to = origin.addr().to_string();
+    let gateway = Gateway::launch(&["serve", "--to", &to, "--listen", "127.0.0.1:0"], Scratch::new());
+    let listen: Vec<_> =
+        gateway.stdout().iter().filter_map(|line| line.strip_prefix("LISTEN ").map(str::to_owned)).collect();
+    assert_eq!(listen.len(), 1);
+    let (name, _) = listen[0].split_once(' ').unwrap();
+    assert_eq!(get(gateway.addr(name), "/").text(), "served");
+    let printed = gateway.stdout().join("\n");
+    assert!(printed.contains("[listen.") && printed.contains("[upstream.") && printed.contains(&to), "{printed}");
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[test]
+fn serve_to_what_is_no_address_is_told() {
+    let exit = run(&["serve", "--to", "nonsense", "--listen", "127.0.0.1:0"]);
+    assert!(matches!(exit.code, 1 | 2), "{exit:?}");
+    assert!(exit.stderr.contains("nonsense"), "{exit:?}");
+}

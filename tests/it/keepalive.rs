@@ -1,0 +1,213 @@
+//! Connections that live on: whose bytes are whose, when one is used again, and when never.
+
+use crate::support::Gate;
+use crate::support::Gateway;
+use crate::support::Origin;
+use crate::support::Raw;
+use crate::support::get;
+use crate::support::ok;
+use crate::support::simple;
+
+#[test]
+fn many_requests_of_one_client_share_one_upstream_connection() {
+    let origin = Origin::named("a");
+    let gateway = Gateway::before(&[&origin]);
+    let mut raw = Raw::connect(gateway.http());
+    for n in 0..20 {
+        assert_eq!(raw.get(&format!("/{n}")).text(), "a");
+    }
+    assert_eq!((origin.connections(), origin.requests().len()), (1, 20));
+    let targets: Vec<_> = origin.requests().into_iter().map(|request| request.target).collect();
+    assert_eq!(targets, (0..20).map(|n| format!("/{n}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let origin = Origin::answer(|request| ok(&request.target));
+    let gateway = Gateway::before(&[&origin]);
+    let mut raw = Raw::connect(gateway.http());
+    let mut bytes = String::new();
+    for n in 0..10 {
+        bytes += &format!("POST /{n} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+    }
+    raw.send(bytes);
+    for n in 0..10 {
+        assert_eq!(raw.read_response().text(), format!("/{n}"));
+    }
+    assert!(origin.requests().iter().all(|request| request.text() == "abc"));
+}
+
+#[test]
+fn requests_cut_anywhere_into_packets_are_understood() {
+    let origin = Origin::answer(|request| ok(&format!("{} {}", request.target, request.text())));
+    let gateway = Gateway::before(&[&origin]);
+    let mut raw = Raw::connect(gateway.http());
+    let two = "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc\
+               POST /b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nxyz\r\n0\r\n\r\n";
+    for piece in [1, 3, 64] {
+        raw.send_slowly(two, piece);
+        assert_eq!(raw.read_response().text(), "/a abc");
+        assert_eq!(raw.read_response().text(), "/b xyz");
+    }
+}
+
+#[test]
+fn a_client_that_asks_for_close_gets_it() {
+    let origin = Origin::named("a");
+    let gateway = Gateway::before(&[&origin]);
+    let mut raw = Raw::connect(gateway.http());
+    raw.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let response = raw.read_response();
+    assert!(response.closes(), "{response:?}");
+    raw.expect_closed();
+    get(gateway.http(), "/");
+    assert!(origin.requests().iter().all(|request| request.all("connection").iter().all(|value| *value != "close")));
+}
+
+#[test]
+fn a_client_of_http_1_0_is_answered_whole_and_the_connection_ends() {
+    let origin = Origin::fixed("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    let gateway = Gateway::before(&[&origin]);
+    let mut raw = Raw::connect(gateway.http());
+    raw.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+    let bytes = String::from_utf8(raw.read_to_end()).unwrap();
+    let (head, body) = bytes.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 ") && !head.to_lowercase().contains("transfer-encoding"), "{head}");
+    assert_eq!(body, "abc");
+    assert_eq!(origin.requests()[0].version, "HTTP/1.1");
+}
+
+#[test]
+fn close_by_the_upstream_is_its_own_affair() {
+    let origin = Origin::script(|conn| {
+        conn.read_request();
+        conn.write("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\na");
+    });
+    let gateway = Gateway::before(&[&origin]);
+    let mut raw = Raw::connect(gateway.http());
+    for _ in 0..3 {
+        let response = raw.get("/");
+        assert!(!response.closes(), "{response:?}");
+    }
+    assert_eq!(origin.connections(), 3);
+}
+
+#[test]
+fn a_pooled_connection_that_the_upstream_closed_costs_no_request() {
+    let origin = Origin::script(|conn| {
+        conn.read_request();
+        conn.write(ok("a")); // promises to stay, and ends its direction
+        conn.close();
+        conn.wait_closed();
+    });
+    let gateway = Gateway::before(&[&origin]);
+    let mut raw = Raw::connect(gateway.http());
+    for n in 1..=5 {
+        raw.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
+        assert_eq!(raw.read_response().status, 200);
+        origin.wait_for_open(0); // the pool has noticed
+        assert_eq!(origin.connections(), n);
+    }
+}
+
+#[test]
+fn bytes_behind_a_response_never_reach_the_next_request() {
+    let origin = Origin::script(|conn| {
+        while conn.read_request().is_some() {
+            conn.write(
+                "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngoodHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+            );
+        }
+    });
+    let gateway = Gateway::before(&[&origin]);
+    let mut raw = Raw::connect(gateway.http());
+    for n in 1..=5 {
+        assert_eq!(raw.get("/").text(), "good");
+        assert_eq!(origin.connections(), n, "a connection with bytes left over was used again");
+    }
+}
+
+#[test]
+fn an_upstream_connection_still_owing_a_body_is_closed_when_the_client_leaves() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::script(move |conn| {
+        conn.read_request();
+        conn.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf.");
+        held.wait();
+        conn.write("other");
+        conn.wait_closed();
+    });
+    let gateway = Gateway::before(&[&origin]);
+    let mut raw = Raw::connect(gateway.http());
+    raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    raw.read_head();
+    drop(raw);
+    gateway.wait_log(|line| line.ended() == "client_abort");
+    gate.open();
+    origin.wait_for_open(0);
+}
+
+#[test]
+fn an_answer_before_the_end_of_the_request_body_is_relayed_and_the_upstream_connection_not_used_again() {
+    let origin = Origin::script(|conn| {
+        conn.read_head();
+        conn.write("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+        conn.wait_closed();
+    });
+    let gateway = Gateway::before(&[&origin]);
+    for n in 1..=2 {
+        let mut raw = Raw::connect(gateway.http());
+        raw.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nfirst");
+        let response = raw.read_response();
+        assert_eq!((response.status, response.text()), (403, "no"));
+        drop(raw);
+        origin.wait_for_open(0);
+        assert_eq!(origin.connections(), n);
+    }
+}
+
+#[test]
+fn an_idle_client_is_closed_after_its_time() {
+    let origin = Origin::named("a");
+    let gateway = Gateway::start(&simple(&[&origin], "", "timeout = { idle = \"100ms\" }"));
+    let mut raw = Raw::connect(gateway.http());
+    raw.get("/");
+    raw.expect_closed();
+    assert_eq!(gateway.wait_log_lines(1, |_| true).len(), 1, "an idle close is no exchange");
+}
+
+#[test]
+fn an_idle_upstream_connection_is_closed_after_its_time() {
+    let origin = Origin::named("a");
+    let gateway = Gateway::start(&simple(&[&origin], "keep_alive = { idle = \"100ms\" }", ""));
+    let mut raw = Raw::connect(gateway.http());
+    raw.get("/");
+    origin.wait_for_open(0);
+    assert_eq!(raw.get("/").text(), "a");
+    assert_eq!(origin.connections(), 2);
+}
+
+#[test]
+fn a_pool_of_none_keeps_none() {
+    let origin = Origin::named("a");
+    let gateway = Gateway::start(&simple(&[&origin], "keep_alive = { connections = 0 }", ""));
+    let mut raw = Raw::connect(gateway.http());
+    for n in 1..=3 {
+        raw.get("/");
+        origin.wait_for_open(0);
+        assert_eq!(origin.connections(), n);
+    }
+}
+
+#[test]
+fn a_parked_connection_wakes_up_whole() {
+    let origin = Origin::answer(|request| ok(&request.target));
+    let gateway = Gateway::before(&[&origin]);
+    let mut raw = Raw::connect(gateway.http());
+    assert_eq!(raw.get("/1").text(), "/1");
+    std::thread::sleep(std::time::Duration::from_millis(2_500)); // past the grace before an idle connection is parked
+    raw.send_slowly("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n", 5);
+    assert_eq!(raw.read_response().text(), "/2");
+    assert_eq!(raw.get("/3").text(), "/3");
+}

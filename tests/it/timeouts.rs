@@ -1,0 +1,176 @@
+//! Nothing is waited for without end. Times here are short only where running out is the promise; nothing asserts that
+//! something was quick.
+
+use crate::support::Broken;
+use crate::support::Gateway;
+use crate::support::Origin;
+use crate::support::Raw;
+use crate::support::get;
+use crate::support::ok;
+use crate::support::simple;
+
+#[test]
+fn a_head_that_does_not_come_is_answered_408() {
+    let origin = Origin::named("a");
+    let gateway = Gateway::start(&simple(&[&origin], "", "timeout = { head = \"200ms\" }"));
+    let mut raw = Raw::connect(gateway.http());
+    raw.send("GET / HTTP/1.1\r\nHost: a\r\nX: ");
+    let response = raw.read_response();
+    assert_eq!((response.status, response.closes()), (408, true));
+    assert!(response.text().contains("client_timeout_head"));
+    raw.expect_closed();
+    let line = gateway.wait_log(|_| true);
+    assert_eq!((line.ended(), line.str("who"), line.num("status")), ("client_timeout_head", "client", 408));
+    assert_eq!(origin.connections(), 0);
+}
+
+#[test]
+fn a_head_that_comes_drop_by_drop_has_no_more_time_than_another() {
+    let origin = Origin::named("a");
+    let gateway = Gateway::start(&simple(&[&origin], "", "timeout = { head = \"500ms\", idle = \"60s\" }"));
+    let mut raw = Raw::connect(gateway.http());
+    raw.get("/");
+    raw.send("GET / HTTP/1.1\r\nHost: a\r\nX: ");
+    let mut drops = 0;
+    while !raw.has_news() {
+        drops += 1;
+        assert!(drops < 1000, "a thousand drops over ten seconds, and still waited for");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        drop(raw.try_send("a"));
+    }
+    assert_eq!(raw.read_response().status, 408);
+    assert_eq!(origin.requests().len(), 1);
+}
+
+#[test]
+fn a_connection_that_says_nothing_is_closed() {
+    let origin = Origin::named("a");
+    let gateway = Gateway::start(&simple(&[&origin], "", "timeout = { head = \"200ms\", idle = \"200ms\" }"));
+    let mut raw = Raw::connect(gateway.http());
+    let said = raw.read_to_end();
+    assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 408 "));
+}
+
+#[test]
+fn a_request_body_that_stops_is_cut_off_at_both_ends() {
+    let origin = Origin::named("a");
+    let gateway = Gateway::start(&simple(&[&origin], "", "timeout = { body = \"200ms\" }"));
+    let mut raw = Raw::connect(gateway.http());
+    raw.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf.");
+    let response = raw.read_response();
+    assert_eq!((response.status, response.closes()), (408, true));
+    raw.expect_closed();
+    origin.wait_for_open(0);
+    assert!(origin.requests().iter().all(|request| !request.complete));
+    assert_eq!(gateway.wait_log(|_| true).ended(), "client_timeout_body");
+}
+
+#[test]
+fn a_client_that_does_not_take_its_response_is_cut_off() {
+    let origin = Origin::script(|conn| {
+        conn.read_request();
+        conn.write("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n");
+        while conn.write([b'x'; 65_536]) {}
+    });
+    let gateway = Gateway::start(&simple(&[&origin], "", "timeout = { body = \"300ms\" }"));
+    let mut raw = Raw::connect_with_small_window(gateway.http());
+    raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    raw.read_head();
+    let line = gateway.wait_log(|_| true);
+    assert_eq!((line.ended(), line.str("who")), ("client_timeout_body", "client"));
+    origin.wait_for_open(0);
+}
+
+#[test]
+fn an_endpoint_that_does_not_accept_is_answered_504() {
+    let origin = Origin::full();
+    let gateway =
+        Gateway::start(&simple(&[&origin], "timeout = { connect = \"200ms\" }\nretry = { attempts = 1 }", ""));
+    let response = get(gateway.http(), "/");
+    assert_eq!(response.status, 504);
+    assert!(response.text().contains("upstream_timeout_connect"));
+    let line = gateway.wait_log(|_| true);
+    assert_eq!((line.ended(), line.str("who"), line.num("attempts")), ("upstream_timeout_connect", "upstream", 1));
+}
+
+#[test]
+fn an_endpoint_that_does_not_accept_costs_an_attempt_where_there_is_another() {
+    let (full, live) = (Origin::full(), Origin::named("live"));
+    let more = "balance = \"round_robin\"\ntimeout = { connect = \"200ms\" }\nretry = { attempts = 2 }";
+    let gateway = Gateway::start(&simple(&[&full, &live], more, ""));
+    let mut raw = Raw::connect(gateway.http());
+    for _ in 0..4 {
+        assert_eq!(raw.get("/").text(), "live");
+    }
+    assert!(gateway.wait_log_lines(4, |line| line.ended() == "ok").iter().any(|line| line.num("attempts") == 2));
+}
+
+#[test]
+fn an_endpoint_that_does_not_answer_is_answered_504_and_its_connection_closed() {
+    let origin = Origin::silent();
+    let gateway =
+        Gateway::start(&simple(&[&origin], "timeout = { response = \"200ms\" }\nretry = { attempts = 1 }", ""));
+    let mut raw = Raw::connect(gateway.http());
+    let response = raw.get("/slow");
+    assert_eq!(response.status, 504);
+    assert!(response.text().contains("upstream_timeout_headers"));
+    assert!(!response.closes(), "the client did nothing wrong");
+    origin.wait_for_open(0);
+    let line = gateway.wait_log(|_| true);
+    assert_eq!((line.ended(), line.str("who")), ("upstream_timeout_headers", "upstream"));
+    assert!(line.num("duration_us") >= 200_000, "{line:?}");
+}
+
+#[test]
+fn an_answer_that_comes_too_late_is_nobodys_answer() {
+    let origin = Origin::script(|conn| {
+        while let Some(request) = conn.read_request() {
+            if request.target == "/late" {
+                std::thread::sleep(std::time::Duration::from_millis(600));
+            }
+            conn.write(ok(&request.target));
+        }
+    });
+    let gateway =
+        Gateway::start(&simple(&[&origin], "timeout = { response = \"300ms\" }\nretry = { attempts = 1 }", ""));
+    let mut raw = Raw::connect(gateway.http());
+    assert_eq!(raw.get("/1").text(), "/1");
+    assert_eq!(raw.get("/late").status, 504);
+    for n in 2..10 {
+        let path = format!("/{n}");
+        assert_eq!(raw.get(&path).text(), path);
+    }
+}
+
+#[test]
+fn a_response_body_that_stops_is_never_whole_at_the_client() {
+    for framing in ["Content-Length: 10\r\n\r\nhalf.", "Transfer-Encoding: chunked\r\n\r\n5\r\nhalf.\r\n"] {
+        let origin = Origin::script(move |conn| {
+            conn.read_request();
+            conn.write(format!("HTTP/1.1 200 OK\r\n{framing}"));
+            conn.wait_closed();
+        });
+        let gateway = Gateway::start(&simple(&[&origin], "timeout = { body = \"200ms\" }", ""));
+        let mut raw = Raw::connect(gateway.http());
+        raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let read = raw.try_read_response();
+        assert!(matches!(read, Err(Broken::Cut(_))), "{read:?}");
+        origin.wait_for_open(0);
+        let line = gateway.wait_log(|_| true);
+        assert_eq!((line.ended(), line.str("who")), ("upstream_timeout_body", "upstream"));
+    }
+}
+
+#[test]
+fn a_body_that_keeps_coming_may_take_longer_than_its_pause_bound() {
+    let origin = Origin::script(|conn| {
+        conn.read_request();
+        conn.write("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n");
+        for _ in 0..8 {
+            std::thread::sleep(std::time::Duration::from_millis(400));
+            conn.write("x");
+        }
+    });
+    let gateway = Gateway::start(&simple(&[&origin], "timeout = { body = \"2s\", response = \"2s\" }", ""));
+    assert_eq!(get(gateway.http(), "/").text(), "xxxxxxxx");
+}

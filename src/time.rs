@@ -42,6 +42,12 @@ impl Clock {
         self.coarse.get()
     }
 
+    /// How long ago the clock was made, exact.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.now().saturating_duration_since(self.start)
+    }
+
     /// When the clock was made.
     #[must_use]
     pub fn start(&self) -> Instant {

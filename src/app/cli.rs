@@ -22,7 +22,7 @@ pub(super) enum Command {
     /// Run in the foreground; READY is printed once every core listens
     Run {
         /// The configuration file
-        #[arg(short, long, value_name = "FILE", default_value = "/etc/ringway/ringway.toml")]
+        #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
     },
     /// Run without a file, before one upstream; prints the configuration it stands for
@@ -37,7 +37,7 @@ pub(super) enum Command {
     /// Check a configuration: every fault at once (also: -t -c FILE)
     Check {
         /// The configuration file
-        #[arg(short, long, value_name = "FILE", default_value = "/etc/ringway/ringway.toml")]
+        #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
     },
     /// Three demo services and a gateway before them; prints what to try

@@ -7,7 +7,11 @@ mod start;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::OnceLock;
 
 use clap::Parser;
 
@@ -16,6 +20,7 @@ use crate::demo;
 
 use cli::Cli;
 use cli::Command;
+use start::Plan;
 
 /// Runs a command line.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -23,7 +28,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors, though they come this way; usage is 2, as the table says.
-            let _ = error.print();
+            drop(error.print());
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
@@ -46,19 +51,19 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 type Done = Result<(), String>;
 
-fn run(path: &std::path::Path) -> Done {
+fn run(path: &Path) -> Done {
     let loaded = config::load(path).map_err(|report| report.render(cli::colourful()))?;
     loaded.warnings.iter().for_each(|warning| eprintln!("{warning}"));
-    start::start(start::Plan { model: loaded.model, path: Some(path.to_owned()), quiet: false })
+    start::start(Plan { model: loaded.model, path: Some(path.to_owned()), level: "info", ready: Box::new(|_, _| ()) })
 }
 
-fn serve(to: std::net::SocketAddr, listen: std::net::SocketAddr) -> Done {
+fn serve(to: SocketAddr, listen: SocketAddr) -> Done {
     let model = config::serve(to, listen);
-    eprint!("# the same as a file:\n{}\n", config::to_toml(&model));
-    start::start(start::Plan { model, path: None, quiet: false })
+    print(&format!("# the same as a file:\n{}\n", config::to_toml(&model)))?;
+    start::start(Plan { model, path: None, level: "info", ready: Box::new(|_, _| ()) })
 }
 
-fn check(path: &std::path::Path) -> Done {
+fn check(path: &Path) -> Done {
     let loaded = config::load(path).map_err(|report| report.render(cli::colourful()))?;
     loaded.warnings.iter().for_each(|warning| eprintln!("{warning}"));
     let model = &loaded.model;
@@ -72,20 +77,32 @@ fn check(path: &std::path::Path) -> Done {
     ))
 }
 
-fn run_demo(listen: std::net::SocketAddr, admin: std::net::SocketAddr) -> Done {
+fn run_demo(listen: SocketAddr, admin: SocketAddr) -> Done {
     let services = demo::Services::start(listen).map_err(|error| format!("the demo services cannot start: {error}"))?;
     let text = services.configuration(listen, admin);
     let loaded = config::load_text("demo.toml", &text).map_err(|report| report.render(cli::colourful()))?;
-    print(&demo::introduction(listen, admin))?;
-    let ticker = demo::Ticker::start(admin).map_err(|error| format!("the demo cannot start: {error}"))?;
-    let done = start::start(start::Plan { model: loaded.model, path: None, quiet: true });
-    ticker.stop();
-    services.stop();
+    let services = Arc::new(services);
+    let (told, place) = (services.clone(), Arc::new(OnceLock::new()));
+    let ticking = place.clone();
+    let ready = move |listening: &[(String, SocketAddr)], admin: SocketAddr| {
+        let Some((_, listen)) = listening.first() else { return };
+        told.set_gateway(*listen);
+        drop(print(&demo::introduction(*listen, admin)));
+        // Without a ticker the demo is quieter, and works.
+        drop(demo::Ticker::start(admin).map(|ticker| ticking.set(ticker)));
+    };
+    let done = start::start(Plan { model: loaded.model, path: None, level: "warn", ready: Box::new(ready) });
+    if let Some(ticker) = Arc::into_inner(place).and_then(OnceLock::into_inner) {
+        ticker.stop();
+    }
+    if let Some(services) = Arc::into_inner(services) {
+        services.stop();
+    }
     done
 }
 
 /// Prints to standard output; a reader that went away is no fault of ours.
 fn print(text: &str) -> Done {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    drop(std::io::stdout().write_all(text.as_bytes()));
     Ok(())
 }

@@ -32,20 +32,24 @@ use crate::worker;
 use crate::worker::Seed;
 
 /// What to start.
-#[derive(Debug)]
 pub(super) struct Plan {
     /// The configuration.
     pub(super) model: Model,
     /// Where to read it again from on a reload; none: there is no reload.
     pub(super) path: Option<PathBuf>,
-    /// Whether standard output belongs to somebody else.
-    pub(super) quiet: bool,
+    /// How much the program's own log says by default.
+    pub(super) level: &'static str,
+    /// Called once everything listens, when that has been announced.
+    pub(super) ready: Ready,
 }
+
+/// What is to be done once everything listens: the listeners' addresses by name, and the admin interface's.
+pub(super) type Ready = Box<dyn FnOnce(&[(String, SocketAddr)], SocketAddr) + Send>;
 
 /// Runs a gateway until it is told to stop.
 pub(super) fn start(plan: Plan) -> Result<(), String> {
-    log(plan.quiet);
-    let Plan { model, path, quiet } = plan;
+    let Plan { model, path, level, ready } = plan;
+    start_log(level);
     let (_remote, commands) = control::remote();
     let cpus = cpus(&model.process.cores)?;
     let admin = admin(model.process.admin)?;
@@ -73,16 +77,15 @@ pub(super) fn start(plan: Plan) -> Result<(), String> {
         reopen_log: Box::new(move || log.iter().for_each(Remote::reopen)),
         log_dropped: Box::new(move || counter.as_ref().map_or(0, Remote::dropped)),
         ready: Box::new(move || {
-            if !quiet {
-                announce(&announced, admin_address);
-            }
+            announce(&announced, admin_address);
+            ready(&announced, admin_address);
         }),
         commands,
         signals: true,
     });
     for thread in threads {
         // A core that panicked has said so already.
-        let _ = thread.join();
+        drop(thread.join());
     }
     if let Some(writer) = writer {
         writer.close();
@@ -94,18 +97,18 @@ pub(super) fn start(plan: Plan) -> Result<(), String> {
 }
 
 /// The program's own log: standard error, `RINGWAY_LOG` for the level.
-fn log(quiet: bool) {
-    let level = if quiet { "warn" } else { "info" };
+fn start_log(level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("RINGWAY_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let colours = super::cli::colourful();
     // A second gateway in one process (a test) finds a log in place already.
-    let _ = tracing_subscriber::fmt()
+    let started = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(colours)
         .with_target(false)
         .try_init();
+    drop(started);
 }
 
 fn cpus(cores: &Cores) -> Result<Vec<Option<usize>>, String> {
@@ -215,5 +218,6 @@ fn announce(listening: &[(String, SocketAddr)], admin: SocketAddr) {
     }
     text.push_str(&format!("ADMIN {admin}\nREADY\n"));
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    // Nobody reads it: no reason not to serve.
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }

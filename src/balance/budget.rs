@@ -2,14 +2,14 @@
 //! buried under its own retries.
 
 use std::time::Duration;
-use std::time::Instant;
 
 /// A store of retries that requests and time fill and retries empty. One per upstream and core.
 #[derive(Debug)]
 pub struct Budget {
     /// Retries in store, in thousandths.
     store: u64,
-    filled: Instant,
+    /// When time last earned something, as the caller counts it.
+    filled: Duration,
 }
 
 /// Thousandths of a retry that one request earns: 20 %.
@@ -20,9 +20,9 @@ const PER_SECOND: u64 = 10;
 const MOST: u64 = 1000 * PER_SECOND * 10;
 
 impl Budget {
-    /// A store with one second's worth.
+    /// A store with one second's worth; `now` is counted from any fixed moment.
     #[must_use]
-    pub fn new(now: Instant) -> Self {
+    pub fn new(now: Duration) -> Self {
         Self { store: 1000 * PER_SECOND, filled: now }
     }
 
@@ -33,8 +33,8 @@ impl Budget {
     }
 
     /// Takes one retry, if there is one.
-    pub fn take(&mut self, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.filled).min(Duration::from_secs(60));
+    pub fn take(&mut self, now: Duration) -> bool {
+        let passed = now.saturating_sub(self.filled).min(Duration::from_secs(60));
         let earned = u64::try_from(passed.as_millis()).unwrap_or(0) * PER_SECOND;
         if earned > 0 {
             self.filled = now;
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_fifth_of_the_requests_and_ten_a_second() {
-        let start = Instant::now();
+        let start = Duration::from_secs(7);
         let mut budget = Budget::new(start);
         let taken = |budget: &mut Budget, now| (0..1000).take_while(|_| budget.take(now)).count();
         assert_eq!(taken(&mut budget, start), 10);

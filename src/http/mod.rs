@@ -70,7 +70,7 @@ impl Refusal {
             Self::TargetTooLong => 414,
             Self::HeadTooLarge | Self::TooManyFields => 431,
             Self::UnknownVersion => 505,
-            Self::UnknownCoding | Self::UnknownMethod | Self::NoHopLeft => 501,
+            Self::UnknownMethod | Self::NoHopLeft => 501,
             Self::UnknownExpectation => 417,
             _ => 400,
         }

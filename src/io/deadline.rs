@@ -247,6 +247,12 @@ impl Deadline {
         }
     }
 
+    /// Waits for as long.
+    pub(super) async fn sleep(&self, after: Duration) {
+        self.set(after, None, false);
+        poll_fn(|cx| if self.poll_fired(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+
     /// Says that the wait may no longer be cut short by a drain; the deadline stands.
     pub fn occupy(&self) {
         if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize) {

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::future::pending;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -79,8 +80,19 @@ impl Line {
     pub async fn park(&self, patience: Duration) {
         self.reading.arm_idle(patience);
         // Whatever it is, the read that follows sees it.
-        let _ = self.socket.readable().await;
+        drop(self.socket.readable().await);
         self.reading.disarm();
+    }
+
+    /// Waits until the other side has gone, and says so within a moment or two; as long as it stays, or when it sends
+    /// something more, for ever. For whoever waits for something else and would like to know that it is in vain.
+    pub async fn gone(&self) {
+        // What is over soon is not worth a look.
+        self.reading.sleep(MOMENT).await;
+        if self.socket.readable().await.is_ok() && self.socket.has_bytes() {
+            // Bytes of a next request: whether it goes after them cannot be seen from here.
+            pending::<()>().await;
+        }
     }
 
     /// Gives up what is only kept to be used again.
@@ -155,5 +167,8 @@ impl fmt::Debug for Line {
         f.debug_struct("Line").field("socket", &self.socket).finish_non_exhaustive()
     }
 }
+
+/// How long nobody looks whether the other side has gone.
+const MOMENT: Duration = Duration::from_millis(100);
 
 const LINGER_ROOM: usize = 16 * 1024;

@@ -194,29 +194,27 @@ async fn converse(
     let bounds = Bounds { read: patience, write: timeout.body, most: route.max_body, written: &written };
     let source = &mut body.source;
     let sink = Sink::new(body.framing);
-    let upload = async {
-        let result = relay::pump(Pump { out, source, sink, from: line, rest: inbound, to: upline, bounds }).await;
-        if result.is_ok() {
-            tally.uploaded.set(true);
-            // The time for the response head runs from the end of the request.
-            if !whole && !tally.answered() {
-                upline.reading().arm(timeout.response, Cut::Both);
-            }
+    let side = async {
+        relay::pump(Pump { out, source, sink, from: line, rest: inbound, to: upline, bounds }).await?;
+        tally.uploaded.set(true);
+        // The time for the response head runs from the end of the request.
+        if !whole && !tally.answered() {
+            upline.reading().arm(timeout.response, Cut::Both);
         }
-        result
+        line.gone().await;
+        Err(Lost::Source(Cutoff::Broken(Broken::Closed)))
     };
     let answer = respond::respond(scene, &asked, line, (upline, upbound, response));
-    // An upload that its client broke off ends the exchange; one that the endpoint would not take any more may still
-    // be answered.
-    let (answer, uploaded) =
-        beside(answer, upload, |result| result.is_err_and(|lost| !matches!(lost, Lost::Sink(_)))).await;
+    // A client that breaks off, or goes, ends the exchange; a request that the endpoint would not take any more may
+    // still be answered.
+    let (answer, lost) = beside(answer, side, |lost: &Result<(), Lost>| !matches!(lost, Err(Lost::Sink(_)))).await;
     match answer {
         Some(Ok(answered)) => Ok(settle(scene, client, body.consumed, lease, answered)),
         Some(Err(no)) => {
             let gone = matches!(no.cause, Cause::UpstreamClosed | Cause::UpstreamReset);
             Err(Failed { stale: gone && reused && !no.heard, ..Failed::of(no.cause, no.detail) })
         }
-        None => Ok(broken_off(scene, client, uploaded.and_then(Result::err)).await),
+        None => Ok(broken_off(scene, client, lost.and_then(Result::err)).await),
     }
 }
 

@@ -69,8 +69,11 @@ async fn forward(
         let picked = fresh.take().or_else(|| generation.pick(route.upstream, &tried, &shard.slab, &shard.rng));
         let Some(place) = picked else { break };
         // A second attempt is paid for, unless it only mends our own pool's staleness.
-        if !tried.is_empty() && !tried.has(place) && !generation.may_retry(route.upstream, shard.clock.now()) {
+        if !tried.is_empty() && !tried.has(place) && !generation.may_retry(route.upstream, shard.clock.uptime()) {
             break;
+        }
+        if tally.attempts.get() > 0 {
+            shard.slab.upstream(upstream.slot).retries.add(1);
         }
         match attempt::attempt(&scene, client, body, place, tried.has(place)).await {
             Ok(done) => return done,
@@ -82,7 +85,6 @@ async fn forward(
                 // A kept connection that had died meanwhile says nothing of its endpoint: the same once more, fresh.
                 fresh = failed.stale.then_some(place);
                 tried.note(place);
-                shard.slab.upstream(upstream.slot).retries.add(1);
             }
         }
     }

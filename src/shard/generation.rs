@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use crate::balance::Candidate;
 use crate::balance::Picker;
@@ -36,7 +36,7 @@ struct Balance {
 impl Generation {
     /// Binds a snapshot. Balancer state and idle connections of endpoints that stay are kept.
     #[must_use]
-    pub fn bind(snapshot: Arc<Snapshot>, before: Option<&Self>, pools: &Pools, rng: &Rng, now: Instant) -> Self {
+    pub fn bind(snapshot: Arc<Snapshot>, before: Option<&Self>, pools: &Pools, rng: &Rng, now: Duration) -> Self {
         let balance = snapshot.upstreams.iter().map(|upstream| {
             let candidates = upstream.endpoints.iter();
             let candidates = candidates.map(|e| Candidate { slot: e.slot, weight: e.weight }).collect();
@@ -69,7 +69,7 @@ impl Generation {
 
     /// Whether another attempt may be paid for.
     #[must_use]
-    pub fn may_retry(&self, upstream: UpstreamIndex, now: Instant) -> bool {
+    pub fn may_retry(&self, upstream: UpstreamIndex, now: Duration) -> bool {
         self.balance.get(upstream.index()).is_some_and(|balance| balance.borrow_mut().budget.take(now))
     }
 

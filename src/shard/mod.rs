@@ -62,7 +62,7 @@ impl Shard {
         let rng = Rng::from_system();
         let wheel = Rc::new(Wheel::new(clock.start()));
         let pools = Rc::new(Pools::new(wheel.clone(), slab.clone()));
-        let generation = Generation::bind(snapshot, None, &pools, &rng, clock.now());
+        let generation = Generation::bind(snapshot, None, &pools, &rng, clock.uptime());
         let ids = Ids::new(&rng);
         let shard = Self {
             core,
@@ -93,7 +93,7 @@ impl Shard {
     /// Serves another snapshot from the next request on; what runs goes on with the one it began with.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         let before = self.generation();
-        let next = Generation::bind(snapshot, Some(&before), &self.pools, &self.rng, self.clock.now());
+        let next = Generation::bind(snapshot, Some(&before), &self.pools, &self.rng, self.clock.uptime());
         self.generation.replace(Rc::new(next));
     }
 

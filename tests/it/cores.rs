@@ -15,7 +15,7 @@ fn gateway(process: &str, origin: &Origin) -> Gateway {
 fn each_core_says_where_and_how_it_runs() {
     let origin = Origin::named("a");
     let gateway = gateway("cores = 2", &origin);
-    let cores = gateway.get_json("/v1/cores");
+    let cores = gateway.get_json("/v1/cores")["cores"].take();
     let cores = cores.as_array().unwrap();
     assert_eq!(cores.len(), 2);
     for (number, core) in cores.iter().enumerate() {
@@ -34,7 +34,7 @@ fn each_core_says_where_and_how_it_runs() {
 fn a_count_of_cores_is_that_many_threads_pinned_to_their_cpu() {
     let origin = Origin::named("a");
     let gateway = gateway("cores = 1", &origin);
-    let cores = gateway.get_json("/v1/cores");
+    let cores = gateway.get_json("/v1/cores")["cores"].take();
     assert_eq!(cores.as_array().map(Vec::len), Some(1));
     let cpu = cores[0]["cpu"].to_string();
     let tasks = std::fs::read_dir(format!("/proc/{}/task", gateway.pid())).unwrap();
@@ -52,7 +52,7 @@ fn connections_are_spread_over_the_cores() {
     for raw in &mut raws {
         assert_eq!(raw.get("/").status, 200);
     }
-    let cores = gateway.get_json("/v1/cores");
+    let cores = gateway.get_json("/v1/cores")["cores"].take();
     let shares: Vec<_> = cores.as_array().unwrap().iter().map(|core| core["connections"].as_u64().unwrap()).collect();
     assert_eq!(shares.iter().sum::<u64>(), 64);
     assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
@@ -68,7 +68,7 @@ fn the_gateway_works_the_same_without_io_uring() {
         bytes
     });
     let gateway = gateway("cores = 2\nio = \"epoll\"", &origin);
-    for core in gateway.get_json("/v1/cores").as_array().unwrap() {
+    for core in gateway.get_json("/v1/cores")["cores"].as_array().unwrap() {
         assert_eq!(core["io"], "epoll");
     }
     assert_eq!(gateway.metrics().labels("ringway_io_backend", "io"), ["epoll", "epoll"]);

@@ -81,7 +81,6 @@ const BROKEN_RESPONSES: &[&str] = &[
     "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
     "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nabc",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked, x\r\n\r\n0\r\n\r\n",
-    "HTTP/1.1 200 OK\r\nX : a\r\nContent-Length: 0\r\n\r\n",
     "HTTP/1.1 200 OK\r\nX: a\r\n folded\r\nContent-Length: 0\r\n\r\n",
     "HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n",
     "HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n",
@@ -146,7 +145,6 @@ fn chunk_extensions_are_dropped_and_bounded() {
     assert!(send(long_line).is_ok_and(|response| response.status == 400));
     let many = format!("{}0\r\n\r\n", format!("1;{}\r\nx\r\n", "a".repeat(200)).repeat(200));
     assert!(send(many).map_or(true, |response| response.status == 400));
-    origin.wait_for_open(0);
     assert_eq!(origin.requests().iter().filter(|request| request.complete).count(), 1);
 }
 

@@ -180,7 +180,7 @@ fn an_idle_client_is_closed_after_its_time() {
 #[test]
 fn an_idle_upstream_connection_is_closed_after_its_time() {
     let origin = Origin::named("a");
-    let gateway = Gateway::start(&simple(&[&origin], "keep_alive = { idle = \"100ms\" }", ""));
+    let gateway = Gateway::start(&simple(&[&origin], "keep_alive = { idle = \"1s\" }", ""));
     let mut raw = Raw::connect(gateway.http());
     raw.get("/");
     origin.wait_for_open(0);

@@ -54,9 +54,11 @@ const SHARED_MUTABLE: &[(&str, &str)] = &[
     ("src/observe/metrics.rs", "one slab for each core: written by the core alone, read at scrape"),
     ("src/shard/mailbox.rs", "the only way into a core: a bounded queue, its bell and its acknowledgements"),
     ("src/snapshot/slots.rs", "open connections of the process, to one endpoint or of one listener, one counter each"),
-    ("src/app.rs", "one flag: stop"),
-    ("src/app/", "one flag: stop"),
-    ("src/observe/access_log.rs", "buffers handed from the cores to the one writing thread"),
+    ("src/observe/access_log", "buffers handed from the cores to the one writing thread, and its marks"),
+    ("src/control/", "bounded channels between the control loop and the admin interface; none reaches a core"),
+    ("src/admin/", "bounded channels between the control loop and the admin interface; none reaches a core"),
+    ("src/demo/place.rs", "a demo endpoint counts its own requests"),
+    ("src/io/socket.rs", "no lock: a socket read and written at once by one task of one core"),
 ];
 
 /// Where `unsafe` may be written.

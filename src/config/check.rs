@@ -21,6 +21,7 @@ use super::report::Faults;
 use super::report::Span;
 use super::report::quote;
 use super::suggest::advice;
+use super::unit;
 use crate::id::UpstreamIndex;
 use crate::model::Endpoint;
 use crate::model::Host;
@@ -36,7 +37,6 @@ use crate::model::Upstream;
 
 /// The model, or nothing after a fault; and what is odd about it.
 pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fault>) {
-    present(form, faults);
     let process = process(&form.process, faults);
     let listeners = listeners(form, faults);
     let upstreams = upstreams(form);
@@ -65,17 +65,6 @@ pub(super) fn serve(to: SocketAddr, listen: SocketAddr) -> Option<Model> {
         upstreams: vec![upstream(&app, &UpstreamForm::default())?],
         hosts: vec![Host { pattern: HostPattern::Any, routes: vec![route] }],
     })
-}
-
-fn present(form: &Form, faults: &mut Faults) {
-    if form.listeners.is_empty() {
-        let help = "write at least:\n\n[listen.http]\nbind = \"127.0.0.1:8080\"";
-        faults.add(Fault::absent(form.top, "no listener is defined").help(help));
-    }
-    if form.hosts.is_empty() {
-        let help = "write at least:\n\n[host.\"*\"]\nroutes = [{ path = \"/*\", upstream = \"NAME\" }]";
-        faults.add(Fault::absent(form.top, "no host is defined").help(help));
-    }
 }
 
 fn process(form: &ProcessForm, faults: &mut Faults) -> Option<Process> {
@@ -120,12 +109,11 @@ fn listener(
     {
         let places = [own.target.at(), own.head.at(), defaults.target.at(), defaults.head.at()];
         let at = places.into_iter().flatten().next().unwrap_or(named.at);
-        let shown = |bytes| keys::HEAD.kind.show(&bytes);
         let message = format!(
             "the target of listener {} ({}) must be less than its head ({})",
             quote(&named.name),
-            shown(target),
-            shown(head)
+            unit::show_bytes(target as u64),
+            unit::show_bytes(head as u64)
         );
         faults.add(Fault::wrong(at, message).help("the head holds the target: raise `head` or lower `target`"));
     }
@@ -200,19 +188,18 @@ fn upstream(named: &Named<(Field<Vec<Endpoint>>, UpstreamForm)>, defaults: &Upst
 /// The names of the upstreams that routes refer to. A name that no table has is a fault; a table that is itself faulty
 /// is there all the same.
 fn references<'a>(form: &'a Form, faults: &mut Faults) -> HashSet<&'a str> {
-    let defined: HashSet<&str> = form.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
-    let mut names: Vec<&str> = defined.iter().copied().collect();
+    let mut names: Vec<&str> = form.upstream_keys.iter().map(String::as_str).collect();
     names.sort_unstable();
     let routes: Vec<&RouteForm> = form.hosts.iter().filter_map(|host| host.routes.value()).flatten().collect();
     for route in &routes {
-        if defined.contains(route.upstream.as_str()) {
+        if names.binary_search(&route.upstream.as_str()).is_ok() {
             continue;
         }
         let message = format!("upstream {} is not defined", quote(&route.upstream));
         let help = match names.as_slice() {
             [] => "no upstream is: write [upstream.NAME] with its endpoints".into(),
             _ if faults.is_full() => String::new(),
-            names => advice(&route.upstream, names.iter().copied(), "defined are"),
+            names => advice(&route.upstream, names, |list| format!("defined are: {list}")),
         };
         faults.add(Fault::absent(route.upstream_at, message).help(help));
     }

@@ -15,7 +15,7 @@ use super::report::Faults;
 use super::report::Span;
 use super::report::quote;
 use super::report::tick;
-use super::suggest::advice;
+use super::suggest::key_advice;
 use super::tree::Entry;
 use super::tree::Node;
 use super::tree::Table;
@@ -35,8 +35,8 @@ pub(super) struct Form {
     pub(super) listeners: Vec<Named<(Field<SocketAddr>, ListenForm)>>,
     pub(super) upstreams: Vec<Named<(Field<Vec<Endpoint>>, UpstreamForm)>>,
     pub(super) hosts: Vec<HostForm>,
-    /// Where the main file begins: what is missing altogether is missing there.
-    pub(super) top: Span,
+    /// Every key of `[upstream]`, whatever is wrong with its table.
+    pub(super) upstream_keys: Vec<String>,
 }
 
 /// A table whose key is a name of the operator's.
@@ -93,10 +93,12 @@ pub(super) struct HostForm {
 }
 
 /// Reads every table; what is wrong is recorded and the rest is read on.
+/// `top` is where the main file begins: what is missing altogether is missing there.
 pub(super) fn read(root: &Table, top: Span, faults: &mut Faults) -> Form {
+    present(root, top, faults);
     for entry in root.entries.iter().filter(|entry| !keys::TABLES.contains(&entry.name.as_str())) {
         let message = format!("unknown key {} at the top of the file", tick(&entry.name));
-        let help = advice(&entry.name, keys::TABLES.into_iter(), "accepted keys");
+        let help = key_advice(&entry.name, &keys::TABLES);
         faults.add(Fault::wrong(entry.at, message).help(help));
     }
     let (listen_defaults, upstream_defaults) = defaults(root, faults);
@@ -113,7 +115,28 @@ pub(super) fn read(root: &Table, top: Span, faults: &mut Faults) -> Form {
             (field(reader.as_ref(), faults, |r, f| r.get(&keys::ENDPOINTS, f)), upstream(reader, faults))
         }),
         hosts: hosts(root, faults),
-        top,
+        upstream_keys: names(root, "upstream"),
+    }
+}
+
+fn names(root: &Table, key: &str) -> Vec<String> {
+    match root.get(key).map(|entry| &entry.node.value) {
+        Some(Value::Table(table)) => table.entries.iter().map(|entry| entry.name.clone()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Without a listener and a host nothing can be served.
+fn present(root: &Table, top: Span, faults: &mut Faults) {
+    let needed = [
+        ("listen", "no listener is defined", "[listen.http]\nbind = \"127.0.0.1:8080\""),
+        ("host", "no host is defined", "[host.\"*\"]\nroutes = [{ path = \"/*\", upstream = \"NAME\" }]"),
+    ];
+    for (key, message, least) in needed {
+        let empty = |entry: &Entry| matches!(&entry.node.value, Value::Table(table) if table.entries.is_empty());
+        if root.get(key).is_none_or(empty) {
+            faults.add(Fault::absent(top, message).help(format!("write at least:\n{least}")));
+        }
     }
 }
 
@@ -131,11 +154,7 @@ fn defaults(root: &Table, faults: &mut Faults) -> (ListenForm, UpstreamForm) {
     };
     for entry in table.entries.iter().filter(|entry| !keys::DEFAULTS.contains(&entry.name.as_str())) {
         let message = format!("unknown key {} in [defaults]", tick(&entry.name));
-        faults.add(Fault::wrong(entry.at, message).help(advice(
-            &entry.name,
-            keys::DEFAULTS.into_iter(),
-            "accepted keys",
-        )));
+        faults.add(Fault::wrong(entry.at, message).help(key_advice(&entry.name, &keys::DEFAULTS)));
     }
     (
         listen(reader(table, "listen", "[defaults.listen]", keys::LISTEN_DEFAULTS, faults), faults),

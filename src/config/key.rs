@@ -9,7 +9,7 @@ use super::report::Fault;
 use super::report::Faults;
 use super::report::Span;
 use super::report::tick;
-use super::suggest::advice;
+use super::suggest::key_advice;
 use super::tree::Entry;
 use super::tree::Node;
 use super::tree::Table;
@@ -54,8 +54,10 @@ pub(super) trait Described: Sync {
     fn default(&self) -> Option<String>;
     /// TOML.
     fn example(&self) -> &'static str;
-    /// The keys below it.
-    fn keys(&self) -> Option<Keys>;
+    /// The keys of the table that its value is.
+    fn group(&self) -> Option<Keys>;
+    /// The keys of the tables that its value may be or hold.
+    fn parts(&self) -> Option<Keys>;
 }
 
 /// What a file says about one key.
@@ -124,8 +126,12 @@ impl<K: Kind> Described for Key<K> {
         self.example
     }
 
-    fn keys(&self) -> Option<Keys> {
+    fn group(&self) -> Option<Keys> {
         None
+    }
+
+    fn parts(&self) -> Option<Keys> {
+        self.kind.parts()
     }
 }
 
@@ -161,8 +167,12 @@ impl Described for Group {
         ""
     }
 
-    fn keys(&self) -> Option<Keys> {
+    fn group(&self) -> Option<Keys> {
         Some(self.keys)
+    }
+
+    fn parts(&self) -> Option<Keys> {
+        None
     }
 }
 
@@ -270,8 +280,8 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let message = format!("unknown key {} in {}", tick(&self.path(&entry.name)), self.owner);
-            let help = advice(&entry.name, keys.iter().map(|key| key.name()), "accepted keys");
-            faults.add(Fault::wrong(entry.at, message).help(help));
+            let names: Vec<&str> = keys.iter().map(|key| key.name()).collect();
+            faults.add(Fault::wrong(entry.at, message).help(key_advice(&entry.name, &names)));
         }
     }
 }

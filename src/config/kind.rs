@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::env::escape;
+use super::key::Keys;
 use super::key::Place;
 use super::report::Fault;
 use super::report::Faults;
@@ -31,6 +32,10 @@ pub(super) trait Kind: Sync {
     fn accepted(&self) -> String;
     /// Its JSON schema.
     fn schema(&self) -> serde_json::Value;
+    /// The keys of the tables that it may be or hold.
+    fn parts(&self) -> Option<Keys> {
+        None
+    }
 }
 
 /// Whole numbers of the model.
@@ -178,7 +183,7 @@ impl Kind for Time {
     fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<Duration> {
         let written = match &node.value {
             Value::Text(text) => text,
-            Value::Integer(number) => {
+            Value::Integer(number) if *number >= 0 => {
                 let help = format!("durations carry a unit: write \"{number}s\", or use us, ms, m, h");
                 faults.add(Fault::wrong(node.span, format!("{place} has no unit")).help(help));
                 return None;
@@ -190,7 +195,7 @@ impl Kind for Time {
         };
         match unit::duration(written) {
             Err(unit::Refusal { help }) => {
-                let message = format!("{} is not a duration", quote(written));
+                let message = format!("{place}: {} is not a duration", quote(written));
                 faults.add(Fault::wrong(node.span, message).help(help.unwrap_or_else(|| DURATION.into())));
                 None
             }
@@ -207,7 +212,7 @@ impl Kind for Time {
     }
 
     fn accepted(&self) -> String {
-        format!("a duration from {} to {}", unit::show_duration(self.min), unit::show_duration(self.max))
+        format!("a duration from {} to {}", self.show(&self.min), self.show(&self.max))
     }
 
     fn schema(&self) -> serde_json::Value {
@@ -226,7 +231,7 @@ impl<T: Whole> Kind for Bytes<T> {
     fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<T> {
         let written = match &node.value {
             Value::Text(text) => text,
-            Value::Integer(number) => {
+            Value::Integer(number) if *number >= 0 => {
                 let help = format!("sizes carry a unit: write \"{number}B\", or use KiB, MiB, GiB, KB, MB, GB");
                 faults.add(Fault::wrong(node.span, format!("{place} has no unit")).help(help));
                 return None;
@@ -238,7 +243,7 @@ impl<T: Whole> Kind for Bytes<T> {
         };
         match unit::bytes(written) {
             Err(unit::Refusal { help }) => {
-                let message = format!("{} is not a size", quote(written));
+                let message = format!("{place}: {} is not a size", quote(written));
                 faults.add(Fault::wrong(node.span, message).help(help.unwrap_or_else(|| SIZE.into())));
                 None
             }
@@ -257,7 +262,7 @@ impl<T: Whole> Kind for Bytes<T> {
     }
 
     fn accepted(&self) -> String {
-        format!("a size from {} to {}", shown(&self.min), shown(&self.max))
+        format!("a size from {} to {}", self.show(&self.min), self.show(&self.max))
     }
 
     fn schema(&self) -> serde_json::Value {
@@ -284,10 +289,11 @@ impl<T: Clone + PartialEq + Sync + 'static> Kind for Words<T> {
         };
         let found = self.words.iter().find(|(word, _)| word == written);
         if found.is_none() {
+            let words: Vec<&str> = self.words.iter().map(|(word, _)| *word).collect();
             faults.add(Fault::wrong(node.span, format!("{place} cannot be {}", quote(written))).help(advice(
                 written,
-                self.words.iter().map(|(word, _)| *word),
-                "accepted",
+                &words,
+                |_| format!("accepted: {}", self.accepted()),
             )));
         }
         found.map(|(_, value)| value.clone())

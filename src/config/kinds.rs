@@ -22,7 +22,7 @@ use super::report::Faults;
 use super::report::Span;
 use super::report::quote;
 use super::schema;
-use super::suggest::nearest;
+use super::suggest::advice;
 use super::tree::Node;
 use super::tree::Value;
 use super::unit;
@@ -85,8 +85,8 @@ impl Kind for CoreChoice {
         match &node.value {
             Value::Text(word) if word == "all" => Some(Cores::All),
             Value::Text(word) => {
-                let message = format!("{place} cannot be {}", quote(word));
-                faults.add(Fault::wrong(node.span, message).help(format!("accepted: {accepted}")));
+                let help = advice(word, &["all"], |_| format!("accepted: {accepted}"));
+                faults.add(Fault::wrong(node.span, format!("{place} cannot be {}", quote(word))).help(help));
                 None
             }
             Value::Integer(count) => {
@@ -168,10 +168,8 @@ impl Kind for LogTargets {
                 Some(LogTarget::File(Path::new(path).to_path_buf()))
             }
             other => {
-                let help = match nearest(other, ["stdout", "stderr", "off"].into_iter()) {
-                    Some(word) => format!("did you mean `{word}`?"),
-                    None => format!("accepted: {}", self.accepted()),
-                };
+                let words = ["stdout", "stderr", "off"];
+                let help = advice(other, &words, |_| format!("accepted: {}", self.accepted()));
                 faults.add(Fault::wrong(node.span, format!("{place} cannot be {}", quote(other))).help(help));
                 None
             }
@@ -233,6 +231,10 @@ impl Kind for AccessLogs {
     fn schema(&self) -> serde_json::Value {
         json!({ "anyOf": [LogTargets.schema(), schema::table(self.keys)] })
     }
+
+    fn parts(&self) -> Option<Keys> {
+        Some(self.keys)
+    }
 }
 
 // === impl Endpoints ===
@@ -291,6 +293,10 @@ impl Kind for Endpoints {
     fn schema(&self) -> serde_json::Value {
         let item = json!({ "anyOf": [Address::Connect.schema(), schema::table(self.keys)] });
         json!({ "type": "array", "minItems": 1, "items": item })
+    }
+
+    fn parts(&self) -> Option<Keys> {
+        Some(self.keys)
     }
 }
 
@@ -374,6 +380,10 @@ impl Kind for Routes {
 
     fn schema(&self) -> serde_json::Value {
         json!({ "type": "array", "minItems": 1, "items": schema::table(self.keys) })
+    }
+
+    fn parts(&self) -> Option<Keys> {
+        Some(self.keys)
     }
 }
 

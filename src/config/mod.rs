@@ -19,6 +19,7 @@ mod keys;
 mod kind;
 mod kinds;
 mod pattern;
+mod reference;
 mod report;
 mod schema;
 mod suggest;
@@ -28,6 +29,8 @@ mod tree;
 mod unit;
 mod write;
 
+pub use reference::reference_markdown;
+pub use reference::reference_toml;
 pub use report::Report;
 pub use report::Warning;
 pub use schema::schema;

@@ -1,6 +1,7 @@
 //! Faults and how they look: file, line, column, caret, and what would be accepted. It refuses to know what a
 //! configuration means; it only points at texts.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -182,7 +183,10 @@ impl Source {
             byte
         };
         let start = floor(span.start);
-        start..floor(span.end).max(start)
+        let end = floor(span.end).max(start);
+        // A caret that is between two characters points at the second.
+        let next = self.text.get(start..).and_then(|rest| rest.chars().next()).filter(|c| !c.is_control());
+        start..if end == start { end + next.map_or(0, char::len_utf8) } else { end }
     }
 }
 
@@ -292,22 +296,17 @@ impl Faults {
     /// The report, in the order of the texts. Where a text is not TOML, what stands on the same line is not judged a
     /// second time, and nothing is called missing: it may stand in the part that could not be read.
     pub(super) fn report(mut self, sources: &Sources) -> Report {
-        let line = |at: Span| (at.file, sources.get(at.file).map_or(0, |source| source.position(at.start).0));
-        let broken: Vec<_> = self
-            .list
-            .iter()
-            .filter(|fault| fault.sort == Sort::Syntax)
-            .filter_map(|fault| fault.at)
-            .map(line)
-            .collect();
-        if !broken.is_empty() {
-            self.list.retain(|fault| match fault.sort {
-                Sort::Syntax => true,
-                Sort::Wrong => fault.at.is_none_or(|at| !broken.contains(&line(at))),
-                Sort::Absent => false,
-            });
-        }
         self.list.sort_by_key(|fault| fault.at);
+        let line = |at: Span| (at.file, sources.get(at.file).map_or(0, |source| source.position(at.start).0));
+        let syntax = self.list.iter().filter(|fault| fault.sort == Sort::Syntax);
+        let broken: HashSet<_> = syntax.filter_map(|fault| fault.at).map(line).collect();
+        let mut told = HashSet::new();
+        self.list.retain(|fault| match fault.sort {
+            // One slip makes a parser stumble several times over the same line.
+            Sort::Syntax => fault.at.is_none_or(|at| told.insert(line(at))),
+            Sort::Wrong => fault.at.is_none_or(|at| !broken.contains(&line(at))),
+            Sort::Absent => broken.is_empty(),
+        });
         Report { sources: Arc::clone(sources), faults: self.list, more: self.more }
     }
 }

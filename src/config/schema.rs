@@ -48,7 +48,7 @@ fn named(keys: Keys) -> Value {
 fn one(key: &dyn Described) -> Value {
     let mut schema = key.schema();
     if let Value::Object(object) = &mut schema {
-        let accepted = if key.keys().is_some() { String::new() } else { format!(" Accepted: {}.", key.accepted()) };
+        let accepted = if key.group().is_some() { String::new() } else { format!(" Accepted: {}.", key.accepted()) };
         object.insert("description".into(), format!("{}{accepted}", key.doc()).into());
         // A default is a string, a number or a word: in TOML and in JSON they look alike.
         if let Some(default) = key.default().and_then(|text| serde_json::from_str(&text).ok()) {

@@ -1,33 +1,53 @@
 //! "Did you mean": the nearest of the accepted words. It refuses to know what the words are for.
 
-/// `did you mean …?` when one of the words is near, else the list of what is accepted.
-pub(super) fn advice<'a>(written: &str, words: impl Iterator<Item = &'a str> + Clone, accepted: &str) -> String {
-    match nearest(written, words.clone().take(WORDS_COMPARED)) {
-        Some(word) => format!("did you mean `{word}`?"),
-        None => {
-            let mut list: Vec<&str> = words.clone().take(WORDS_LISTED).collect();
-            let left = words.count() - list.len();
-            let more = format!("and {left} more");
-            if left > 0 {
-                list.push(&more);
-            }
-            format!("{accepted}: {}", list.join(", "))
-        }
+use super::report::quote;
+use super::report::tick;
+
+/// For a key: the nearest accepted one, else all of them.
+pub(super) fn key_advice(written: &str, keys: &[&str]) -> String {
+    match nearest(written, keys) {
+        Some(key) => format!("did you mean {}?", tick(key)),
+        None => format!("accepted keys: {}", list(keys)),
     }
 }
 
-/// The word with the fewest edits, if that is at most a third of its length, case aside.
-pub(super) fn nearest<'a>(written: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// For a string: the nearest word, else what `otherwise` makes of the list of them.
+pub(super) fn advice(written: &str, words: &[&str], otherwise: impl FnOnce(String) -> String) -> String {
+    match nearest(written, words) {
+        Some(word) => format!("did you mean {}?", quote(word)),
+        None => otherwise(list(words)),
+    }
+}
+
+/// The word that `written` is a part of, or with the fewest edits to it, if these are at most a third of its length; case
+/// aside.
+fn nearest<'a>(written: &str, words: &[&'a str]) -> Option<&'a str> {
     if written.len() > WORD_BYTES {
         return None;
     }
     let lower = written.to_lowercase();
+    let distance = |word: &str| {
+        let word = word.to_lowercase();
+        let edits = strsim::osa_distance(&lower, &word);
+        let near = edits <= word.chars().count().max(3) / 3;
+        let part = lower.len() >= PART_BYTES && word.contains(&lower);
+        (near || part).then_some(edits)
+    };
     words
+        .iter()
+        .take(WORDS_COMPARED)
         .filter(|word| word.len() <= WORD_BYTES)
-        .map(|word| (strsim::osa_distance(&lower, &word.to_lowercase()), word))
-        .filter(|(edits, word)| *edits <= (word.chars().count().max(3) / 3))
+        .filter_map(|word| Some((distance(word)?, *word)))
         .min_by_key(|(edits, _)| *edits)
         .map(|(_, word)| word)
+}
+
+fn list(words: &[&str]) -> String {
+    let shown: Vec<&str> = words.iter().copied().take(WORDS_LISTED).collect();
+    match words.len() - shown.len() {
+        0 => shown.join(", "),
+        left => format!("{} and {left} more", shown.join(", ")),
+    }
 }
 
 /// Words compared: the cost of advice stays bounded however many upstreams there are.
@@ -36,3 +56,5 @@ const WORDS_COMPARED: usize = 1000;
 const WORDS_LISTED: usize = 20;
 /// Bytes of a word worth comparing.
 const WORD_BYTES: usize = 128;
+/// Bytes of a part of a word that can only mean this word.
+const PART_BYTES: usize = 4;

@@ -56,7 +56,11 @@ pub(super) fn parse(sources: &Sources, file: usize, env: Environment<'_>, faults
     for error in errors {
         let range = error.span().unwrap_or(0..0);
         let at = Span { file, start: range.start, end: range.end };
-        let mut fault = Fault::syntax(at, format!("invalid TOML: {}", error.message()));
+        let message = error.message().trim_end_matches(", expected nothing");
+        let mut fault = Fault::syntax(at, format!("invalid TOML: {message}"));
+        if UNQUOTED.iter().any(|begin| message.starts_with(begin)) {
+            fault = fault.help("a string stands in quotes: \"…\"");
+        }
         if let Some(first) = first_of(&source.text, range).filter(|_| error.message() == "duplicate key") {
             fault = fault.also(Span { file, start: first.start, end: first.end }, "first written here");
         }
@@ -64,6 +68,9 @@ pub(super) fn parse(sources: &Sources, file: usize, env: Environment<'_>, faults
     }
     Planter { text: &source.text, file, env, faults }.table(document.into_inner())
 }
+
+/// How the parser's messages begin when the likely cause is a string without its quotes.
+const UNQUOTED: [&str; 3] = ["invalid float", "invalid integer", "string values must be quoted"];
 
 /// Where the key or header at `range`, which is there a second time, stood first. The parser does not say.
 fn first_of(text: &str, range: std::ops::Range<usize>) -> Option<std::ops::Range<usize>> {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::report::quote;
-use super::suggest::nearest;
 
 /// Why a text is no number with a unit; the help, where there is better than the usual.
 pub(super) struct Refusal {
@@ -80,10 +79,7 @@ fn advice(number: &str, unit: &str, units: &[(&str, u128)]) -> Option<String> {
     let spelled = SPELLINGS.iter().find(|(other, _)| other.eq_ignore_ascii_case(trimmed)).map(|(_, name)| *name);
     let same = |name: &&str| name.eq_ignore_ascii_case(trimmed);
     let known = spelled.filter(|name| names.contains(name));
-    match known
-        .or_else(|| names.iter().copied().find(|name| same(name)))
-        .or_else(|| nearest(trimmed, names.iter().copied()))
-    {
+    match known.or_else(|| names.iter().copied().find(same)) {
         Some(name) => Some(format!("write \"{number}{name}\"; units are {list}")),
         None => Some(format!("{} is not a unit; units are {list}", quote(trimmed))),
     }

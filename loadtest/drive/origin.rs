@@ -15,7 +15,7 @@ pub struct Origin {
     listener: TcpListener,
     peers: Vec<Option<Peer>>,
     free: Vec<usize>,
-    /// What its keys have in common, beside the place of a connection.
+    /// What all its keys begin with, before the place of a connection.
     key_base: u64,
 }
 

@@ -98,6 +98,12 @@ impl Report {
     /// The whole report as a terminal shows it, ending with the count and a line feed.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
+        // A file that cannot be read at all is said in one line.
+        if let ([fault], 0) = (self.faults.as_slice(), self.more)
+            && self.sources.is_empty()
+        {
+            return fault.render(&Level::ERROR, &self.sources, color) + "\n";
+        }
         let mut text = String::new();
         for fault in &self.faults {
             text.push_str(&fault.render(&Level::ERROR, &self.sources, color));

@@ -167,7 +167,7 @@ pub enum Parse {
 
 /// What both kinds of heads hold.
 #[derive(Debug, Default)]
-pub(super) struct Common {
+pub(super) struct Parts {
     pub(super) fields: Vec<Field>,
     pub(super) len: usize,
     pub(super) version: Version,
@@ -182,7 +182,7 @@ pub(super) struct Common {
 /// A request head.
 #[derive(Debug, Default)]
 pub struct RequestHead {
-    pub(super) common: Common,
+    pub(super) parts: Parts,
     pub(super) method: Span,
     pub(super) kind: Method,
     /// The target as received.
@@ -199,7 +199,7 @@ pub struct RequestHead {
 /// A response head.
 #[derive(Debug, Default)]
 pub struct ResponseHead {
-    pub(super) common: Common,
+    pub(super) parts: Parts,
     pub(super) status: u16,
     pub(super) reason: Span,
 }
@@ -248,13 +248,13 @@ impl RequestHead {
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.common.len
+        self.parts.len
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.common.len == 0
+        self.parts.len == 0
     }
 
     /// The request in the bytes it was parsed from.
@@ -267,7 +267,7 @@ impl RequestHead {
     /// Forgets the head, keeps the room.
     #[inline]
     pub fn reset(&mut self) {
-        self.common.reset();
+        self.parts.reset();
     }
 }
 
@@ -284,13 +284,13 @@ impl ResponseHead {
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.common.len
+        self.parts.len
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.common.len == 0
+        self.parts.len == 0
     }
 
     /// The response in the bytes it was parsed from.
@@ -303,11 +303,11 @@ impl ResponseHead {
     /// Forgets the head, keeps the room.
     #[inline]
     pub fn reset(&mut self) {
-        self.common.reset();
+        self.parts.reset();
     }
 }
 
-impl Common {
+impl Parts {
     fn reset(&mut self) {
         self.fields.clear();
         self.len = 0;
@@ -379,14 +379,14 @@ impl<'a> Request<'a> {
     #[inline]
     #[must_use]
     pub fn version(self) -> Version {
-        self.head.common.version
+        self.head.parts.version
     }
 
     /// Whether the client keeps the connection.
     #[inline]
     #[must_use]
     pub fn keep_alive(self) -> bool {
-        self.head.common.keep_alive()
+        self.head.parts.keep_alive()
     }
 
     /// Whether the client waits for a 100 before it sends its content; HTTP/1.0 has no such thing (RFC 9110 §10.1.1).
@@ -398,23 +398,23 @@ impl<'a> Request<'a> {
     /// The value of the first field of a kind.
     #[must_use]
     pub fn field(self, known: Known) -> Option<&'a [u8]> {
-        let field = self.head.common.fields.iter().find(|field| field.known == known)?;
+        let field = self.head.parts.fields.iter().find(|field| field.known == known)?;
         Some(field.value.of(self.bytes))
     }
 
     /// Every field, as (kind, name, value).
     pub fn fields(self) -> impl Iterator<Item = (Known, &'a [u8], &'a [u8])> {
         let bytes = self.bytes;
-        self.head.common.fields.iter().map(move |field| (field.known, field.name.of(bytes), field.value.of(bytes)))
+        self.head.parts.fields.iter().map(move |field| (field.known, field.name.of(bytes), field.value.of(bytes)))
     }
 
     pub(super) fn framing_fields(self) -> impl Iterator<Item = (Known, &'a [u8])> {
         let bytes = self.bytes;
-        self.head.common.fields.iter().map(move |field| (field.known, field.value.of(bytes)))
+        self.head.parts.fields.iter().map(move |field| (field.known, field.value.of(bytes)))
     }
 
     pub(super) fn raw(self) -> (&'a [Field], &'a [u8], bool) {
-        (&self.head.common.fields, self.bytes, self.head.common.nominates)
+        (&self.head.parts.fields, self.bytes, self.head.parts.nominates)
     }
 }
 
@@ -435,36 +435,36 @@ impl<'a> Response<'a> {
     /// The version.
     #[must_use]
     pub fn version(self) -> Version {
-        self.head.common.version
+        self.head.parts.version
     }
 
     /// Whether the endpoint keeps the connection.
     #[inline]
     #[must_use]
     pub fn keep_alive(self) -> bool {
-        self.head.common.keep_alive()
+        self.head.parts.keep_alive()
     }
 
     /// The value of the first field of a kind.
     #[must_use]
     pub fn field(self, known: Known) -> Option<&'a [u8]> {
-        let field = self.head.common.fields.iter().find(|field| field.known == known)?;
+        let field = self.head.parts.fields.iter().find(|field| field.known == known)?;
         Some(field.value.of(self.bytes))
     }
 
     /// Every field, as (kind, name, value).
     pub fn fields(self) -> impl Iterator<Item = (Known, &'a [u8], &'a [u8])> {
         let bytes = self.bytes;
-        self.head.common.fields.iter().map(move |field| (field.known, field.name.of(bytes), field.value.of(bytes)))
+        self.head.parts.fields.iter().map(move |field| (field.known, field.name.of(bytes), field.value.of(bytes)))
     }
 
     pub(super) fn framing_fields(self) -> impl Iterator<Item = (Known, &'a [u8])> {
         let bytes = self.bytes;
-        self.head.common.fields.iter().map(move |field| (field.known, field.value.of(bytes)))
+        self.head.parts.fields.iter().map(move |field| (field.known, field.value.of(bytes)))
     }
 
     pub(super) fn raw(self) -> (&'a [Field], &'a [u8], bool) {
-        (&self.head.common.fields, self.bytes, self.head.common.nominates)
+        (&self.head.parts.fields, self.bytes, self.head.parts.nominates)
     }
 }
 

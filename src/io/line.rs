@@ -89,8 +89,10 @@ impl Line {
     pub async fn gone(&self) {
         // What is over soon is not worth a look.
         self.reading.sleep(MOMENT).await;
-        if self.socket.readable().await.is_ok() && self.socket.has_bytes() {
-            // Bytes of a next request: whether it goes after them cannot be seen from here.
+        let readable = self.socket.readable().await.is_ok();
+        if self.writing.fired() || (readable && self.socket.has_bytes()) {
+            // It was we who cut it, as the write in flight will say. Or these are bytes of a next request: whether it
+            // goes after them cannot be seen from here.
             pending::<()>().await;
         }
     }

@@ -44,7 +44,7 @@ use crate::wire::body::Cutoff;
 use crate::wire::body::Sink;
 use crate::wire::body::Source;
 
-/// What all attempts of one exchange have in common.
+/// What all attempts of one exchange share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scene<'a> {
     /// The core.

@@ -106,7 +106,11 @@ impl Tally {
         let cut = shard.expired.get() && ended.cause != Cause::Ok;
         let ended = if cut { Ended { cause: Cause::Drain, ..ended } } else { ended };
         let duration_us = us(shard.clock.now().saturating_duration_since(self.began));
-        let status = self.status.get();
+        // What was never said to the client is still told to the operator: 499 for one that went, as nginx has it.
+        let status = match self.status.get() {
+            0 => ended.cause.row().status,
+            status => status,
+        };
         let upstream = facts.route.map(|route| facts.generation.snapshot.upstream(route.upstream));
         let endpoint = upstream.zip(self.endpoint.get()).and_then(|(upstream, place)| upstream.endpoints.get(place));
         let mut record = Record {

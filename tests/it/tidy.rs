@@ -25,7 +25,7 @@ const LONG_FUNCTIONS: &[(&str, usize)] = &[];
 
 /// The rooms that a request walks through, and the most files and lines they may take together.
 const REQUEST_PATH: &[&str] = &["src/serve", "src/relay", "src/upstream", "src/wire"];
-const REQUEST_PATH_FILES: usize = 16;
+const REQUEST_PATH_FILES: usize = 14;
 const REQUEST_PATH_LINES: usize = 3_000;
 
 /// Words that say nothing, or say a second time what already has a name.
@@ -46,6 +46,7 @@ const BANNED_WORDS: &[&str] = &[
 const BORROWED_NAMES: &[(&str, &str, &str)] = &[
     ("", "ringway_io_backend", "a metric's name, as operators know it from other gateways"),
     ("src/", "Context", "std::task::Context, the argument of every hand-written future"),
+    ("src/admin/server.rs", "hyper_util", "the crate's name"),
     ("tests/it/tidy.rs", "", "the list itself"),
 ];
 
@@ -109,7 +110,9 @@ fn no_function_grows_past_its_fence() {
 
 #[test]
 fn a_request_can_be_read_in_one_sitting() {
+    // A file that only lists its modules is a map, not a stretch of the way.
     let files = source::rust_files(REQUEST_PATH);
+    let files: Vec<_> = files.into_iter().filter(|file| file.text.contains("fn ")).collect();
     let lines: Vec<_> = files.iter().map(|file| (&file.path, product_lines(file))).filter(|(_, n)| *n > 0).collect();
     let sum: usize = lines.iter().map(|(_, n)| n).sum();
     assert!(lines.len() <= REQUEST_PATH_FILES, "{} files: {lines:#?}", lines.len());

@@ -5,12 +5,12 @@ use std::mem::MaybeUninit;
 
 use crate::http::Fault;
 use crate::http::Refusal;
-use crate::http::head::Common;
 use crate::http::head::Field;
 use crate::http::head::HeadLimits;
 use crate::http::head::Known;
 use crate::http::head::Method;
 use crate::http::head::Parse;
+use crate::http::head::Parts;
 use crate::http::head::RequestHead;
 use crate::http::head::ResponseHead;
 use crate::http::head::Span;
@@ -24,7 +24,7 @@ type Headers<'a> = [MaybeUninit<httparse::Header<'a>>; limits::RESPONSE_FIELDS];
 const EMPTY_BYTES: usize = 4;
 
 pub(in crate::http) fn request(head: &mut RequestHead, bytes: &[u8], limits: &HeadLimits) -> Result<Parse, Refusal> {
-    if !head.common.news(bytes) {
+    if !head.parts.news(bytes) {
         return partial_request(bytes, limits);
     }
     let mut headers: Headers<'_> = [const { MaybeUninit::uninit() }; limits::RESPONSE_FIELDS];
@@ -36,10 +36,10 @@ pub(in crate::http) fn request(head: &mut RequestHead, bytes: &[u8], limits: &He
             // A name or a value in the making is not yet beyond repair, but what stands there must not grow for ever.
             return partial_request(bytes, limits);
         }
-        Ok(httparse::Status::Complete(len)) => head.common.len = len,
+        Ok(httparse::Status::Complete(len)) => head.parts.len = len,
         Err(error) => return refuse(head, bytes, limits, error),
     }
-    if head.common.len > limits.head_bytes {
+    if head.parts.len > limits.head_bytes {
         return Err(too_large(bytes, limits));
     }
     let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
@@ -48,17 +48,17 @@ pub(in crate::http) fn request(head: &mut RequestHead, bytes: &[u8], limits: &He
     head.method = span(bytes, method.as_bytes());
     head.kind = Method::of(method.as_bytes());
     head.target = span(bytes, target.as_bytes());
-    head.common.version = if version == 0 { Version::Http10 } else { Version::Http11 };
+    head.parts.version = if version == 0 { Version::Http10 } else { Version::Http11 };
     if head.method.start as usize > EMPTY_BYTES {
         return Err(Refusal::EmptyLines);
     }
     if target.len() > limits.target_bytes {
         return Err(Refusal::TargetTooLong);
     }
-    if !ends_in_crlf(bytes, head.common.len) {
+    if !ends_in_crlf(bytes, head.parts.len) {
         return Err(Refusal::BareLineEnd);
     }
-    head.common.take(bytes, request.headers);
+    head.parts.take(bytes, request.headers);
     settle(head, bytes)?;
     Ok(Parse::Whole)
 }
@@ -69,7 +69,7 @@ fn settle(head: &mut RequestHead, bytes: &[u8]) -> Result<(), Refusal> {
     head.host = Span::default();
     head.expects = false;
     let mut hops = None;
-    for field in &head.common.fields {
+    for field in &head.parts.fields {
         let value = field.value.of(bytes);
         match field.known {
             Known::Host => {
@@ -78,13 +78,13 @@ fn settle(head: &mut RequestHead, bytes: &[u8]) -> Result<(), Refusal> {
             }
             Known::Expect if value.eq_ignore_ascii_case(b"100-continue") => head.expects = true,
             // RFC 9110 §10.1.1: an expectation of a 1.0 client is ignored.
-            Known::Expect if head.common.version == Version::Http11 => return Err(Refusal::UnknownExpectation),
+            Known::Expect if head.parts.version == Version::Http11 => return Err(Refusal::UnknownExpectation),
             Known::MaxForwards => hops = Some(value),
             _ => {}
         }
     }
     // RFC 9112 §3.2: exactly one, but 1.0 may do without.
-    if hosts > 1 || (hosts == 0 && head.common.version == Version::Http11) {
+    if hosts > 1 || (hosts == 0 && head.parts.version == Version::Http11) {
         return Err(Refusal::HostCount);
     }
     if host::name(head.host.of(bytes)).is_none() {
@@ -166,6 +166,8 @@ fn other_version(head: &mut RequestHead, bytes: &[u8], limits: &HeadLimits) -> R
             }
             request(head, &later, limits)
         }
+        // A good version at the wrong place: there is a space too many before it.
+        Some([b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1']) => Err(Refusal::BadRequestLine),
         Some([b' ', b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9']) => Err(Refusal::UnknownVersion),
         _ => Err(Refusal::BadVersion),
     }
@@ -198,7 +200,7 @@ fn too_large(bytes: &[u8], limits: &HeadLimits) -> Refusal {
 
 pub(in crate::http) fn response(head: &mut ResponseHead, bytes: &[u8], limits: &HeadLimits) -> Result<Parse, Fault> {
     let partial = || if bytes.len() >= limits.head_bytes { Err(Fault::HeadTooLarge) } else { Ok(Parse::Partial) };
-    if !head.common.news(bytes) {
+    if !head.parts.news(bytes) {
         return partial();
     }
     let mut headers: Headers<'_> = [const { MaybeUninit::uninit() }; limits::RESPONSE_FIELDS];
@@ -209,16 +211,16 @@ pub(in crate::http) fn response(head: &mut ResponseHead, bytes: &[u8], limits: &
     config.allow_spaces_after_header_name_in_responses(true);
     match config.parse_response_with_uninit_headers(&mut response, bytes, headers) {
         Ok(httparse::Status::Partial) => return partial(),
-        Ok(httparse::Status::Complete(len)) => head.common.len = len,
+        Ok(httparse::Status::Complete(len)) => head.parts.len = len,
         Err(httparse::Error::TooManyHeaders) => return Err(Fault::HeadTooLarge),
         Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(Fault::BadField),
         Err(httparse::Error::NewLine) => return Err(Fault::BareLineEnd),
         Err(_) => return Err(Fault::BadStatusLine),
     }
-    if head.common.len > limits.head_bytes {
+    if head.parts.len > limits.head_bytes {
         return Err(Fault::HeadTooLarge);
     }
-    if !ends_in_crlf(bytes, head.common.len) {
+    if !ends_in_crlf(bytes, head.parts.len) {
         return Err(Fault::BareLineEnd);
     }
     // An empty line before a response is no part of any message.
@@ -227,12 +229,12 @@ pub(in crate::http) fn response(head: &mut ResponseHead, bytes: &[u8], limits: &
     }
     head.status = response.code.filter(|status| (100..=599).contains(status)).ok_or(Fault::BadStatus)?;
     head.reason = span(bytes, response.reason.unwrap_or_default().as_bytes());
-    head.common.version = if response.version == Some(0) { Version::Http10 } else { Version::Http11 };
-    head.common.take(bytes, response.headers);
+    head.parts.version = if response.version == Some(0) { Version::Http10 } else { Version::Http11 };
+    head.parts.take(bytes, response.headers);
     Ok(Parse::Whole)
 }
 
-impl Common {
+impl Parts {
     /// Whether there is something to parse that was not there before: the first bytes, or another line.
     fn news(&mut self, bytes: &[u8]) -> bool {
         let seen = self.scanned;

@@ -103,16 +103,16 @@ pub(super) fn read(root: &Table, top: Span, faults: &mut Faults) -> Form {
     }
     let (listen_defaults, upstream_defaults) = defaults(root, faults);
     Form {
-        process: process(reader(root, "process", "[process]", keys::PROCESS, faults), faults),
+        process: process(reader(root, "process", "[process]", keys::PROCESS, faults).as_ref(), faults),
         listen_defaults,
         upstream_defaults,
         listeners: named(root, &LISTEN, faults, |node, owner, faults| {
             let reader = Reader::open(node, owner, keys::LISTEN, faults);
-            (field(reader.as_ref(), faults, |r, f| r.get(&keys::BIND, f)), listen(reader, faults))
+            (field(reader.as_ref(), faults, |r, f| r.get(&keys::BIND, f)), listen(reader.as_ref(), faults))
         }),
         upstreams: named(root, &UPSTREAM, faults, |node, owner, faults| {
             let reader = Reader::open(node, owner, keys::UPSTREAM, faults);
-            (field(reader.as_ref(), faults, |r, f| r.get(&keys::ENDPOINTS, f)), upstream(reader, faults))
+            (field(reader.as_ref(), faults, |r, f| r.get(&keys::ENDPOINTS, f)), upstream(reader.as_ref(), faults))
         }),
         hosts: hosts(root, faults),
         upstream_keys: names(root, "upstream"),
@@ -157,14 +157,14 @@ fn defaults(root: &Table, faults: &mut Faults) -> (ListenForm, UpstreamForm) {
         faults.add(Fault::wrong(entry.at, message).help(key_advice(&entry.name, &keys::DEFAULTS)));
     }
     (
-        listen(reader(table, "listen", "[defaults.listen]", keys::LISTEN_DEFAULTS, faults), faults),
-        upstream(reader(table, "upstream", "[defaults.upstream]", keys::UPSTREAM_DEFAULTS, faults), faults),
+        listen(reader(table, "listen", "[defaults.listen]", keys::LISTEN_DEFAULTS, faults).as_ref(), faults),
+        upstream(reader(table, "upstream", "[defaults.upstream]", keys::UPSTREAM_DEFAULTS, faults).as_ref(), faults),
     )
 }
 
-fn process(reader: Option<Reader<'_>>, faults: &mut Faults) -> ProcessForm {
-    let ring = reader.as_ref().and_then(|reader| reader.group(&keys::RING, faults));
-    let (reader, ring) = (reader.as_ref(), ring.as_ref());
+fn process(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ProcessForm {
+    let ring = reader.and_then(|reader| reader.group(&keys::RING, faults));
+    let ring = ring.as_ref();
     ProcessForm {
         cores: field(reader, faults, |r, f| r.get(&keys::CORES, f)),
         admin: field(reader, faults, |r, f| r.get(&keys::ADMIN, f)),
@@ -177,9 +177,9 @@ fn process(reader: Option<Reader<'_>>, faults: &mut Faults) -> ProcessForm {
     }
 }
 
-fn listen(reader: Option<Reader<'_>>, faults: &mut Faults) -> ListenForm {
-    let timeout = reader.as_ref().and_then(|reader| reader.group(&keys::LISTEN_TIMEOUT, faults));
-    let (reader, timeout) = (reader.as_ref(), timeout.as_ref());
+fn listen(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ListenForm {
+    let timeout = reader.and_then(|reader| reader.group(&keys::LISTEN_TIMEOUT, faults));
+    let timeout = timeout.as_ref();
     ListenForm {
         connections: field(reader, faults, |r, f| r.get(&keys::LISTEN_CONNECTIONS, f)),
         head: field(reader, faults, |r, f| r.get(&keys::HEAD, f)),
@@ -191,11 +191,11 @@ fn listen(reader: Option<Reader<'_>>, faults: &mut Faults) -> ListenForm {
     }
 }
 
-fn upstream(reader: Option<Reader<'_>>, faults: &mut Faults) -> UpstreamForm {
-    let timeout = reader.as_ref().and_then(|reader| reader.group(&keys::UPSTREAM_TIMEOUT, faults));
-    let keep_alive = reader.as_ref().and_then(|reader| reader.group(&keys::KEEP_ALIVE, faults));
-    let retry = reader.as_ref().and_then(|reader| reader.group(&keys::RETRY, faults));
-    let (reader, timeout, keep_alive) = (reader.as_ref(), timeout.as_ref(), keep_alive.as_ref());
+fn upstream(reader: Option<&Reader<'_>>, faults: &mut Faults) -> UpstreamForm {
+    let timeout = reader.and_then(|reader| reader.group(&keys::UPSTREAM_TIMEOUT, faults));
+    let keep_alive = reader.and_then(|reader| reader.group(&keys::KEEP_ALIVE, faults));
+    let retry = reader.and_then(|reader| reader.group(&keys::RETRY, faults));
+    let (timeout, keep_alive) = (timeout.as_ref(), keep_alive.as_ref());
     UpstreamForm {
         balance: field(reader, faults, |r, f| r.get(&keys::BALANCE, f)),
         connect_timeout: field(timeout, faults, |r, f| r.get(&keys::CONNECT_TIMEOUT, f)),

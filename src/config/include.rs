@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -131,13 +132,11 @@ impl Refusal {
 /// The files that a pattern stands for, in the order of their names.
 fn matches(directory: &Path, pattern: &str) -> Result<Vec<PathBuf>, Refusal> {
     let (parent, last) = match pattern.rsplit_once('/') {
+        Some((parent, _)) if parent.contains('*') => return Err(Refusal::Directory),
         Some(("", last)) => (PathBuf::from("/"), last),
         Some((parent, last)) => (directory.join(parent), last),
         None => (directory.to_path_buf(), pattern),
     };
-    if parent.to_string_lossy()[directory.to_string_lossy().len().min(parent.to_string_lossy().len())..].contains('*') {
-        return Err(Refusal::Directory);
-    }
     if !last.contains('*') {
         let path = parent.join(last);
         return if path.is_file() { Ok(vec![path]) } else { Err(Refusal::Missing(path)) };
@@ -192,10 +191,13 @@ fn read(path: &Path) -> Result<String, String> {
     if metadata.is_dir() {
         return Err("it is a directory".into());
     }
-    if metadata.len() > FILE_BYTES_MAX {
+    // What is no file says nothing of its length, or never ends: read no further than is accepted.
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(format!("it is longer than {} MiB", FILE_BYTES_MAX >> 20));
     }
-    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let line = error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count() + 1;

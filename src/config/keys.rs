@@ -133,7 +133,7 @@ pub(super) static LOG_TO: Key<LogTargets> = Key {
     name: "to",
     kind: LogTargets,
     need: Default(LogTarget::Stdout),
-    doc: "`stdout`, `stderr`, `off`, or the absolute path of a file.",
+    doc: "Where the lines go; `off` records nothing.",
     example: "\"stderr\"",
 };
 
@@ -155,8 +155,8 @@ pub(super) static BIND: Key<Address> = Key {
     name: "bind",
     kind: Address::Listen,
     need: Required,
-    doc: "The address to accept connections on. `:8080` is every IPv4 address, `[::]:8080` every address; port 0 lets \
-          the kernel choose.",
+    doc: "The address to accept connections on. `:8080` is every IPv4 address, `[::]:8080` every IPv6 address; port 0 \
+          lets the kernel choose.",
     example: "\"0.0.0.0:8080\"",
 };
 
@@ -206,7 +206,7 @@ pub(super) static HEAD_TIMEOUT: Key<Time> = Key {
 pub(super) static IDLE_TIMEOUT: Key<Time> = Key {
     name: "idle",
     kind: CLIENT_TIME,
-    need: Default(Duration::from_secs(60)),
+    need: Default(Duration::from_mins(1)),
     doc: "A kept connection without a request is closed after this.",
     example: "\"2m\"",
 };
@@ -268,7 +268,7 @@ pub(super) static UPSTREAM_TIMEOUT: Group = Group {
 
 pub(super) static CONNECT_TIMEOUT: Key<Time> = Key {
     name: "connect",
-    kind: Time { min: Duration::from_millis(10), max: Duration::from_secs(60) },
+    kind: Time { min: Duration::from_millis(10), max: Duration::from_mins(1) },
     need: Default(Duration::from_secs(1)),
     doc: "To an open connection.",
     example: "\"250ms\"",
@@ -369,6 +369,6 @@ pub(super) static MAX_BODY: Key<Bytes<u64>> = Key {
     example: "\"10MiB\"",
 };
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 const CLIENT_TIME: Time = Time { min: Duration::from_millis(100), max: HOUR };
 const UPSTREAM_TIME: Time = Time { min: Duration::from_millis(10), max: HOUR };

@@ -277,9 +277,10 @@ impl Kind for Endpoints {
             .iter()
             .map(|endpoint| {
                 let address = Address::Connect.show(&endpoint.address);
-                match keys::WEIGHT.default() == Some(endpoint.weight) {
-                    true => address,
-                    false => format!("{{ address = {address}, weight = {} }}", endpoint.weight),
+                if keys::WEIGHT.default() == Some(endpoint.weight) {
+                    address
+                } else {
+                    format!("{{ address = {address}, weight = {} }}", endpoint.weight)
                 }
             })
             .collect();

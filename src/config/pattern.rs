@@ -24,7 +24,7 @@ pub(super) fn host(written: &str) -> Result<HostPattern, Refusal> {
     }
     let lower = written.to_ascii_lowercase();
     if let Some(suffix) = lower.strip_prefix("*.") {
-        name(suffix).map_err(|refusal| refusal.below_wildcard())?;
+        name(suffix).map_err(Refusal::below_wildcard)?;
         if is_address_like(suffix) {
             return refused("puts a wildcard before an IP address", HOST_ACCEPTED);
         }
@@ -41,10 +41,10 @@ pub(super) fn host(written: &str) -> Result<HostPattern, Refusal> {
     if let Ok(address) = lower.parse::<Ipv6Addr>() {
         return refused("lacks its brackets", format!("write \"[{address}]\""));
     }
-    if let Some((host, port)) = lower.split_once(':') {
-        if port.bytes().all(|byte| byte.is_ascii_digit()) {
-            return refused("has a port", format!("a host is matched without its port: \"{host}\""));
-        }
+    if let Some((host, port)) = lower.split_once(':')
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return refused("has a port", format!("a host is matched without its port: \"{host}\""));
     }
     name(&lower)?;
     if is_address_like(&lower) && lower.parse::<Ipv4Addr>().is_err() {

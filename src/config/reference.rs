@@ -14,14 +14,14 @@ pub fn reference_toml() -> String {
     toml_key(&mut out, &keys::INCLUDE, "");
     for section in SECTIONS {
         comment(&mut out, section.doc);
-        out.push_str(&format!("[{}]\n\n", section.example));
+        let _ = writeln!(out, "[{}]\n", section.example);
         for key in section.keys {
             toml_key(&mut out, *key, "");
         }
     }
     for section in DEFAULTS {
         comment(&mut out, section.doc);
-        out.push_str(&format!("[{}]\n", section.example));
+        let _ = writeln!(out, "[{}]", section.example);
         for key in section.keys {
             toml_default(&mut out, *key, "");
         }
@@ -146,7 +146,9 @@ fn row(out: &mut String, key: &dyn Described, prefix: &str) {
     let path = format!("{prefix}{}", key.name());
     if let Some(group) = key.group() {
         let _ = writeln!(out, "| `{path}` | a table | | {} |", key.doc());
-        group.iter().for_each(|key| row(out, *key, &format!("{path}.")));
+        for key in group {
+            row(out, *key, &format!("{path}."));
+        }
         return;
     }
     let default = match key.default() {

@@ -110,15 +110,8 @@ impl Report {
             text.push_str("\n\n");
         }
         let (count, noun) = (self.len(), if self.len() == 1 { "error" } else { "errors" });
-        if self.more > 0 {
-            text.push_str(&format!(
-                "{count} {noun}, the first {} shown: configuration not loaded\n",
-                self.faults.len()
-            ));
-        } else {
-            text.push_str(&format!("{count} {noun}: configuration not loaded\n"));
-        }
-        text
+        let shown = if self.more > 0 { format!(", the first {} shown", self.faults.len()) } else { String::new() };
+        text + &format!("{count} {noun}{shown}: configuration not loaded\n")
     }
 
     /// A list of `{file, line, column, message, help}`; lines and columns count from 1, in characters. A fault that

@@ -1,13 +1,29 @@
-//! What every configuration promises: faulty files are explained to the letter, good ones load, and what a model stands
-//! for reads back as the same model.
+//! What every configuration promises: faulty files are explained to the letter, good ones load, every key has an effect,
+//! what a model stands for reads back as the same model, and the reference is neither stale nor incomplete.
 
 use std::path::Path;
 use std::path::PathBuf;
 
+use serde_json::Value as Json;
+
+use super::keys::LISTEN;
+use super::keys::LISTEN_DEFAULTS;
+use super::keys::PROCESS;
+use super::keys::UPSTREAM;
+use super::keys::UPSTREAM_DEFAULTS;
 use super::load;
 use super::load_text;
+use super::reference_markdown;
+use super::reference_toml;
+use super::schema;
 use super::serve;
 use super::to_toml;
+use crate::model::Balance;
+use crate::model::HostPattern;
+use crate::model::LogFormat;
+use crate::model::LogTarget;
+use crate::model::Model;
+use crate::model::PathPattern;
 
 fn files(directory: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(directory)
@@ -19,25 +35,144 @@ fn files(directory: &str) -> Vec<PathBuf> {
     files
 }
 
+fn model(text: &str) -> Model {
+    load_text("test", text).unwrap_or_else(|report| panic!("{report}\nof\n{text}")).model
+}
+
+fn faults(text: &str) -> Vec<String> {
+    let report = load_text("test", text).expect_err(text).to_json();
+    report.as_array().unwrap().iter().map(|fault| fault["message"].as_str().unwrap().to_owned()).collect()
+}
+
+const SMALL: &str = "[listen.http]\nbind = \"127.0.0.1:8080\"\n[upstream.app]\nendpoints = [\"10.0.0.1:3000\"]\n\
+                     [host.\"*\"]\nroutes = [{ path = \"/*\", upstream = \"app\" }]\n";
+
+// === faults ===
+
 #[test]
 fn every_faulty_file_is_explained() {
     let files = files("tests/config/faulty");
-    insta::with_settings!({ snapshot_path => "../../tests/config/snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
+    assert!(files.len() >= 30);
+    let held = std::fs::read_dir("tests/config/snapshots").unwrap().count();
+    assert_eq!(held, files.len(), "a snapshot without its file");
+    insta::with_settings!({
+        snapshot_path => "../../tests/config/snapshots",
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+    }, {
         for path in files {
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
             let report = load(&path).expect_err(&name);
-            assert!(!report.is_empty());
             insta::assert_snapshot!(name, report.render(false));
         }
     });
 }
 
 #[test]
-fn serve_is_what_it_prints() {
-    let model = serve("10.0.0.1:3000".parse().unwrap(), "127.0.0.1:8080".parse().unwrap());
-    let text = to_toml(&model);
-    assert_eq!(load_text("serve", &text).unwrap().model, model, "{text}");
+fn a_report_as_json_has_the_same_faults_and_places() {
+    for path in files("tests/config/faulty") {
+        let report = load(&path).unwrap_err();
+        let (text, json) = (report.render(false), report.to_json());
+        let list = json.as_array().unwrap();
+        assert_eq!(list.len(), report.len(), "{}", path.display());
+        for fault in list {
+            let place = format!("{}:{}:{}\n", fault["file"].as_str().unwrap(), fault["line"], fault["column"]);
+            assert!(text.contains(&place), "{place} is not in\n{text}");
+            assert!(text.contains(fault["message"].as_str().unwrap()));
+        }
+    }
 }
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_line() {
+    let report = load(Path::new("tests/config/none.toml")).unwrap_err();
+    assert_eq!(
+        report.to_string(),
+        "error: cannot read tests/config/none.toml: No such file or directory (os error 2)\n\n\
+         1 error: configuration not loaded\n"
+    );
+    assert_eq!(report.to_json()[0]["file"], Json::Null);
+    let report = load(Path::new("tests/config")).unwrap_err();
+    assert!(report.to_string().starts_with("error: cannot read tests/config: it is a directory\n"));
+}
+
+#[test]
+fn colour_changes_no_word() {
+    let report = load(Path::new("tests/config/faulty/01-everything-at-once.toml")).unwrap_err();
+    let styled = report.render(true);
+    let mut parts = styled.split("\u{1b}[");
+    let mut plain = parts.next().unwrap().to_owned();
+    parts.for_each(|part| plain.push_str(part.split_once('m').unwrap().1));
+    assert!(styled.contains("\u{1b}["));
+    assert_eq!(plain, report.render(false));
+}
+
+#[test]
+fn the_terminal_is_not_written_to_by_the_file() {
+    for text in ["# \u{1b}[31m\nx = 1\n", "\"\\u001b[31m\" = 1\n", "[listen.\"\\u001b[31m\"]\nbind = \"\\u001b[2J\"\n"]
+    {
+        let report = load_text("test", text).unwrap_err().render(false);
+        assert!(!report.contains('\u{1b}'), "{report:?}");
+    }
+}
+
+#[test]
+fn many_faults_are_counted_and_some_shown() {
+    let many: String = (0..20_000).map(|number| format!("knob{number} = {number}\n")).collect();
+    let report = load_text("test", &format!("{SMALL}[process]\n{many}")).unwrap_err();
+    assert_eq!(report.len(), 20_000);
+    assert_eq!(report.to_json().as_array().unwrap().len(), 100);
+    assert!(report.render(false).ends_with("\n20000 errors, the first 100 shown: configuration not loaded\n"));
+}
+
+#[test]
+fn a_large_file_with_every_reference_wrong_is_answered() {
+    let upstreams: String =
+        (0..5_000).map(|number| format!("[upstream.service-{number}]\nendpoints = [\"10.0.0.1:3000\"]\n")).collect();
+    let routes: String =
+        (0..5_000).map(|number| format!("{{ path = \"/{number}\", upstream = \"srevice-{number}\" }},\n")).collect();
+    let text = format!("[listen.http]\nbind = \":80\"\n{upstreams}[host.\"*\"]\nroutes = [\n{routes}]\n");
+    assert_eq!(load_text("test", &text).unwrap_err().len(), 5_000);
+}
+
+#[test]
+fn depth_is_bounded() {
+    for text in [
+        format!("a = {}", "[".repeat(100_000)),
+        format!("a = {}1{}", "[".repeat(100_000), "]".repeat(100_000)),
+        format!("{}a = 1", "a.".repeat(50_000)),
+        format!("[{}a]\nb = 1", "a.".repeat(50_000)),
+        format!("a = {}", "{ a = ".repeat(50_000)),
+    ] {
+        assert!(!load_text("test", &text).unwrap_err().is_empty());
+    }
+}
+
+#[test]
+fn a_section_without_fault_does_not_hide_the_faults_of_others() {
+    let text = SMALL.replace("\"10.0.0.1:3000\"]", "\"10.0.0.1:3000\"]\nweight = 3\nbalance = \"hash\"");
+    assert_eq!(
+        faults(&text),
+        ["unknown key `weight` in upstream \"app\"", "`balance` of upstream \"app\" cannot be \"hash\""]
+    );
+}
+
+#[test]
+fn a_text_cannot_include_files() {
+    let found = faults(&format!("include = [\"conf.d/*.toml\"]\n{SMALL}"));
+    assert_eq!(found, ["a configuration that is no file cannot include files"]);
+}
+
+#[test]
+fn an_upstream_that_no_route_uses_is_a_warning() {
+    let loaded = load_text("test", &format!("{SMALL}[upstream.spare]\nendpoints = [\"10.0.0.2:3000\"]\n")).unwrap();
+    let [warning] = loaded.warnings.as_slice() else { panic!("{:?}", loaded.warnings) };
+    assert_eq!(warning.message(), "upstream \"spare\" is not used by any route");
+    assert!(warning.render(false).starts_with("warning: upstream \"spare\""), "{warning}");
+    assert_eq!((&warning.to_json()["line"], &warning.to_json()["column"]), (&Json::from(7), &Json::from(11)));
+}
+
+// === good files ===
 
 #[test]
 fn the_smallest_file_loads() {
@@ -45,4 +180,284 @@ fn the_smallest_file_loads() {
     assert_eq!(loaded.sources, [Path::new("config/gateway.toml")]);
     assert!(loaded.warnings.is_empty());
     assert_eq!(loaded.model.upstreams[0].endpoints.len(), 2);
+}
+
+#[test]
+fn every_example_loads_says_what_it_shows_and_reads_back() {
+    let examples = files("config/examples");
+    assert!(examples.len() >= 5);
+    for path in examples {
+        let loaded = load(&path).unwrap_or_else(|report| panic!("{report}"));
+        assert!(loaded.warnings.is_empty(), "{}", path.display());
+        assert!(std::fs::read_to_string(&path).unwrap().starts_with("# "), "{}", path.display());
+        assert_eq!(model(&to_toml(&loaded.model)), loaded.model);
+    }
+}
+
+#[test]
+fn included_files_are_read_in_order_and_share_the_defaults() {
+    let loaded = load(Path::new("config/examples/includes.toml")).unwrap();
+    let names: Vec<_> = loaded.sources.iter().map(|path| path.strip_prefix("config/examples").unwrap()).collect();
+    assert_eq!(names, ["includes.toml", "conf.d/orders.toml", "conf.d/payments.toml"].map(Path::new));
+    let [orders, payments] = loaded.model.upstreams.as_slice() else { panic!() };
+    assert_eq!((orders.timeout.connect.as_millis(), orders.timeout.response.as_secs()), (250, 5));
+    assert_eq!((payments.timeout.connect.as_millis(), payments.timeout.response.as_secs()), (250, 30));
+    assert_eq!((orders.attempts, payments.attempts), (2, 1));
+}
+
+#[test]
+fn a_star_means_the_files_beside_once_each_and_none_that_hide() {
+    let loaded = load(Path::new("tests/config/good/shelf/gateway.toml")).unwrap_or_else(|report| panic!("{report}"));
+    let names: Vec<_> = loaded.sources.iter().map(|path| path.file_name().unwrap()).collect();
+    assert_eq!(names, ["gateway.toml", "a-hosts.toml", "z-upstreams.toml"]);
+    assert_eq!(loaded.model.process.cores, crate::model::Cores::Count(2));
+}
+
+#[test]
+fn serve_is_what_it_prints() {
+    let model = serve("[::1]:3000".parse().unwrap(), "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(
+        to_toml(&model),
+        "[listen.http]\nbind = \"127.0.0.1:8080\"\n\n[upstream.app]\nendpoints = [\"[::1]:3000\"]\n\n\
+         [host.\"*\"]\nroutes = [\n  { path = \"/*\", upstream = \"app\" },\n]\n"
+    );
+    assert_eq!(self::model(&to_toml(&model)), model);
+}
+
+#[test]
+fn what_a_file_says_is_what_the_model_holds() {
+    let model = model(
+        "[process]\ncores = [1, 0]\naccess_log = { format = \"combined\" }\n[listen.b]\nbind = \":80\"\n[listen.a]\n\
+         bind = \"[::]:0\"\nhead = \"1.5KiB\"\ntarget = \"1KB\"\n[upstream.z]\nendpoints = [\"10.0.0.1:1\"]\n\
+         [upstream.a]\nendpoints = [{ address = \"10.0.0.1:1\", weight = 7 }]\nbalance = \"round_robin\"\n\
+         [host.\"*.Example.com\"]\nroutes = [{ path = \"/a/*\", upstream = \"z\" }, { path = \"/a/\", upstream = \"a\" }]\n\
+         [host.\"[0:0::1]\"]\nroutes = [{ path = \"/*\", upstream = \"z\", max_body = \"10MB\" }]\n",
+    );
+    assert_eq!(
+        (&model.process.access_log.to, model.process.access_log.format),
+        (&LogTarget::Stdout, LogFormat::Combined)
+    );
+    assert_eq!(model.listeners.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!((model.listeners[0].head_bytes, model.listeners[0].target_bytes), (1536, 1000));
+    assert_eq!(model.listeners[1].bind, "0.0.0.0:80".parse().unwrap());
+    assert_eq!((model.upstreams[0].balance, model.upstreams[0].endpoints[0].weight), (Balance::RoundRobin, 7));
+    assert_eq!(model.hosts[0].pattern, HostPattern::Wildcard("example.com".into()));
+    assert_eq!(model.hosts[1].pattern, HostPattern::Exact("[::1]".into()));
+    assert_eq!(model.hosts[0].routes[0].path, PathPattern::Prefix("/a".into()));
+    assert_eq!(model.hosts[0].routes[1].path, PathPattern::Exact("/a/".into()));
+    assert_eq!(model.hosts[0].routes.iter().map(|route| route.upstream.0).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(
+        (model.hosts[1].routes[0].path.clone(), model.hosts[1].routes[0].max_body),
+        (PathPattern::Prefix(String::new()), Some(10_000_000))
+    );
+}
+
+// === the reference and the schema ===
+
+#[test]
+fn the_reference_is_fresh() {
+    for (path, text) in
+        [("config/reference.toml", reference_toml()), ("docs/reference/configuration.md", reference_markdown())]
+    {
+        if std::env::var_os("RINGWAY_BLESS").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(written == text, "{path} is stale: RINGWAY_BLESS=1 cargo test config:: writes it anew");
+    }
+}
+
+#[test]
+fn the_reference_loads_and_states_the_defaults() {
+    let reference = load(Path::new("config/reference.toml")).unwrap_or_else(|report| panic!("{report}")).model;
+    let bare = model(
+        "[listen.http]\nbind = \"0.0.0.0:8080\"\n[upstream.orders]\n\
+         endpoints = [\"10.0.0.11:8080\", { address = \"10.0.0.12:8080\", weight = 2 }]\n[host.\"shop.example.com\"]\n\
+         routes = [{ path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\" }]\n",
+    );
+    assert_eq!(reference, bare);
+}
+
+#[test]
+fn the_reference_has_every_key_of_the_schema() {
+    let toml = toml::Value::Table(reference_toml().parse().unwrap());
+    let mut missing = Vec::new();
+    walk(&schema(), &[&toml], "", &mut missing);
+    assert!(missing.is_empty(), "config/reference.toml lacks {missing:?}");
+    let markdown = reference_markdown();
+    for name in names(&schema()) {
+        let there = [format!("`{name}`"), format!(".{name}`"), format!(" {name}`")];
+        assert!(there.iter().any(|text| markdown.contains(text)), "the page lacks {name}");
+    }
+}
+
+/// Walks the schema beside the values that stand at its place; whatever the schema names, one of them must have.
+fn walk(schema: &Json, values: &[&toml::Value], path: &str, missing: &mut Vec<String>) {
+    for (name, below) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        let found: Vec<_> = values.iter().filter_map(|value| value.get(name)).collect();
+        if found.is_empty() {
+            missing.push(path);
+        } else {
+            walk(below, &found, &path, missing);
+        }
+    }
+    if schema["additionalProperties"].is_object() {
+        let all: Vec<_> = values.iter().filter_map(|value| value.as_table()).flat_map(|table| table.values()).collect();
+        walk(&schema["additionalProperties"], &all, path, missing);
+    }
+    if schema["items"].is_object() {
+        let all: Vec<_> = values.iter().filter_map(|value| value.as_array()).flatten().collect();
+        walk(&schema["items"], &all, path, missing);
+    }
+    for one in schema["anyOf"].as_array().into_iter().flatten() {
+        walk(one, values, path, missing);
+    }
+}
+
+fn names(schema: &Json) -> Vec<String> {
+    match schema {
+        Json::Object(object) => {
+            let own =
+                object.get("properties").and_then(Json::as_object).into_iter().flat_map(|one| one.keys().cloned());
+            let tables = ["include", "process", "listen", "defaults", "upstream", "host"];
+            own.filter(|name| !tables.contains(&name.as_str())).chain(object.values().flat_map(names)).collect()
+        }
+        Json::Array(list) => list.iter().flat_map(names).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn the_schema_has_the_shape_of_its_draft() {
+    let schema = schema();
+    assert_eq!(schema["properties"]["listen"]["additionalProperties"]["required"], serde_json::json!(["bind"]));
+    assert_eq!(schema["properties"]["process"]["additionalProperties"], false);
+    assert_eq!(schema["properties"]["process"]["properties"]["drain"]["default"], "30s");
+    assert_eq!(schema["properties"]["process"]["properties"]["connections"]["maximum"], 10_000_000);
+    let endpoints = &schema["properties"]["upstream"]["additionalProperties"]["properties"]["endpoints"];
+    assert_eq!(endpoints["items"]["anyOf"][1]["properties"]["weight"]["default"], 1);
+}
+
+// === the keys ===
+
+/// Every key, set to its example, changes the model: nothing parses without effect, and no default is its own example.
+#[test]
+fn every_key_has_an_effect() {
+    let base = model(SMALL);
+    let mut tried = 0;
+    let mut try_one = |text: &str| {
+        assert_ne!(model(text), base, "no effect:\n{text}");
+        tried += 1;
+    };
+    let below = |header: &str, line: &str| {
+        if SMALL.contains(header) {
+            SMALL.replace(header, &format!("{header}\n{line}"))
+        } else {
+            format!("{SMALL}{header}\n{line}\n")
+        }
+    };
+    for (header, keys) in [
+        ("[process]", PROCESS),
+        ("[listen.http]", LISTEN),
+        ("[defaults.listen]", LISTEN_DEFAULTS),
+        ("[upstream.app]", UPSTREAM),
+        ("[defaults.upstream]", UPSTREAM_DEFAULTS),
+    ] {
+        for key in keys {
+            let lines = match key.group() {
+                Some(group) => {
+                    group.iter().map(|one| format!("{}.{} = {}", key.name(), one.name(), one.example())).collect()
+                }
+                None => vec![format!("{} = {}", key.name(), key.example())],
+            };
+            for line in lines {
+                // A required key stands there already.
+                let text = below(header, &line);
+                let text = if key.required() { text.replacen(required_line(key.name()), "", 1) } else { text };
+                try_one(&text);
+            }
+        }
+    }
+    for part in super::keys::ACCESS_LOG.kind.keys {
+        try_one(&below("[process]", &format!("access_log = {{ {} = {} }}", part.name(), part.example())));
+    }
+    for part in ["address = \"10.0.0.9:1\"", "address = \"10.0.0.1:3000\", weight = 2"] {
+        try_one(&SMALL.replace("\"10.0.0.1:3000\"", &format!("{{ {part} }}")));
+    }
+    try_one(&SMALL.replace("upstream = \"app\"", "upstream = \"app\", max_body = \"10MiB\""));
+    try_one(&SMALL.replace("\"/*\"", "\"/orders/*\""));
+    assert_eq!(tried, 46);
+}
+
+fn required_line(name: &str) -> &'static str {
+    match name {
+        "bind" => "bind = \"127.0.0.1:8080\"\n",
+        "endpoints" => "endpoints = [\"10.0.0.1:3000\"]\n",
+        _ => panic!("{name} is required and not in SMALL"),
+    }
+}
+
+/// The keys of `[defaults.*]` are those of the named table, without what is required of each.
+#[test]
+fn defaults_have_the_keys_of_what_they_are_for() {
+    for (all, defaults) in [(LISTEN, LISTEN_DEFAULTS), (UPSTREAM, UPSTREAM_DEFAULTS)] {
+        let all: Vec<_> = all.iter().filter(|key| !key.required()).map(|key| key.name()).collect();
+        assert_eq!(all, defaults.iter().map(|key| key.name()).collect::<Vec<_>>());
+    }
+}
+
+// === environment ===
+
+mod environment {
+    use super::super::env::escape;
+    use super::super::env::expand;
+    use super::super::report::Faults;
+    use super::super::report::Span;
+
+    fn filled(text: &str) -> Option<String> {
+        let env = |name: &str| match name {
+            "HOST" => Some("10.0.0.1".to_owned()),
+            "EMPTY" => Some(String::new()),
+            "NESTED" => Some("${HOST}".to_owned()),
+            _ => None,
+        };
+        let mut faults = Faults::default();
+        let filled = expand(text, text, Span { file: 0, start: 0, end: text.len() }, &env, &mut faults);
+        assert_eq!(filled.is_none(), !faults.is_empty());
+        filled
+    }
+
+    #[test]
+    fn variables_are_filled_in() {
+        for (text, value) in [
+            ("", Some("")),
+            ("plain $ { } $HOST", Some("plain $ { } $HOST")),
+            ("${HOST}:80", Some("10.0.0.1:80")),
+            ("${HOST}${HOST}", Some("10.0.0.110.0.0.1")),
+            ("${NONE:-127.0.0.1}:80", Some("127.0.0.1:80")),
+            ("${NONE:-}", Some("")),
+            ("${EMPTY}", Some("")),
+            ("${EMPTY:-x}", Some("x")),
+            ("${HOST:-x}", Some("10.0.0.1")),
+            // A value is not read again: what the environment holds cannot ask for more of it.
+            ("${NESTED}", Some("${HOST}")),
+            ("$${HOST}", Some("${HOST}")),
+            ("$$${HOST}", Some("$${HOST}")),
+            ("${NONE}", None),
+            ("${HOST", None),
+            ("${}", None),
+            ("${1A}", None),
+            ("${A B}", None),
+        ] {
+            assert_eq!(filled(text).as_deref(), value, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_escaped_comes_back(text in "[${}aH:-]{0,20}") {
+            proptest::prop_assert_eq!(filled(&escape(&text)), Some(text));
+        }
+    }
 }

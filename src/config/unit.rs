@@ -32,7 +32,7 @@ pub(super) fn show_duration(value: Duration) -> String {
     if nanoseconds == 0 {
         return "0s".into();
     }
-    match DURATIONS.iter().rev().find(|(_, size)| nanoseconds % size == 0) {
+    match DURATIONS.iter().rev().find(|(_, size)| nanoseconds.is_multiple_of(*size)) {
         Some((unit, size)) => format!("{}{unit}", nanoseconds / size),
         None => format!("{}.{:03}us", nanoseconds / 1000, nanoseconds % 1000),
     }
@@ -57,7 +57,7 @@ fn measure(text: &str, units: &[(&str, u128)]) -> Result<u128, Refusal> {
         return Err(Refusal { help: None });
     }
     let Some((_, size)) = units.iter().find(|(name, _)| *name == unit) else {
-        return Err(Refusal { help: advice(number, unit, units) });
+        return Err(Refusal { help: Some(advice(number, unit, units)) });
     };
     let whole: u128 = whole.parse().unwrap_or(u128::MAX);
     let part = fraction.parse::<u128>().unwrap_or(0) * size;
@@ -68,20 +68,20 @@ fn measure(text: &str, units: &[(&str, u128)]) -> Result<u128, Refusal> {
     Ok(whole.saturating_mul(*size).saturating_add(part / scale))
 }
 
-fn advice(number: &str, unit: &str, units: &[(&str, u128)]) -> Option<String> {
+fn advice(number: &str, unit: &str, units: &[(&str, u128)]) -> String {
     let names: Vec<&str> = units.iter().map(|(name, _)| *name).collect();
     let list = names.join(", ");
     let trimmed = unit.trim();
     if trimmed.is_empty() {
         let example = if units.len() == DURATIONS.len() { "s" } else { "KiB" };
-        return Some(format!("the unit is missing: \"{number}{example}\"; units are {list}"));
+        return format!("the unit is missing: \"{number}{example}\"; units are {list}");
     }
     let spelled = SPELLINGS.iter().find(|(other, _)| other.eq_ignore_ascii_case(trimmed)).map(|(_, name)| *name);
     let same = |name: &&str| name.eq_ignore_ascii_case(trimmed);
     let known = spelled.filter(|name| names.contains(name));
     match known.or_else(|| names.iter().copied().find(same)) {
-        Some(name) => Some(format!("write \"{number}{name}\"; units are {list}")),
-        None => Some(format!("{} is not a unit; units are {list}", quote(trimmed))),
+        Some(name) => format!("write \"{number}{name}\"; units are {list}"),
+        None => format!("{} is not a unit; units are {list}", quote(trimmed)),
     }
 }
 

@@ -1,0 +1,268 @@
+//! Properties over generated models and texts: a model reads back as itself, and no text at all is a panic or costs more
+//! than its length.
+
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use proptest::collection::btree_map;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::load_text;
+use super::to_toml;
+use crate::id::UpstreamIndex;
+use crate::model::AccessLog;
+use crate::model::Balance;
+use crate::model::Cores;
+use crate::model::Endpoint;
+use crate::model::Host;
+use crate::model::HostPattern;
+use crate::model::Io;
+use crate::model::Listener;
+use crate::model::LogFormat;
+use crate::model::LogTarget;
+use crate::model::Model;
+use crate::model::PathPattern;
+use crate::model::Process;
+use crate::model::Ring;
+use crate::model::Route;
+use crate::model::Timeouts;
+use crate::model::Upstream;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_model_reads_back_as_itself(model in model()) {
+        let text = to_toml(&model);
+        match load_text("model", &text) {
+            Ok(loaded) => prop_assert_eq!(loaded.model, model, "{}", text),
+            Err(report) => prop_assert!(false, "{}\n{}", report, text),
+        }
+    }
+
+    #[test]
+    fn no_text_is_a_panic(text in texts()) {
+        if let Err(report) = load_text("text", &text) {
+            prop_assert!(!report.is_empty());
+            prop_assert!(report.render(false).ends_with("configuration not loaded\n"));
+            prop_assert_eq!(report.to_json().as_array().map(Vec::len), Some(report.len().min(100)));
+            prop_assert!(!report.render(true).is_empty());
+        }
+    }
+
+    #[test]
+    fn no_change_to_a_good_text_is_a_panic(model in model(), at in 0.0..1.0_f64, cut in 0..40_usize, put in "[\\[\\]{}=.,\"'#\\n$a0 ]{0,3}") {
+        let mut text: Vec<char> = to_toml(&model).chars().collect();
+        let start = ((text.len() as f64) * at) as usize;
+        text.splice(start..(start + cut).min(text.len()), put.chars());
+        let text: String = text.into_iter().collect();
+        if let Err(report) = load_text("text", &text) {
+            prop_assert!(!report.is_empty() && !report.render(false).is_empty());
+        }
+    }
+}
+
+/// Pieces of TOML in any order.
+fn texts() -> impl Strategy<Value = String> {
+    let piece = select(vec![
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "{",
+        "}",
+        "=",
+        ".",
+        ",",
+        "\n",
+        " ",
+        "\t",
+        "\r\n",
+        "\"",
+        "'",
+        "\"\"\"",
+        "#",
+        "\\u00e9",
+        "é",
+        "日",
+        "listen",
+        "upstream",
+        "host",
+        "defaults",
+        "process",
+        "include",
+        "http",
+        "\"*\"",
+        "bind",
+        "routes",
+        "endpoints",
+        "ring",
+        "timeout",
+        "path",
+        "cores",
+        "\"10s\"",
+        "\":80\"",
+        "\"10.0.0.1:80\"",
+        "\"${A\"",
+        "\"${A:-b}\"",
+        "1",
+        "-1",
+        "1e9",
+        "0xffffffffffffffffffffff",
+        "true",
+        "1979-05-27",
+        "inf",
+        "\"/*\"",
+        "\u{0}",
+        "\u{1b}",
+    ]);
+    vec(piece, 0..60).prop_map(|pieces| pieces.concat())
+}
+
+fn model() -> impl Strategy<Value = Model> {
+    (process(), btree_map(name(), listener(), 1..4), btree_map(name(), upstream(), 1..5)).prop_flat_map(
+        |(process, listeners, upstreams)| {
+            let listeners: Vec<Listener> = listeners
+                .into_iter()
+                .enumerate()
+                // Each its own port: two with one address are no model.
+                .map(|(index, (name, mut one))| {
+                    one.bind.set_port(20_000 + index as u16);
+                    Listener { name, ..one }
+                })
+                .collect();
+            let upstreams: Vec<Upstream> = upstreams.into_iter().map(|(name, one)| Upstream { name, ..one }).collect();
+            hosts(upstreams.len() as u32).prop_map(move |hosts| Model {
+                process: process.clone(),
+                listeners: listeners.clone(),
+                upstreams: upstreams.clone(),
+                hosts,
+            })
+        },
+    )
+}
+
+fn process() -> impl Strategy<Value = Process> {
+    let cores = prop_oneof![
+        Just(Cores::All),
+        (1..=1024_usize).prop_map(Cores::Count),
+        proptest::collection::hash_set(0..1024_usize, 1..8).prop_map(|cpus| Cores::List(cpus.into_iter().collect())),
+    ];
+    let to = prop_oneof![
+        Just(LogTarget::Off),
+        Just(LogTarget::Stdout),
+        Just(LogTarget::Stderr),
+        "/[ -~é\t\n]{0,20}[a-z$]".prop_map(|path| LogTarget::File(PathBuf::from(path))),
+    ];
+    let log =
+        (to, select(vec![LogFormat::Json, LogFormat::Combined])).prop_map(|(to, format)| AccessLog { to, format });
+    let ring = (8..=15_u32, 0..=8_u32)
+        .prop_map(|(entries, more)| Ring { entries: 1 << entries, completions: 1 << (entries + more).clamp(9, 16) });
+    let admin = address(1..10_000);
+    (cores, admin, select(vec![Io::Auto, Io::IoUring, Io::Epoll]), ring, time(0, 3_600_000), 1..=10_000_000_u32, log)
+        .prop_map(|(cores, admin, io, ring, drain, connections_max, access_log)| Process {
+            cores,
+            admin,
+            io,
+            ring,
+            drain,
+            connections_max,
+            access_log,
+        })
+}
+
+fn listener() -> impl Strategy<Value = Listener> {
+    let sizes = (1024..=65_536_usize).prop_flat_map(|head| (Just(head), 256..=(head - 1).min(32_768)));
+    let times = (time(100, 3_600_000), time(100, 3_600_000), time(100, 3_600_000));
+    (address(1..2), 1..=10_000_000_u32, 1..=200_usize, sizes, times).prop_map(
+        |(bind, connections_max, fields, (head_bytes, target_bytes), (head_timeout, idle_timeout, body_timeout))| {
+            Listener {
+                name: String::new(),
+                bind,
+                connections_max,
+                head_bytes,
+                fields,
+                target_bytes,
+                head_timeout,
+                idle_timeout,
+                body_timeout,
+            }
+        },
+    )
+}
+
+fn upstream() -> impl Strategy<Value = Upstream> {
+    let endpoints = proptest::collection::hash_map(address(1..60_000), 1..=1000_u32, 1..5).prop_map(|endpoints| {
+        endpoints.into_iter().map(|(address, weight)| Endpoint { address, weight }).collect::<Vec<_>>()
+    });
+    let timeout = (time(10, 60_000), time(10, 3_600_000), time(10, 3_600_000), time(1000, 3_600_000))
+        .prop_map(|(connect, response, body, idle)| Timeouts { connect, response, body, idle });
+    let balance = select(vec![Balance::LeastRequest, Balance::RoundRobin]);
+    (endpoints, balance, timeout, 1..=10_u32, 0..=10_000_usize, 1..=1_000_000_u32).prop_map(
+        |(endpoints, balance, timeout, attempts, idle_connections, connections_max)| Upstream {
+            name: String::new(),
+            endpoints,
+            balance,
+            timeout,
+            attempts,
+            idle_connections,
+            connections_max,
+        },
+    )
+}
+
+fn hosts(upstreams: u32) -> impl Strategy<Value = Vec<Host>> {
+    let pattern = prop_oneof![
+        Just("*".to_owned()),
+        "([a-z0-9]([a-z0-9_-]{0,5}[a-z0-9])?\\.){1,3}[a-z]{2,5}",
+        "\\*\\.([a-z0-9]([a-z0-9-]{0,5}[a-z0-9])?\\.){0,2}[a-z]{2,5}",
+        any::<[u8; 4]>().prop_map(|octets| Ipv4Addr::from(octets).to_string()),
+        any::<[u16; 8]>().prop_map(|parts| format!("[{}]", Ipv6Addr::from(parts))),
+    ];
+    let path = prop_oneof![
+        Just(PathPattern::Prefix(String::new())),
+        Just(PathPattern::Exact("/".into())),
+        "(/[a-z${}~:@!&'()+,;=\"\\\\-]{1,6}){1,4}".prop_map(PathPattern::Exact),
+        "(/[a-z${}~:@!&'()+,;=\"\\\\-]{1,6}){1,4}".prop_map(PathPattern::Prefix),
+        "(/[a-z]{1,3}){1,2}/".prop_map(PathPattern::Exact),
+    ];
+    let bound = option::of(prop_oneof![Just(0), 1..=(1_u64 << 40), (0..=40_u32).prop_map(|shift| 1 << shift)]);
+    let routes = proptest::collection::hash_map(path, (0..upstreams, bound), 1..6).prop_map(|routes| {
+        let route = |(path, (upstream, max_body))| Route { path, upstream: UpstreamIndex(upstream), max_body };
+        routes.into_iter().map(route).collect::<Vec<_>>()
+    });
+    btree_map(pattern, routes, 1..4).prop_map(|hosts| {
+        let pattern = |text: String| match text.strip_prefix("*.") {
+            Some(suffix) => HostPattern::Wildcard(suffix.to_owned()),
+            None if text == "*" => HostPattern::Any,
+            None => HostPattern::Exact(text),
+        };
+        hosts.into_iter().map(|(text, routes)| Host { pattern: pattern(text), routes }).collect()
+    })
+}
+
+fn name() -> impl Strategy<Value = String> {
+    "[a-zA-Z0-9._-]{1,12}"
+}
+
+fn address(ports: std::ops::Range<u16>) -> impl Strategy<Value = SocketAddr> {
+    prop_oneof![
+        (any::<[u8; 4]>(), ports.clone()).prop_map(|(ip, port)| (ip, port).into()),
+        (any::<[u16; 8]>(), ports).prop_map(|(ip, port)| (ip, port).into()),
+    ]
+}
+
+/// In nanoseconds now and then, from and to milliseconds.
+fn time(min: u64, max: u64) -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        (min..=max).prop_map(Duration::from_millis),
+        (min * 1_000_000..=max * 1_000_000).prop_map(Duration::from_nanos),
+        (min.div_ceil(1000)..=max / 1000).prop_map(Duration::from_secs),
+    ]
+}

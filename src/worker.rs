@@ -145,12 +145,15 @@ fn bury(shard: &Shard, sockets: &Sockets) {
     }
 }
 
+/// The listeners that a life of a core accepts from.
+type Acceptors = Rc<RefCell<Vec<(ListenerSlot, Rc<Acceptor>)>>>;
+
 /// One life of a core: from one loop to its end.
 struct Life {
     shard: Rc<Shard>,
     inbox: Rc<Inbox>,
     sockets: Sockets,
-    acceptors: Rc<RefCell<Vec<(ListenerSlot, Rc<Acceptor>)>>>,
+    acceptors: Acceptors,
 }
 
 impl Life {

@@ -12,10 +12,10 @@ const LOOKS: usize = 8;
 
 pub(super) fn pick(candidates: &[Candidate], tried: &Tried, in_flight: InFlight<'_>, rng: &Rng) -> Option<usize> {
     let count = candidates.len();
-    let mut choice = Choice::default();
+    let mut choice = Choice { tried, in_flight, rng, best: None, equals: 0 };
     if count <= LOOKS {
         for (place, candidate) in candidates.iter().enumerate() {
-            choice.look(place, candidate, tried, in_flight, rng);
+            choice.look(place, candidate);
         }
         return choice.place();
     }
@@ -28,7 +28,7 @@ pub(super) fn pick(candidates: &[Candidate], tried: &Tried, in_flight: InFlight<
             *cell = place;
         }
         if let Some(candidate) = candidates.get(place) {
-            choice.look(place, candidate, tried, in_flight, rng);
+            choice.look(place, candidate);
         }
     }
     // All eight had been tried: any that was not is better than none.
@@ -36,18 +36,20 @@ pub(super) fn pick(candidates: &[Candidate], tried: &Tried, in_flight: InFlight<
 }
 
 /// The best so far.
-#[derive(Default)]
-struct Choice {
+struct Choice<'a> {
+    tried: &'a Tried,
+    in_flight: InFlight<'a>,
+    rng: &'a Rng,
     best: Option<(usize, u64, u64)>,
     equals: usize,
 }
 
-impl Choice {
-    fn look(&mut self, place: usize, candidate: &Candidate, tried: &Tried, in_flight: InFlight<'_>, rng: &Rng) {
-        if tried.has(place) {
+impl Choice<'_> {
+    fn look(&mut self, place: usize, candidate: &Candidate) {
+        if self.tried.has(place) {
             return;
         }
-        let (load, weight) = (in_flight(candidate.slot) + 1, u64::from(candidate.weight));
+        let (load, weight) = ((self.in_flight)(candidate.slot) + 1, u64::from(candidate.weight));
         let Some((_, best_load, best_weight)) = self.best else {
             self.best = Some((place, load, weight));
             self.equals = 1;
@@ -62,7 +64,7 @@ impl Choice {
             self.equals = 0;
         }
         self.equals += 1;
-        if self.equals == 1 || rng.below(self.equals) == 0 {
+        if self.equals == 1 || self.rng.below(self.equals) == 0 {
             self.best = Some((place, load, weight));
         }
     }

@@ -1,5 +1,7 @@
 //! Reads a file and those it includes into one tree. It refuses to know what the tables mean.
 
+#![expect(clippy::disallowed_methods, reason = "configuration is read before there are cores, or off them")]
+
 use std::collections::HashSet;
 use std::io;
 use std::io::Read;

@@ -96,6 +96,7 @@ fn finish(texts: include::Texts, mut faults: report::Faults) -> Result<Loaded, R
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "variables are part of what is read, off the cores")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

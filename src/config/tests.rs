@@ -1,6 +1,8 @@
 //! What every configuration promises: faulty files are explained to the letter, good ones load, every key has an effect,
 //! what a model stands for reads back as the same model, and the reference is neither stale nor incomplete.
 
+#![expect(clippy::disallowed_methods, reason = "tests read and write files")]
+
 use std::path::Path;
 use std::path::PathBuf;
 

@@ -167,6 +167,7 @@ pub enum Parse {
 
 /// What both kinds of heads hold.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "three tokens of the Connection field, each for itself")]
 pub(super) struct Parts {
     pub(super) fields: Vec<Field>,
     pub(super) len: usize,

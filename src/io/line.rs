@@ -53,7 +53,7 @@ impl Line {
     pub async fn read(&self, block: &mut Block, max: usize) -> Result<usize, Broken> {
         let (result, back) = self.socket.read(std::mem::take(block), max).await;
         *block = back;
-        self.verdict(result)
+        self.verdict(&result)
     }
 
     /// Reads as [`read`](Self::read) does, but gives up when nothing has come for `grace`: then there are 0 bytes, and none
@@ -102,11 +102,11 @@ impl Line {
         self.canceller.set(None);
     }
 
-    fn verdict(&self, result: io::Result<usize>) -> Result<usize, Broken> {
+    fn verdict(&self, result: &io::Result<usize>) -> Result<usize, Broken> {
         match result {
             Ok(0) if self.reading.fired() => Err(Broken::TimedOut),
             Ok(0) => Err(Broken::Closed),
-            Ok(n) => Ok(n),
+            Ok(n) => Ok(*n),
             Err(_) if self.reading.fired() => Err(Broken::TimedOut),
             Err(_) => Err(Broken::Reset),
         }

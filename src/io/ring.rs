@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::future::Future;
 use std::io;
-use std::mem;
+use std::mem::ManuallyDrop;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::rc::Rc;
@@ -75,14 +75,14 @@ enum Loop {
 /// # Errors
 /// When none of the wanted loops can be built; the message names each refusal.
 pub fn run<F: Future<Output = ()>>(plan: Plan, wheel: &Rc<Wheel>, start: impl FnOnce(Built) -> F) -> io::Result<Ended> {
-    let (mut runtime, built) = build(plan)?;
+    let (runtime, built) = build(plan)?;
+    let mut runtime = ManuallyDrop::new(runtime);
     let future = start(built);
-    let result = catch_unwind(AssertUnwindSafe(|| match &mut runtime {
+    let result = catch_unwind(AssertUnwindSafe(|| match &mut *runtime {
         Loop::Uring(runtime) => runtime.block_on(future),
         Loop::Epoll(runtime) => runtime.block_on(future),
     }));
     wheel.close_all();
-    mem::forget(runtime);
     Ok(result.map_or_else(|payload| Ended::Died(message(payload.as_ref())), |()| Ended::Done))
 }
 

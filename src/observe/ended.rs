@@ -219,7 +219,7 @@ mod tests {
         let mut words = std::collections::BTreeSet::new();
         for (number, cause) in Cause::ALL.into_iter().enumerate() {
             assert_eq!(cause as usize, number);
-            assert!(words.insert(cause.row().word), "{:?} shares its word", cause);
+            assert!(words.insert(cause.row().word), "{cause:?} shares its word");
         }
     }
 }

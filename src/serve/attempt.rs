@@ -29,6 +29,7 @@ use crate::serve::reply::Answer;
 use crate::serve::respond;
 use crate::serve::respond::Answered;
 use crate::serve::respond::Asked;
+use crate::serve::respond::Last;
 use crate::serve::tally::Facts;
 use crate::serve::tally::Tally;
 use crate::shard::Shard;
@@ -252,16 +253,16 @@ fn settle(scene: &Scene<'_>, client: &Client, consumed: usize, lease: Lease, ans
     if let Some(cause) = answered.lost {
         // The client must not take what it has for the whole: where only the end of the connection says that, it
         // must be no clean end.
-        if answered.until_close {
+        if answered.last == Last::UntilClose {
             client.line.socket().reset_on_close();
         }
         return (tally.ended(cause), Fate::Close);
     }
     // Bytes that nobody will read would turn the close into a reset, and that could overtake the response.
-    let fate = match answered.close {
-        false => Fate::Keep,
-        true if uploaded && client.inbound.len() <= consumed && !client.line.socket().has_news() => Fate::Close,
-        true => Fate::Linger,
+    let fate = match answered.last {
+        Last::No => Fate::Keep,
+        _ if uploaded && client.inbound.len() <= consumed && !client.line.socket().has_news() => Fate::Close,
+        _ => Fate::Linger,
     };
     (tally.ended(Cause::Ok), fate)
 }

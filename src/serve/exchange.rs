@@ -20,7 +20,6 @@ use crate::serve::reply::Answer;
 use crate::serve::tally::Facts;
 use crate::serve::tally::Tally;
 use crate::shard::Shard;
-use crate::snapshot::Route;
 
 /// Exchanges the request at the front of the client's buffer for a response.
 pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client) -> Fate {
@@ -38,7 +37,11 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client) -> Fate {
         Ok(mut body) => {
             let (ended, fate) = match route {
                 None => answer_whole(shard, client, &tally, &body, Answer::to(Cause::NoRoute, "")).await,
-                Some(route) => forward(shard, client, &facts, route, &mut body, &tally).await,
+                Some(route) => {
+                    let upstream = generation.snapshot.upstream(route.upstream);
+                    let scene = Scene { shard, facts: &facts, upstream, route, tally: &tally };
+                    forward(&scene, client, &mut body).await
+                }
             };
             tally.body_in.set(body.source.taken());
             tally.finish(shard, client, &facts, ended);
@@ -51,17 +54,9 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client) -> Fate {
 }
 
 /// Makes attempts until one has answered.
-async fn forward(
-    shard: &Rc<Shard>,
-    client: &mut Client,
-    facts: &Facts<'_>,
-    route: &Route,
-    body: &mut Body,
-    tally: &Tally,
-) -> (Ended, Fate) {
+async fn forward(scene: &Scene<'_>, client: &mut Client, body: &mut Body) -> (Ended, Fate) {
+    let Scene { shard, facts, upstream, route, tally } = *scene;
     let generation = facts.generation;
-    let upstream = generation.snapshot.upstream(route.upstream);
-    let scene = Scene { shard, facts, upstream, route, tally };
     let mut tried = Tried::default();
     let mut last = Failed::none();
     let mut fresh = None;
@@ -75,7 +70,7 @@ async fn forward(
         if tally.attempts.get() > 0 {
             shard.slab.upstream(upstream.slot).retries.add(1);
         }
-        match attempt::attempt(&scene, client, body, place, tried.has(place)).await {
+        match attempt::attempt(scene, client, body, place, tried.has(place)).await {
             Ok(done) => return done,
             Err(failed) => {
                 last = failed;

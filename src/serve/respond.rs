@@ -54,12 +54,21 @@ pub(crate) struct Answered {
     pub(crate) clean: Option<Clean>,
     /// Whether the endpoint keeps its connection.
     pub(crate) endpoint_keeps: bool,
-    /// Whether the client was told that its connection ends.
-    pub(crate) close: bool,
-    /// Whether only the end of the connection tells the client where the response ends.
-    pub(crate) until_close: bool,
+    /// What becomes of the client's connection.
+    pub(crate) last: Last,
     /// Why it did not go whole.
     pub(crate) lost: Option<Cause>,
+}
+
+/// Whether a response is the last on its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Last {
+    /// Another may follow.
+    No,
+    /// The client was told that its connection ends.
+    Told,
+    /// Only the end of the connection tells the client where the response ends.
+    UntilClose,
 }
 
 /// Why nothing went to the client.
@@ -130,8 +139,12 @@ pub(crate) async fn respond(
         Lost::Source(Cutoff::Broken(_)) => Cause::UpstreamTruncated,
         Lost::Source(Cutoff::Faulty(_)) | Lost::TooLarge => Cause::UpstreamBadResponse,
     });
-    let until_close = framing == Framing::UntilClose;
-    Ok(Answered { clean: source.clean(), endpoint_keeps, close, until_close, lost })
+    let last = match (framing, close) {
+        (Framing::UntilClose, _) => Last::UntilClose,
+        (_, true) => Last::Told,
+        (_, false) => Last::No,
+    };
+    Ok(Answered { clean: source.clean(), endpoint_keeps, last, lost })
 }
 
 /// Reads heads until a final one stands at the front of `inbound`, passing interim ones on (RFC 9110 §15.2).

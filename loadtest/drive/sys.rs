@@ -1,5 +1,5 @@
-//! The few system calls that the standard library lacks: epoll with nanosecond timeouts, timers without slack. It refuses
-//! to know what is waited for.
+//! The few system calls that the standard library lacks: epoll with nanosecond timeouts, timers without slack. It
+//! refuses to know what is waited for.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};

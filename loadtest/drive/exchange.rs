@@ -136,10 +136,11 @@ impl Place {
             }
             self.watch(Interest::Read, tools.0);
         }
-        if self.sending && self.exchange.is_some() {
-            if let Some(end) = self.send(plan, tools) {
-                return Some(end);
-            }
+        if self.sending
+            && self.exchange.is_some()
+            && let Some(end) = self.send(plan, tools)
+        {
+            return Some(end);
         }
         if ready.readable { self.read(plan, tools.1, scratch) } else { None }
     }

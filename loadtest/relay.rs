@@ -229,8 +229,8 @@ impl Relay {
     fn push(&mut self, entry: squeue::Entry, key: Key) -> io::Result<()> {
         let entry = entry.user_data(key.pack());
         loop {
-            // SAFETY: what the entry points to is the listener's descriptor and nothing else, the pinned far address, or
-            // a buffer and descriptors of a pair, which stays in place until its operations in flight are zero.
+            // SAFETY: what the entry points to is the listener's descriptor and nothing else, the pinned far address,
+            // or a buffer and descriptors of a pair, which stays in place until its operations in flight are zero.
             let pushed = unsafe { self.ring.submission().push(&entry) };
             match pushed {
                 Ok(()) => return Ok(()),

@@ -1,4 +1,5 @@
-"""What the load-test scripts share: building, starting, pinning and ending processes. It knows nothing of what is measured.
+"""What the load-test scripts share: building, starting, pinning and ending processes. It knows nothing of what is
+measured.
 
 Every process that is started is ended by its number when the script ends, however that comes about."""
 
@@ -138,8 +139,8 @@ def fill(template, name, **values):
 
 
 def start_ringway(folder, config, cpu=None, before=(), seconds=15):
-    """Starts Ringway (behind the command `before`, if any); gives the process, its address, its admin's, and what counts
-    the lines it says from then on."""
+    """Starts Ringway (behind the command `before`, if any); gives the process, its address, its admin's, and what
+    counts the lines it says from then on."""
     child = start([*before, os.path.join(folder, "ringway"), "run", "-c", config], cpu=cpu, log="ringway.log")
     _, lines = await_line(child, "READY", seconds)
     addresses = {line.split()[0]: line.split()[-1] for line in lines if line.startswith(("LISTEN", "ADMIN"))}

@@ -136,10 +136,11 @@ impl Place {
             }
             self.watch(Interest::Read, tools.0);
         }
-        if self.sending && self.exchange.is_some() {
-            if let Some(end) = self.send(plan, tools) {
-                return Some(end);
-            }
+        if self.sending
+            && self.exchange.is_some()
+            && let Some(end) = self.send(plan, tools)
+        {
+            return Some(end);
         }
         if ready.readable { self.read(plan, tools.1, scratch) } else { None }
     }
@@ -294,7 +295,8 @@ impl Answer {
 mod tests {
     use super::*;
 
-    /// What an exchange with token 5 makes of `text`, the body of token `body` and `more`, read in two pieces cut at `cut`.
+    /// What an exchange with token 5 makes of `text`, the body of token `body` and `more`, read in two pieces cut at
+    /// `cut`.
     fn heard(text: &str, body: u64, more: &[u8], cut: usize) -> Option<End> {
         let pattern = Pattern::new();
         let bytes = [text.as_bytes(), pattern.run(body, 0, 8), more].concat();

@@ -1,8 +1,8 @@
-//! One run of load against a proxy: when requests are due, which connection takes them, what is counted. It refuses to know
-//! what a request looks like.
+//! One run of load against a proxy: when requests are due, which connection takes them, what is counted. It refuses to
+//! know what a request looks like.
 //!
-//! In an open loop a request's latency counts from the time it was due, so that a proxy that stalls is charged for every
-//! request that had to wait, not only for the one it stalled on.
+//! In an open loop a request's latency counts from the time it was due, so that a proxy that stalls is charged for
+//! every request that had to wait, not only for the one it stalled on.
 
 use std::collections::VecDeque;
 use std::io;

@@ -2,8 +2,8 @@
 //! between the two.
 //!
 //! It prints `ORIGIN address`, then does one run for each line on standard input (`--to ADDRESS --connections 64
-//! --seconds 2 …`, see [`plan::Plan`]), prints each report as a line of JSON, and ends with standard input. In between and
-//! meanwhile it is the origin.
+//! --seconds 2 …`, see [`plan::Plan`]), prints each report as a line of JSON, and ends with standard input. In between
+//! and meanwhile it is the origin.
 
 mod cpu;
 mod exchange;

@@ -1,5 +1,5 @@
-//! The origin: answers `GET /N` and `POST /N` with N bytes, chunked if the query says `chunked`, and echoes `X-Token`. A
-//! request body that is not the one its token promises is answered with 422. It refuses to know who asks.
+//! The origin: answers `GET /N` and `POST /N` with N bytes, chunked if the query says `chunked`, and echoes `X-Token`.
+//! A request body that is not the one its token promises is answered with 422. It refuses to know who asks.
 
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -49,8 +49,8 @@ enum Gone {
 }
 
 impl Origin {
-    /// Listens on `address`. `key_base` is what the keys of its connections begin with; its low 32 bits must be zero, and
-    /// `key_listener` is the listener's own key.
+    /// Listens on `address`. `key_base` is what the keys of its connections begin with; its low 32 bits must be zero,
+    /// and `key_listener` is the listener's own key.
     pub fn listen(address: SocketAddr, epoll: &Epoll, key_listener: u64, key_base: u64) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
@@ -139,8 +139,8 @@ impl Peer {
         Ok(())
     }
 
-    /// Reads requests off the front of `bytes` and answers them, until an answer does not go out at once. Gives how many
-    /// bytes it took.
+    /// Reads requests off the front of `bytes` and answers them, until an answer does not go out at once. Gives how
+    /// many bytes it took.
     fn take(&mut self, bytes: &[u8], pattern: &Pattern) -> Result<usize, Gone> {
         let mut at = 0;
         while !self.answering {

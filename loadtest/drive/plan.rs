@@ -124,7 +124,8 @@ pub struct Report {
     pub p99_9_us: f64,
     pub max_us: f64,
     pub lag_p99_us: f64,
-    /// The generator kept to its schedule: its own lag is at most 1 ms at p99. Otherwise the latencies are not to be used.
+    /// The generator kept to its schedule: its own lag is at most 1 ms at p99. Otherwise the latencies are not to be
+    /// used.
     pub on_time: bool,
     /// CPU time of the named processes, all their threads; absent without `--pids`.
     pub cpu_ns: Option<u64>,

@@ -1,5 +1,5 @@
-//! The few system calls that the standard library lacks: epoll with nanosecond timeouts, timers without slack. It refuses
-//! to know what is waited for.
+//! The few system calls that the standard library lacks: epoll with nanosecond timeouts, timers without slack. It
+//! refuses to know what is waited for.
 
 #![expect(unsafe_code, reason = "epoll and its kin are system calls without a safe face in std")]
 

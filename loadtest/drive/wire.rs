@@ -1,6 +1,6 @@
-//! HTTP/1.1 as far as both ends of a load test need it: heads, bodies, and bodies' expected bytes. It trusts the shape of
-//! what it reads less than its content: what it cannot read is a fault, what it reads is compared. It refuses to know sockets'
-//! readiness.
+//! HTTP/1.1 as far as both ends of a load test need it: heads, bodies, and bodies' expected bytes. It trusts the shape
+//! of what it reads less than its content: what it cannot read is a fault, what it reads is compared. It refuses to
+//! know sockets' readiness.
 
 use std::io::{self, IoSlice, Write};
 use std::net::TcpStream;
@@ -52,7 +52,8 @@ impl<'a> Head<'a> {
         number(digits).and_then(|status| u16::try_from(status).ok()).ok_or(Broken)
     }
 
-    /// The body that follows, when a message without length is one without body (`request`) or ends with the connection.
+    /// The body that follows, when a message without length is one without body (`request`) or ends with the
+    /// connection.
     pub fn body(&self, request: bool) -> Body {
         match (self.chunked, self.length) {
             (true, _) => Body::Chunked(Chunk::Size { value: 0, digits: 0, extension: false }),
@@ -210,8 +211,8 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// A message with the body of `token`, `body` bytes long; `head` renders the head without its empty line and without
-    /// the field that says how the body ends.
+    /// A message with the body of `token`, `body` bytes long; `head` renders the head without its empty line and
+    /// without the field that says how the body ends.
     pub fn begin(&mut self, token: u64, body: Option<u64>, chunked: bool, head: impl FnOnce(&mut Vec<u8>)) {
         self.lead.clear();
         (self.lead_sent, self.token, self.offset) = (0, token, 0);

@@ -1,5 +1,7 @@
 //! CPU time of other processes, to the nanosecond, as the scheduler counts it. It refuses to know whose they are.
 
+#![expect(clippy::disallowed_methods, reason = "the kernel tells CPU time in files")]
+
 use std::collections::HashMap;
 use std::fs;
 

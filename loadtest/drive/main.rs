@@ -39,7 +39,9 @@ struct Args {
 
 /// What outlives a run.
 pub struct Ground {
+    /// Says which connections are ready.
     pub epoll: Epoll,
+    /// What bodies are made of.
     pub pattern: Pattern,
     /// Room to read into.
     pub scratch: Vec<u8>,
@@ -108,6 +110,7 @@ impl Ground {
         Ok(input)
     }
 
+    /// Serves what is ready at the origin.
     pub fn serve_origin(&mut self, event: Ready) {
         match event.key & KEY_KIND {
             KEY_LISTENER => self.origin.accept(&self.epoll),

@@ -6,11 +6,12 @@ use crate::support::Scratch;
 use crate::support::Signal;
 use crate::support::eventually;
 
+/// A demo on ports of the kernel's choice, and the address of its gateway, as it tells its user.
 fn demo() -> (Gateway, std::net::SocketAddr) {
-    let args = ["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-    let gateway = Gateway::launch(&args, Scratch::new());
-    let listen = gateway.stdout().iter().find_map(|line| line.strip_prefix("LISTEN ").map(str::to_owned)).unwrap();
-    let addr = gateway.addr(listen.split_once(' ').unwrap().0);
+    let gateway = Gateway::launch(&["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"], Scratch::new());
+    let line = gateway.wait_stdout(|line| line.contains("curl http://") && line.contains("/orders"));
+    let addr = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap();
+    let addr = addr.parse().expect("an address to try");
     (gateway, addr)
 }
 

@@ -142,7 +142,7 @@ fn an_upstream_connection_still_owing_a_body_is_closed_when_the_client_leaves() 
     let mut raw = Raw::connect(gateway.http());
     raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     raw.read_head();
-    drop(raw);
+    raw.reset();
     gateway.wait_log(|line| line.ended() == "client_abort");
     gate.open();
     origin.wait_for_open(0);
@@ -180,7 +180,7 @@ fn an_idle_client_is_closed_after_its_time() {
 #[test]
 fn an_idle_upstream_connection_is_closed_after_its_time() {
     let origin = Origin::named("a");
-    let gateway = Gateway::start(&simple(&[&origin], "keep_alive = { idle = \"100ms\" }", ""));
+    let gateway = Gateway::start(&simple(&[&origin], "keep_alive = { idle = \"1s\" }", ""));
     let mut raw = Raw::connect(gateway.http());
     raw.get("/");
     origin.wait_for_open(0);

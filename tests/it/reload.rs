@@ -46,7 +46,8 @@ fn a_reload_by_hup_takes_the_file_as_it_is_now() {
 #[test]
 fn a_refused_reload_keeps_the_old_configuration_and_says_every_fault() {
     let origin = Origin::named("old");
-    let gateway = Gateway::before(&[&origin]);
+    let mut gateway = Gateway::before(&[&origin]);
+    gateway.expect_error("reload refused");
     let wrong = simple(&[&origin], "balanse = \"round_robin\"", "").replace("upstream = \"app\"", "upstream = \"ap\"");
     let response = gateway.reload(&wrong);
     assert_eq!(response.status, 422);

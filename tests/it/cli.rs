@@ -27,7 +27,7 @@ fn version_says_the_version() {
 
 #[test]
 fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
-    for args in [&[][..], &["fly"], &["run"], &["run", "-x"], &["check"], &["serve"], &["version", "please"]] {
+    for args in [&[][..], &["fly"], &["run", "-x"], &["serve"], &["version", "please"]] {
         let exit = run(args);
         assert_eq!(exit.code, 2, "{args:?}: {exit:?}");
         assert!(exit.stderr.contains("Usage"), "{args:?}: {exit:?}");
@@ -50,6 +50,9 @@ fn a_configuration_without_fault_is_checked_and_not_started() {
         let exit = run(&args);
         assert_eq!(exit.code, 0, "{args:?}: {exit:?}");
         assert!(!exit.stdout.contains("READY"));
+        std::fs::write(&path, valid().replace("bind", "bnid")).unwrap();
+        assert_eq!(run(&args).code, 1, "{args:?}: a fault is seen");
+        std::fs::write(&path, valid()).unwrap();
     }
 }
 
@@ -128,7 +131,7 @@ fn serve_needs_no_file_and_prints_what_it_stands_for() {
     assert_eq!(listen.len(), 1);
     let (name, _) = listen[0].split_once(' ').unwrap();
     assert_eq!(get(gateway.addr(name), "/").text(), "served");
-    let printed = gateway.stdout().join("\n");
+    let printed = gateway.printed();
     assert!(printed.contains("[listen.") && printed.contains("[upstream.") && printed.contains(&to), "{printed}");
     assert_eq!(gateway.stop().code(), Some(0));
 }

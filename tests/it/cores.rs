@@ -11,12 +11,16 @@ fn gateway(process: &str, origin: &Origin) -> Gateway {
     Gateway::start(&(process + &simple(&[origin], "", "")))
 }
 
+/// What the admin interface says of each core.
+fn cores(gateway: &Gateway) -> Vec<serde_json::Value> {
+    gateway.get_json("/v1/cores")["cores"].as_array().expect("a list of cores").clone()
+}
+
 #[test]
 fn each_core_says_where_and_how_it_runs() {
     let origin = Origin::named("a");
     let gateway = gateway("cores = 2", &origin);
-    let cores = gateway.get_json("/v1/cores")["cores"].take();
-    let cores = cores.as_array().unwrap();
+    let cores = cores(&gateway);
     assert_eq!(cores.len(), 2);
     for (number, core) in cores.iter().enumerate() {
         assert_eq!(core["core"], number);
@@ -34,8 +38,8 @@ fn each_core_says_where_and_how_it_runs() {
 fn a_count_of_cores_is_that_many_threads_pinned_to_their_cpu() {
     let origin = Origin::named("a");
     let gateway = gateway("cores = 1", &origin);
-    let cores = gateway.get_json("/v1/cores")["cores"].take();
-    assert_eq!(cores.as_array().map(Vec::len), Some(1));
+    let cores = cores(&gateway);
+    assert_eq!(cores.len(), 1);
     let cpu = cores[0]["cpu"].to_string();
     let tasks = std::fs::read_dir(format!("/proc/{}/task", gateway.pid())).unwrap();
     let allowed = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).unwrap());
@@ -52,8 +56,8 @@ fn connections_are_spread_over_the_cores() {
     for raw in &mut raws {
         assert_eq!(raw.get("/").status, 200);
     }
-    let cores = gateway.get_json("/v1/cores")["cores"].take();
-    let shares: Vec<_> = cores.as_array().unwrap().iter().map(|core| core["connections"].as_u64().unwrap()).collect();
+    let cores = cores(&gateway);
+    let shares: Vec<_> = cores.iter().map(|core| core["connections"].as_u64().unwrap()).collect();
     assert_eq!(shares.iter().sum::<u64>(), 64);
     assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
 }
@@ -68,7 +72,7 @@ fn the_gateway_works_the_same_without_io_uring() {
         bytes
     });
     let gateway = gateway("cores = 2\nio = \"epoll\"", &origin);
-    for core in gateway.get_json("/v1/cores")["cores"].as_array().unwrap() {
+    for core in cores(&gateway) {
         assert_eq!(core["io"], "epoll");
     }
     assert_eq!(gateway.metrics().labels("ringway_io_backend", "io"), ["epoll", "epoll"]);

@@ -7,8 +7,8 @@ use crate::support::Origin;
 use crate::support::Raw;
 use crate::support::simple;
 
-/// 400 or 505: no version that is one.
-const EITHER: u16 = 0;
+/// Refused with any of 400, 501 and 505: which of them is a matter of taste.
+const ANY: u16 = 0;
 
 /// Heads that break a rule: refused with this status before the upstream hears of them, and the connection closed.
 const REFUSED_HEADS: &[(u16, &str)] = &[
@@ -21,10 +21,10 @@ const REFUSED_HEADS: &[(u16, &str)] = &[
     (400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3 3\r\n\r\nabc"),
     (400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n"),
     (400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999999\r\n\r\n"),
-    (400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),
+    (ANY, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),
     (400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n"),
-    (400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
-    (400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n"),
+    (ANY, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
+    (ANY, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n"),
     (400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n"),
     (400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n"),
     (400, "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
@@ -45,12 +45,12 @@ const REFUSED_HEADS: &[(u16, &str)] = &[
     (400, "GET / HTTP/1.1\r\nHost: user@a\r\n\r\n"),
     (400, "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n"),
     (400, "GET  / HTTP/1.1\r\nHost: a\r\n\r\n"),
-    (400, "GET / x HTTP/1.1\r\nHost: a\r\n\r\n"),
+    (ANY, "GET / x HTTP/1.1\r\nHost: a\r\n\r\n"),
     (400, "GET /#part HTTP/1.1\r\nHost: a\r\n\r\n"),
     (400, "GET x HTTP/1.1\r\nHost: a\r\n\r\n"),
     (400, "G(T / HTTP/1.1\r\nHost: a\r\n\r\n"),
-    (EITHER, "GET /\r\nHost: a\r\n\r\n"),
-    (EITHER, "GET / http/1.1\r\nHost: a\r\n\r\n"),
+    (ANY, "GET /\r\nHost: a\r\n\r\n"),
+    (ANY, "GET / http/1.1\r\nHost: a\r\n\r\n"),
     (505, "GET / HTTP/2.0\r\nHost: a\r\n\r\n"),
     (501, "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n"),
 ];
@@ -96,15 +96,24 @@ const BROKEN_RESPONSES: &[&str] = &[
 fn an_ambiguous_or_ill_formed_head_is_refused_closed_and_reaches_nobody() {
     let origin = Origin::named("a");
     let gateway = Gateway::before(&[&origin]);
+    let mut faults = Vec::new();
     for (status, head) in REFUSED_HEADS {
         let mut raw = Raw::connect(gateway.http());
         drop(raw.try_send(format!("{head}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")));
-        let response = raw.read_response();
-        let fits = if *status == EITHER { matches!(response.status, 400 | 505) } else { response.status == *status };
-        assert!(fits, "{} for {head:?}", response.status);
-        assert!(response.closes(), "{head:?}: {response:?}");
-        raw.expect_closed();
+        match raw.try_read_response() {
+            Ok(response) => {
+                let any = *status == ANY && [400, 501, 505].contains(&response.status);
+                if !(any || response.status == *status) || !response.closes() {
+                    faults.push(format!("{head:?}: {response:?}"));
+                }
+            }
+            Err(broken) => faults.push(format!("{head:?}: {broken}")),
+        }
+        if !matches!(raw.try_read_response(), Err(Broken::Closed | Broken::Cut(_))) {
+            faults.push(format!("{head:?}: not closed"));
+        }
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert_eq!(origin.requests(), [], "something came through");
     let ended = gateway.wait_log_lines(REFUSED_HEADS.len(), |line| line.str("who") == "client");
     assert!(ended.iter().all(|line| matches!(line.ended(), "bad_request" | "bad_version" | "not_implemented")));
@@ -145,6 +154,8 @@ fn chunk_extensions_are_dropped_and_bounded() {
     assert!(send(long_line).is_ok_and(|response| response.status == 400));
     let many = format!("{}0\r\n\r\n", format!("1;{}\r\nx\r\n", "a".repeat(200)).repeat(200));
     assert!(send(many).map_or(true, |response| response.status == 400));
+    gateway.wait_log_lines(2, |line| line.ended() == "bad_request");
+    crate::support::eventually("only the healthy connection is left", || origin.open_connections() <= 1);
     assert_eq!(origin.requests().iter().filter(|request| request.complete).count(), 1);
 }
 
@@ -187,6 +198,7 @@ fn heads_fields_and_targets_over_their_bounds_are_refused() {
 
 #[test]
 fn a_broken_response_becomes_502_and_its_connection_is_not_used_again() {
+    let mut faults = Vec::new();
     for broken in BROKEN_RESPONSES {
         let origin = Origin::script(move |conn| {
             conn.read_request();
@@ -199,13 +211,27 @@ fn a_broken_response_becomes_502_and_its_connection_is_not_used_again() {
         });
         let gateway = Gateway::start(&simple(&[&origin], "retry = { attempts = 1 }", ""));
         let mut raw = Raw::connect(gateway.http());
-        let response = raw.get("/1");
-        assert_eq!(response.status, 502, "{broken:?}");
-        assert!(response.text().contains("upstream_bad_response"), "{broken:?}: {}", response.text());
-        assert_eq!(raw.get("/2").text(), "good", "{broken:?}");
+        let first = raw.get("/1");
+        let second = raw.get("/2");
         let line = gateway.wait_log(|line| line.path() == "/1");
-        assert_eq!((line.ended(), line.str("who")), ("upstream_bad_response", "upstream"), "{broken:?}");
+        let right = first.status == 502
+            && first.text().contains("upstream_bad_response")
+            && second.text() == "good"
+            && line.ended() == "upstream_bad_response"
+            && line.str("who") == "upstream";
+        if !right {
+            faults.push(format!("{broken:?}: {} {:?}, {}", first.status, first.text(), line.ended()));
+        }
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn a_space_before_the_colon_of_a_response_field_goes_no_further() {
+    let origin = Origin::fixed("HTTP/1.1 200 OK\r\nX-A : b\r\nContent-Length: 0\r\n\r\n");
+    let gateway = Gateway::start(&simple(&[&origin], "retry = { attempts = 1 }", ""));
+    let response = crate::support::get(gateway.http(), "/"); // refused, or without the space: RFC 9112 section 5.1
+    assert!(response.status == 502 || response.field("x-a") == "b", "{response:?}");
 }
 
 #[test]

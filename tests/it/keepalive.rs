@@ -142,7 +142,7 @@ fn an_upstream_connection_still_owing_a_body_is_closed_when_the_client_leaves() 
     let mut raw = Raw::connect(gateway.http());
     raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     raw.read_head();
-    drop(raw);
+    raw.reset();
     gateway.wait_log(|line| line.ended() == "client_abort");
     gate.open();
     origin.wait_for_open(0);

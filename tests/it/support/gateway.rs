@@ -48,6 +48,9 @@ pub struct Gateway {
     head: String,
 }
 
+/// Where the listeners are, by name, and the admin interface.
+pub type Addresses = (Vec<(String, SocketAddr)>, SocketAddr);
+
 /// What a process that ended by itself left behind.
 #[derive(Debug)]
 pub struct Exit {
@@ -105,16 +108,18 @@ impl Gateway {
     /// Starts the program with these arguments; for commands other than `run` that serve all the same.
     #[track_caller]
     pub fn launch(args: &[&str], scratch: Scratch) -> Self {
+        Self::launch_until(args, scratch, told_addresses)
+    }
+
+    /// Starts the program and waits until `find` knows, from what it has printed, where it listens and where its admin
+    /// interface is.
+    #[track_caller]
+    pub fn launch_until(args: &[&str], scratch: Scratch, find: impl Fn(&[String]) -> Option<Addresses>) -> Self {
         let process = Process::spawn(args, scratch.path());
-        let ready = |output: &Output| output.stdout.iter().any(|line| line == "READY") || output.ended;
-        let output = process.output.wait("READY", ready);
-        assert!(!output.ended, "the gateway did not start:\n{}", output.dump());
-        let word = |word: &'static str| output.stdout.iter().filter_map(move |line| line.strip_prefix(word));
-        let listeners: Vec<_> = word("LISTEN ")
-            .map(|rest| rest.split_once(' ').expect("LISTEN name address"))
-            .map(|(name, addr)| (name.to_owned(), addr.parse().expect("an address")))
-            .collect();
-        let admin = word("ADMIN ").next().expect("an ADMIN line").parse().expect("an address");
+        let ready = |output: &Output| output.ended || find(&output.stdout).is_some();
+        let output = process.output.wait("the gateway to be ready", ready);
+        let found = find(&output.stdout);
+        let (listeners, admin) = found.unwrap_or_else(|| panic!("the gateway did not start:\n{}", output.dump()));
         drop(output);
         Self { process, scratch, listeners, admin, ending: false, expected: Vec::new(), head: String::new() }
     }
@@ -200,6 +205,12 @@ impl Gateway {
     /// Every line on standard output so far.
     pub fn stdout(&self) -> Vec<String> {
         self.process.output.lock().stdout.clone()
+    }
+
+    /// Everything printed so far, on both streams.
+    pub fn printed(&self) -> String {
+        let output = self.process.output.lock();
+        output.stdout.join("\n") + "\n" + &output.stderr.join("\n")
     }
 
     /// Waits for a line on standard output for which the condition holds.
@@ -299,6 +310,16 @@ pub fn simple(origins: &[&Origin], app: &str, listen: &str) -> String {
          [host.\"*\"]\nroutes = [{{ path = \"/*\", upstream = \"app\" }}]\n",
         list.join(", ")
     )
+}
+
+/// The addresses of `LISTEN name address` and `ADMIN address`, once there is `READY`.
+fn told_addresses(lines: &[String]) -> Option<Addresses> {
+    lines.iter().find(|line| *line == "READY")?;
+    let word = |word: &'static str| lines.iter().filter_map(move |line| line.strip_prefix(word));
+    let listeners = word("LISTEN ")
+        .map(|rest| rest.split_once(' ').expect("LISTEN name address"))
+        .map(|(name, addr)| (name.to_owned(), addr.parse().expect("an address")));
+    Some((listeners.collect(), word("ADMIN ").next().expect("an ADMIN line").parse().expect("an address")))
 }
 
 fn with_process(toml: &str, head: &str) -> String {

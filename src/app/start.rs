@@ -15,6 +15,7 @@ use crate::control::Refused;
 use crate::control::Settings;
 use crate::id::CoreId;
 use crate::id::ListenerSlot;
+use crate::io::descriptors;
 use crate::io::listen;
 use crate::io::ring;
 use crate::model;
@@ -51,6 +52,7 @@ pub(super) fn start(plan: Plan) -> Result<(), String> {
     let Plan { model, path, level, ready } = plan;
     start_log(level);
     let (_remote, commands) = control::remote();
+    descriptors(&model);
     let cpus = cpus(&model.process.cores)?;
     let admin = admin(model.process.admin)?;
     let admin_address = admin.local_addr().map_err(|error| error.to_string())?;
@@ -110,6 +112,23 @@ fn start_log(level: &str) {
         .try_init();
     drop(started);
 }
+
+/// Takes as many descriptors as the system gives, and says so when they are too few: each exchange needs two.
+fn descriptors(model: &Model) {
+    let needed = 2 * u64::from(model.process.connections_max) + RESERVED;
+    if let Some(limit) = descriptors::raise().filter(|limit| *limit < needed) {
+        let connections = limit.saturating_sub(RESERVED) / 2;
+        tracing::warn!(
+            limit,
+            "process.connections = {} may need {needed} descriptors; at the limit, some {connections} connections, \
+             accepting pauses until others close",
+            model.process.connections_max
+        );
+    }
+}
+
+/// Descriptors for listeners, rings, logs and the admin interface.
+const RESERVED: u64 = 256;
 
 fn cpus(cores: &Cores) -> Result<Vec<Option<usize>>, String> {
     let allowed: Vec<usize> = core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();

@@ -3,6 +3,7 @@
 pub mod bell;
 pub mod both;
 pub mod deadline;
+pub mod descriptors;
 pub mod line;
 pub mod listen;
 pub mod ring;

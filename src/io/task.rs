@@ -13,8 +13,10 @@ use crate::io::ring;
 
 /// Starts a task. If it panics, everything it owns is dropped and `on_panic` is told the message.
 pub fn spawn<F: Future<Output = ()> + 'static>(future: F, on_panic: impl FnOnce(String) + 'static) {
+    // Boxed out here: inside, the task would keep room for it a second time.
+    let future = Box::pin(future);
     monoio::spawn(async move {
-        if let Err(message) = guarded(Box::pin(future)).await {
+        if let Err(message) = guarded(future).await {
             on_panic(message);
         }
     });

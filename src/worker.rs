@@ -119,7 +119,6 @@ fn pin(cpu: Option<usize>, inbox: &Inbox) {
 /// listeners are taken from the dead loop.
 fn bury(shard: &Shard, sockets: &Sockets) {
     let slab = &shard.slab;
-    slab.restarts.add(1);
     let generation = shard.generation();
     let snapshot = &generation.snapshot;
     for listener in &snapshot.listeners {
@@ -143,6 +142,7 @@ fn bury(shard: &Shard, sockets: &Sockets) {
             tracing::error!(%error, "a listener could not be opened again");
         }
     }
+    slab.restarts.add(1);
 }
 
 /// The listeners that a life of a core accepts from.

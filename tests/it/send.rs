@@ -19,6 +19,10 @@ macro_rules! stays_on_its_core {
 }
 
 const _: () = crosses_cores::<ringway::model::Model>();
+const _: () = crosses_cores::<ringway::snapshot::Snapshot>();
+
+stays_on_its_core!(ringway::shard::Shard);
+stays_on_its_core!(ringway::upstream::lease::Lease);
 
 // The macro itself, on a type known to stay.
 stays_on_its_core!(std::rc::Rc<u8>);

@@ -14,6 +14,7 @@
 
 mod gate;
 mod gateway;
+mod inside;
 mod log;
 mod message;
 mod metrics;
@@ -30,6 +31,7 @@ pub use gateway::Gateway;
 pub use gateway::Signal;
 pub use gateway::run;
 pub use gateway::simple;
+pub use inside::Inside;
 pub use message::Broken;
 pub use message::Request;
 pub use message::Response;

@@ -1,0 +1,79 @@
+//! Faults made on purpose: a panic stays where it happens, and what it leaves behind is settled.
+
+use ringway::io::ring::Wanted;
+use ringway::shard::mailbox::Drill;
+use ringway::shard::mailbox::Message;
+
+use crate::support::Inside;
+use crate::support::Origin;
+use crate::support::Raw;
+use crate::support::eventually;
+use crate::support::get;
+use crate::support::simple;
+
+const LOOPS: [Wanted; 2] = [Wanted::Auto, Wanted::Epoll];
+
+#[test]
+fn a_panic_in_a_connection_ends_that_connection_only() {
+    for wanted in LOOPS {
+        let origin = Origin::named("a");
+        let inside = Inside::start(&simple(&[&origin], "", ""), wanted);
+        let mut before = Raw::connect(inside.addr);
+        assert_eq!(before.get("/").text(), "a");
+        inside.post(Message::Drill(Drill::Connection));
+        eventually("the next connection panics", || {
+            let mut struck = Raw::connect(inside.addr);
+            struck.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            struck.try_read_response().is_err()
+        });
+        assert_eq!(inside.slab.panics.get(), 1);
+        assert_eq!(before.get("/").text(), "a", "a connection beside it goes on");
+        assert_eq!(get(inside.addr, "/").text(), "a", "and new ones come");
+        assert_eq!(inside.slab.restarts.get(), 0);
+        drop(before);
+        eventually("every place is given back", || inside.slab.connections.get() == 0);
+        assert_eq!(inside.snapshot.connections.taken(), 0);
+    }
+}
+
+#[test]
+fn a_core_that_dies_is_started_again_counted_and_leaves_nothing_behind() {
+    for wanted in LOOPS {
+        let origin = Origin::named("a");
+        let inside = Inside::start(&simple(&[&origin], "", ""), wanted);
+        for death in 1..=3 {
+            let mut idle = Raw::connect(inside.addr);
+            assert_eq!(idle.get("/").text(), "a");
+            let mut busy = Raw::connect(inside.addr);
+            busy.send("GET / HTTP/1.1\r\nHost: a\r\nX-Half: ");
+            eventually("both are counted", || inside.slab.connections.get() == 2);
+            inside.post(Message::Drill(Drill::Core));
+            eventually("the core is started again", || inside.slab.restarts.get() == death);
+            idle.expect_closed();
+            busy.expect_closed();
+            assert_eq!(get(inside.addr, "/").text(), "a", "after death {death}");
+            assert!(!inside.mailbox.report().fault.is_empty());
+            eventually("every place is given back", || inside.slab.connections.get() == 0);
+            assert_eq!(inside.snapshot.connections.taken(), 0);
+            assert_eq!(inside.slab.in_flight.get(), 0);
+            let endpoint = &inside.snapshot.upstreams[0].endpoints[0];
+            let open = inside.slab.endpoint(endpoint.slot).connections.get();
+            assert_eq!(u64::from(endpoint.connections.taken()), open);
+            assert!(open <= 1, "{open} connections to an endpoint that one request at a time went to");
+        }
+    }
+}
+
+#[test]
+fn a_core_that_dies_takes_the_configuration_of_its_last_moment_with_it() {
+    let (old, new) = (Origin::named("old"), Origin::named("new"));
+    let mut inside = Inside::start(&simple(&[&old], "", ""), Wanted::Auto);
+    assert_eq!(get(inside.addr, "/").text(), "old");
+    let model = ringway::config::load_text("new.toml", &simple(&[&new], "", "")).expect("no faults").model;
+    let snapshot = std::sync::Arc::new(ringway::snapshot::Snapshot::compile(model, &mut inside.slots));
+    inside.post(Message::Publish { snapshot, opened: Vec::new() });
+    eventually("the new configuration is in force", || get(inside.addr, "/").text() == "new");
+    inside.post(Message::Drill(Drill::Core));
+    eventually("the core is started again", || inside.slab.restarts.get() == 1);
+    assert_eq!(get(inside.addr, "/").text(), "new");
+}

@@ -1,0 +1,73 @@
+//! Cores within the test's own process, without control and admin: for what cannot be provoked from outside.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use ringway::config;
+use ringway::id::CoreId;
+use ringway::io::listen;
+use ringway::io::ring::Plan;
+use ringway::io::ring::Wanted;
+use ringway::observe::access_log::LogBuffer;
+use ringway::observe::metrics::Slab;
+use ringway::shard::mailbox::Mailbox;
+use ringway::shard::mailbox::Message;
+use ringway::shard::mailbox::Stage;
+use ringway::snapshot::Snapshot;
+use ringway::snapshot::slots::Slots;
+use ringway::worker;
+use ringway::worker::Seed;
+
+use crate::support::eventually;
+
+/// One core, serving.
+pub struct Inside {
+    pub addr: SocketAddr,
+    pub mailbox: Mailbox,
+    pub slab: Arc<Slab>,
+    pub snapshot: Arc<Snapshot>,
+    pub slots: Slots,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Inside {
+    /// Starts a core on a configuration with one listener.
+    pub fn start(toml: &str, wanted: Wanted) -> Self {
+        let model = config::load_text("inside.toml", toml).expect("a configuration without faults").model;
+        let mut slots = Slots::default();
+        let snapshot = Arc::new(Snapshot::compile(model, &mut slots));
+        let listener = &snapshot.listeners[0];
+        let socket = listen::open(listener.settings.bind, 1).expect("an address").remove(0);
+        let addr = socket.local_addr().expect("an address");
+        let (mailbox, inbox) = Mailbox::open().expect("a mailbox");
+        let slab = Arc::new(Slab::default());
+        let seed = Seed {
+            core: CoreId(0),
+            cpu: None,
+            plan: Plan { wanted, entries: 256, completions: 512 },
+            inbox,
+            slab: slab.clone(),
+            log: LogBuffer::off(),
+            snapshot: snapshot.clone(),
+            opened: vec![(listener.slot, socket)],
+        };
+        let thread = Some(worker::spawn(seed).expect("a thread"));
+        let inside = Self { addr, mailbox, slab, snapshot, slots, thread };
+        eventually("the core serves", || inside.mailbox.stage() == Stage::Serving);
+        inside
+    }
+
+    pub fn post(&self, message: Message) {
+        self.mailbox.post(message).expect("room in the mailbox");
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        // A core that has died for good takes no message, and has ended.
+        let _ = self.mailbox.post(Message::Stop);
+        let ended = self.thread.take().map(JoinHandle::join);
+        assert!(std::thread::panicking() || matches!(ended, Some(Ok(()))), "the core's thread panicked");
+    }
+}

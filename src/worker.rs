@@ -137,9 +137,10 @@ fn bury(shard: &Shard, sockets: &Sockets) {
     }
     slab.connections.set(0);
     slab.in_flight.set(0);
-    for (_, socket) in sockets.borrow().iter() {
-        if let Err(error) = listen::renew(socket) {
-            tracing::error!(%error, "a listener could not be opened again");
+    for (_, socket) in sockets.borrow_mut().iter_mut() {
+        match listen::renew(socket) {
+            Ok(fresh) => *socket = fresh,
+            Err(error) => tracing::error!(%error, "a listener could not be opened again"),
         }
     }
     slab.restarts.add(1);

@@ -1,7 +1,5 @@
 //! Listening sockets: opened off the cores, one for each core on the same address, accepted from on them.
 
-#![expect(unsafe_code, reason = "a dead ring's accepts are ended by shutdown and listen on the raw descriptor")]
-
 use std::io;
 use std::net::SocketAddr;
 use std::net::TcpListener;
@@ -90,15 +88,13 @@ impl Acceptor {
     }
 }
 
-/// Ends whatever still accepts from a socket, a dead ring above all, and listens on it anew.
+/// Opens another socket on the address of one that a dead loop still accepts from, and ends that one. In between both
+/// listen, so that nobody is refused; connections that the old one held but nobody accepted are reset.
 ///
 /// # Errors
-/// Those of listen(2).
-pub fn renew(listener: &TcpListener) -> io::Result<()> {
+/// Those of bind(2) and listen(2); then the old one goes on.
+pub fn renew(listener: &TcpListener) -> io::Result<TcpListener> {
+    let fresh = socket(listener.local_addr()?, true)?;
     cut(listener.as_raw_fd(), Cut::Read);
-    // SAFETY: no memory is passed; the descriptor is open, since we hold its owner.
-    match unsafe { libc::listen(listener.as_raw_fd(), BACKLOG) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    Ok(fresh)
 }

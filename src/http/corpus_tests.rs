@@ -81,8 +81,8 @@ enum Rest {
     Head,
     /// Within a body: its head would have been passed on already.
     Body,
-    /// Refused, in these words.
-    Refused(String),
+    /// Refused, with this status and in these words.
+    Refused(u16, &'static str),
     /// By the rules the connection ends here.
     Closed,
 }
@@ -110,7 +110,7 @@ impl Feed<'_> {
 enum Body {
     Whole(Vec<u8>, Vec<u8>),
     Short,
-    Bad(String),
+    Bad(&'static str),
 }
 
 fn body(feed: &mut Feed<'_>, framing: Framing) -> Body {
@@ -139,7 +139,7 @@ fn body(feed: &mut Feed<'_>, framing: Framing) -> Body {
                 let mut piece = feed.now().to_vec();
                 let decoded = match chunked.decode(&mut piece) {
                     Ok(decoded) => decoded,
-                    Err(fault) => return Body::Bad(fault.words().to_owned()),
+                    Err(fault) => return Body::Bad(fault.words()),
                 };
                 all.extend_from_slice(&piece[decoded.data]);
                 feed.from += decoded.consumed;
@@ -166,13 +166,13 @@ fn run_requests(raw: &[u8], cut: usize) -> (Vec<Message>, Rest) {
                 Ok(Parse::Partial) if feed.more() => {}
                 Ok(Parse::Partial) if feed.now().is_empty() => return (all, Rest::Nothing),
                 Ok(Parse::Partial) => return (all, Rest::Head),
-                Err(refusal) => return (all, Rest::Refused(refusal.words().to_owned())),
+                Err(refusal) => return (all, Rest::Refused(refusal.status(), refusal.words())),
             }
         }
         let request = head.view(feed.now());
         let framing = match framing::request(request) {
             Ok(framing) => framing,
-            Err(refusal) => return (all, Rest::Refused(refusal.words().to_owned())),
+            Err(refusal) => return (all, Rest::Refused(refusal.status(), refusal.words())),
         };
         let mut message = Message { keep: request.keep_alive(), ..Message::default() };
         let hop = Hop { client: b"192.0.2.1", scheme: "http", request_id: b"an-id", authority: b"upstream.example" };
@@ -181,7 +181,7 @@ fn run_requests(raw: &[u8], cut: usize) -> (Vec<Message>, Rest) {
         match body(&mut feed, framing) {
             Body::Whole(body, trailers) => (message.body, message.trailers) = (body, trailers),
             Body::Short => return (all, Rest::Body),
-            Body::Bad(words) => return (all, Rest::Refused(words)),
+            Body::Bad(words) => return (all, Rest::Refused(400, words)),
         }
         let line = message.head.split(|byte| *byte == b'\r').next().unwrap_or_default();
         let mut words = line.split(|byte| *byte == b' ').map(|word| String::from_utf8_lossy(word).into_owned());
@@ -206,13 +206,13 @@ fn run_response(raw: &[u8], cut: usize, method: Method) -> (Option<Message>, Res
                 Ok(Parse::Whole) => break,
                 Ok(Parse::Partial) if feed.more() => {}
                 Ok(Parse::Partial) => return (None, Rest::Head, 0),
-                Err(fault) => return (None, Rest::Refused(fault.words().to_owned()), 0),
+                Err(fault) => return (None, Rest::Refused(502, fault.words()), 0),
             }
         }
         let response = head.view(feed.now());
         let framing = match framing::response(response, method) {
             Ok(framing) => framing,
-            Err(fault) => return (None, Rest::Refused(fault.words().to_owned()), 0),
+            Err(fault) => return (None, Rest::Refused(502, fault.words()), 0),
         };
         let mut message = Message { keep: response.keep_alive(), ..Message::default() };
         message.what = response.status().to_string();
@@ -243,7 +243,7 @@ fn run_response(raw: &[u8], cut: usize, method: Method) -> (Option<Message>, Res
                 (Some(message), Rest::Nothing, feed.raw.len() - feed.from)
             }
             Body::Short => (None, Rest::Body, 0),
-            Body::Bad(words) => (None, Rest::Refused(words), 0),
+            Body::Bad(words) => (None, Rest::Refused(400, words), 0),
         };
     }
 }
@@ -350,18 +350,22 @@ fn requests_are_refused_or_passed_on_as_the_corpus_says() {
         for cut in CUTS {
             let pieces = run_requests(&raw, cut);
             // A line that does not end is looked at only once it does.
-            let waits = pieces.1 == Rest::Head && matches!(whole.1, Rest::Refused(_)) && pieces.0 == whole.0;
+            let waits = pieces.1 == Rest::Head && matches!(whole.1, Rest::Refused(..)) && pieces.0 == whole.0;
             if waits && !late.iter().any(|one| one == id) {
                 late.push(id.to_owned());
             }
             assert!(waits || pieces == whole, "{id} in pieces of {cut}: {pieces:?} {whole:?}");
         }
         let (all, rest) = whole;
+        if let (Rest::Refused(status, words), true) = (&rest, all.is_empty()) {
+            let statuses = case["status"].as_array().map_or(&[][..], Vec::as_slice);
+            assert!(statuses.iter().any(|one| one == *status), "{id}: {status}, {words}");
+        }
         match outcome {
             "reject" => {
                 assert!(all.is_empty(), "{id}: passed on {all:?}");
                 match rest {
-                    Rest::Refused(_) => {}
+                    Rest::Refused(..) => {}
                     // Never refused, never passed on: the time limit of a head, or the end of the connection.
                     Rest::Head | Rest::Nothing => skipped.push(id.to_owned()),
                     Rest::Body | Rest::Closed => panic!("{id}: {rest:?}"),
@@ -373,10 +377,10 @@ fn requests_are_refused_or_passed_on_as_the_corpus_says() {
             }
             "accept" | "normalise" => {
                 check_forwarded(&case, &all);
-                let closes = matches!(rest, Rest::Closed | Rest::Refused(_));
+                let closes = matches!(rest, Rest::Closed | Rest::Refused(..));
                 assert!(closes || case["close"] == false, "{id}: {rest:?}");
             }
-            _ if all.is_empty() => assert!(matches!(rest, Rest::Refused(_)), "{id}: {rest:?}"),
+            _ if all.is_empty() => assert!(matches!(rest, Rest::Refused(..)), "{id}: {rest:?}"),
             _ => check_forwarded(&case, &all),
         }
     }
@@ -400,9 +404,9 @@ fn responses_are_refused_or_passed_on_as_the_corpus_says() {
         match (outcome, message) {
             ("forward" | "normalise", Some(message)) => check_answer(&case, &message, behind),
             ("either", Some(message)) => check_answer(&case, &message, behind),
-            ("either", None) => assert!(matches!(rest, Rest::Refused(_)), "{id}: {rest:?}"),
+            ("either", None) => assert!(matches!(rest, Rest::Refused(..)), "{id}: {rest:?}"),
             ("bad_gateway" | "abort" | "timeout", None) => {
-                if !matches!(rest, Rest::Refused(_)) {
+                if !matches!(rest, Rest::Refused(..)) {
                     skipped.push(id.to_owned());
                 }
             }

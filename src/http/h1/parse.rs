@@ -88,19 +88,24 @@ fn skip_empty_lines(bytes: &[u8]) -> Result<Option<usize>, Refusal> {
     }
 }
 
-/// Bounds the method and the target, also while they are still coming.
+/// Bounds the method and the target, also while they are still coming. Bytes that neither may have are for the parser.
 fn bound_first_line(bytes: &[u8], start: usize, limits: &HeadLimits) -> Result<(), Refusal> {
-    let part = |from: usize| {
-        let rest = bytes.get(from..).unwrap_or_default();
-        memchr::memchr3(b' ', b'\r', b'\n', rest).unwrap_or(rest.len())
-    };
-    let method = part(start);
+    let line = bytes.get(start..).unwrap_or_default();
+    let method = line.iter().take(METHOD_BYTES + 1).take_while(|byte| is_token(**byte)).count();
     if method > METHOD_BYTES {
-        // RFC 9112 §3: a longer method than any that is known is not implemented; bytes of no token are no method.
-        let token = bytes.get(start..start + METHOD_BYTES).is_some_and(|token| token.iter().all(u8::is_ascii_graphic));
-        return Err(if token { Refusal::UnknownMethod } else { Refusal::BadRequestLine });
+        // RFC 9112 §3: a longer method than any that is known is not implemented.
+        return Err(Refusal::UnknownMethod);
     }
-    if part(start + method + 1) > limits.target_bytes { Err(Refusal::TargetTooLong) } else { Ok(()) }
+    let Some([b' ', target @ ..]) = line.get(method..) else { return Ok(()) };
+    let visible = |byte: &&u8| !matches!(**byte, 0..=b' ' | 0x7f);
+    let long = target.len() > limits.target_bytes
+        && target.iter().take(limits.target_bytes + 1).take_while(visible).count() > limits.target_bytes;
+    if long { Err(Refusal::TargetTooLong) } else { Ok(()) }
+}
+
+/// A byte of a token (RFC 9110 §5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// The head with its version as 1.1 if it is a later minor one, which is taken as such (RFC 9110 §2.5); nothing before
@@ -119,7 +124,9 @@ fn later_version(bytes: &[u8], start: usize) -> Result<Option<Vec<u8>>, Refusal>
             }
             Ok(Some(later))
         }
-        Some([b' ', b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9']) => Err(Refusal::UnknownVersion),
+        Some([b' ', b'H', b'T', b'T', b'P', b'/', b'0' | b'2'..=b'9', b'.', b'0'..=b'9']) => {
+            Err(Refusal::UnknownVersion)
+        }
         _ => Err(Refusal::BadVersion),
     }
 }

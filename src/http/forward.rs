@@ -51,25 +51,32 @@ pub fn encode_request(out: &mut Vec<u8>, request: Request<'_>, framing: Framing,
     let (fields, bytes, nominates) = request.raw();
     out.reserve(bytes.len().min(limits::REQUEST_HEAD_BYTES) / 2);
     let origin = request.origin_form();
-    let slash: &[u8] = if matches!(origin.first(), Some(b'/' | b'*')) { b"" } else { b"/" };
+    let start: &[u8] = match origin {
+        [b'/' | b'*', ..] => b"",
+        // RFC 9112 §3.2.4: such a target asks about the server as a whole.
+        [] if request.method_kind() == Method::Options => b"*",
+        _ => b"/",
+    };
+    // RFC 9110 §10.1.1: a 1.0 client expects nothing, and 1.1 is spoken from here on.
+    let expects = request.version() == Version::Http11;
     let host = match request.host() {
         [] => hop.authority,
         host => host,
     };
-    put(out, &[request.method(), b" ", slash, origin, b" HTTP/1.1\r\nHost: ", host, b"\r\n"]);
+    put(out, &[request.method(), b" ", start, origin, b" HTTP/1.1\r\nHost: ", host, b"\r\n"]);
     for field in fields {
         match field.known {
-            Known::Other if nominates && is_nominated(fields, bytes, field) => {}
+            known if nominates && may_be_stripped(known) && is_nominated(fields, bytes, field) => {}
             Known::Other
             | Known::Authorization
             | Known::Cookie
             | Known::Date
-            | Known::Expect
             | Known::Referer
             | Known::Server
             | Known::Trailer
             | Known::UserAgent
             | Known::Via => pass(out, field, bytes),
+            Known::Expect if expects => pass(out, field, bytes),
             Known::MaxForwards => pass_hops(out, field, bytes, request.method_kind()),
             _ => {}
         }
@@ -90,7 +97,7 @@ pub fn encode_response(out: &mut Vec<u8>, response: Response<'_>, answer: &Answe
     let tells_length = answer.framing == Framing::None && response.status() != 204;
     for field in fields {
         match field.known {
-            Known::Other if nominates && is_nominated(fields, bytes, field) => {}
+            known if nominates && may_be_stripped(known) && is_nominated(fields, bytes, field) => {}
             Known::ContentLength if tells_length => pass(out, field, bytes),
             known if stays(known) => {
                 dated |= known == Known::Date;
@@ -117,7 +124,8 @@ pub fn encode_interim(out: &mut Vec<u8>, response: Response<'_>) {
     let (fields, bytes, nominates) = response.raw();
     status_line(out, response);
     for field in fields {
-        if stays(field.known) && !(nominates && is_nominated(fields, bytes, field)) {
+        let stripped = nominates && may_be_stripped(field.known) && is_nominated(fields, bytes, field);
+        if stays(field.known) && !stripped {
             pass(out, field, bytes);
         }
     }
@@ -203,6 +211,14 @@ fn stays(known: Known) -> bool {
             | Known::TransferEncoding
             | Known::Upgrade
             | Known::XRequestId
+    )
+}
+
+/// Whether a nomination counts: not for fields that frame or route the message or bound its way.
+fn may_be_stripped(known: Known) -> bool {
+    !matches!(
+        known,
+        Known::ContentLength | Known::Expect | Known::Host | Known::MaxForwards | Known::TransferEncoding | Known::Via
     )
 }
 

@@ -33,6 +33,9 @@ pub struct Field {
 #[allow(missing_docs, reason = "they are named as they are written")]
 pub enum Known {
     Other,
+    /// Differs from a field that the gateway knows by `_` for `-` alone: readers that put fields into variables cannot
+    /// tell them apart.
+    Twin,
     Authorization,
     Connection,
     ContentLength,
@@ -65,7 +68,22 @@ impl Known {
     /// Which field a name is of, in either case.
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
-        let candidates: &[(&[u8], Self)] = match name.len() {
+        let found = Self::candidates(name.len()).iter().find(|(text, _)| name.eq_ignore_ascii_case(text));
+        match found {
+            Some((_, known)) => *known,
+            None if memchr::memchr(b'_', name).is_some() && Self::is_twin(name) => Self::Twin,
+            None => Self::Other,
+        }
+    }
+
+    fn is_twin(name: &[u8]) -> bool {
+        let same = |(one, other): (&u8, &u8)| one.eq_ignore_ascii_case(other) || (*one == b'_' && *other == b'-');
+        Self::candidates(name.len()).iter().any(|(text, _)| name.iter().zip(*text).all(same))
+    }
+
+    /// The names of a length.
+    fn candidates(len: usize) -> &'static [(&'static [u8], Self)] {
+        match len {
             2 => &[(b"te", Self::Te)],
             3 => &[(b"via", Self::Via)],
             4 => &[(b"host", Self::Host), (b"date", Self::Date)],
@@ -87,9 +105,7 @@ impl Known {
             ],
             17 => &[(b"transfer-encoding", Self::TransferEncoding), (b"x-forwarded-proto", Self::XForwardedProto)],
             _ => &[],
-        };
-        let found = candidates.iter().find(|(text, _)| name.eq_ignore_ascii_case(text));
-        found.map_or(Self::Other, |(_, known)| *known)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 /// The host of an authority without its port, or nothing if it is not one. An empty authority has an empty host
-/// (RFC 9112 §3.2).
+/// (RFC 9112 §3.2), but a port alone names nothing (RFC 9110 §4.2.1).
 #[must_use]
 pub fn name(authority: &[u8]) -> Option<&[u8]> {
     if authority.first() == Some(&b'[') {
@@ -15,7 +15,8 @@ pub fn name(authority: &[u8]) -> Option<&[u8]> {
     }
     let end = memchr::memchr(b':', authority).unwrap_or(authority.len());
     let (host, rest) = authority.split_at_checked(end)?;
-    (is_registered_name(host) && is_port(rest)).then_some(host)
+    let named = !host.is_empty() || rest.is_empty();
+    (named && is_registered_name(host) && is_port(rest)).then_some(host)
 }
 
 /// Whether two authorities name the same: letters of either case are the same (RFC 9110 §4.2.3).
@@ -74,6 +75,8 @@ mod tests {
             ("[::1]:80", Some("[::1]")),
             ("a%20b", Some("a%20b")),
             ("u@a", None),
+            (":80", None),
+            (":", None),
             ("a b", None),
             ("a/b", None),
             ("a?b", None),

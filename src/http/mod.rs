@@ -181,3 +181,6 @@ impl ChunkFault {
         }
     }
 }
+
+#[cfg(test)]
+mod corpus_tests;

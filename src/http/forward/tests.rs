@@ -1,1 +1,228 @@
-//! tests
+//! What goes on of a message, byte for byte.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::http::framing;
+use crate::http::head::HeadLimits;
+use crate::http::head::Parse;
+use crate::http::head::RequestHead;
+use crate::http::head::ResponseHead;
+
+const LIMITS: HeadLimits = HeadLimits { head_bytes: 8192, fields: 50, target_bytes: 4096 };
+const HOP: Hop<'_> = Hop { client: b"192.0.2.1", scheme: "http", request_id: b"an-id", authority: b"up.example" };
+
+fn forwarded(bytes: &[u8]) -> Vec<u8> {
+    let mut head = RequestHead::default();
+    assert_eq!(head.parse(bytes, &LIMITS), Ok(Parse::Whole), "{:?}", String::from_utf8_lossy(bytes));
+    let request = head.view(bytes);
+    let mut out = Vec::new();
+    encode_request(&mut out, request, framing::request(request).unwrap(), &HOP);
+    out
+}
+
+/// What a GET without a body has at its end.
+fn own(via: &str, host: &str) -> String {
+    format!(
+        "Via: {via} ringway\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: {host}\r\n\
+         X-Request-Id: an-id\r\n\r\n"
+    )
+}
+
+#[test]
+fn request_fields_that_go_on() {
+    for (fields, kept) in [
+        ("", ""),
+        // Order, case and bytes; blanks around a value are brought to one before and none behind.
+        ("x-B: 1\r\nX-a:  2 \r\nx-B:3\r\nX-C: \u{e4}\tz\r\n", "x-B: 1\r\nX-a: 2\r\nx-B: 3\r\nX-C: \u{e4}\tz\r\n"),
+        (
+            "Cookie: a\r\nCookie: b\r\nAuthorization: c\r\nUser-Agent: d\r\nReferer: e\r\nDate: f\r\n",
+            "Cookie: a\r\nCookie: b\r\nAuthorization: c\r\nUser-Agent: d\r\nReferer: e\r\nDate: f\r\n",
+        ),
+        // Of one hop.
+        ("Connection: keep-alive\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: trailers\r\n", ""),
+        ("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n", ""),
+        ("Connection: X-SECRET ,x-more\r\nX-Secret: 1\r\nX-More: 2\r\nX-Most: 3\r\n", "X-Most: 3\r\n"),
+        ("X-Secret: 1\r\nConnection: close\r\nConnection: x-secret\r\n", ""),
+        ("Connection: cookie, authorization\r\nCookie: a\r\nAuthorization: b\r\n", ""),
+        // What a nomination cannot strip.
+        (
+            "Connection: host, via, max-forwards, x-request-id, x-forwarded-for\r\nVia: 1.1 z\r\nMax-Forwards: 4\r\n",
+            "Via: 1.1 z\r\nMax-Forwards: 4\r\n",
+        ),
+        ("Connection: expect\r\nExpect: 100-continue\r\n", "Expect: 100-continue\r\n"),
+        // What the client may not say of itself.
+        (
+            "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Port: 1\r\n",
+            "",
+        ),
+        ("Forwarded: for=6.6.6.6\r\nX-Request-Id: theirs\r\nProxy: http://evil/\r\n", ""),
+        ("X_Forwarded_For: 6.6.6.6\r\nContent_Length: 9\r\nx_other: 1\r\n", "x_other: 1\r\n"),
+        // Vias before ours are kept.
+        ("Via: 1.0 z\r\nX: y\r\n", "Via: 1.0 z\r\nX: y\r\n"),
+        ("Max-Forwards: 0\r\n", "Max-Forwards: 0\r\n"),
+    ] {
+        let out = forwarded(format!("GET /p?q HTTP/1.1\r\nhost: A.example:80\r\n{fields}\r\n").as_bytes());
+        let host = "A.example:80";
+        let wanted = format!("GET /p?q HTTP/1.1\r\nHost: {host}\r\n{kept}{}", own("1.1", host));
+        assert_eq!(String::from_utf8_lossy(&out), wanted, "{fields:?}");
+    }
+}
+
+#[test]
+fn request_lines_and_hosts() {
+    for (head, line, host, via) in [
+        ("GET http://b HTTP/1.1\r\nHost: b\r\n", "GET / HTTP/1.1", "b", "1.1"),
+        ("GET http://b?q HTTP/1.1\r\nHost: b\r\n", "GET /?q HTTP/1.1", "b", "1.1"),
+        ("GET HTTP://B:81/x?q HTTP/1.1\r\nHost: b:81\r\n", "GET /x?q HTTP/1.1", "B:81", "1.1"),
+        ("OPTIONS * HTTP/1.1\r\nHost: b\r\n", "OPTIONS * HTTP/1.1", "b", "1.1"),
+        ("OPTIONS http://b HTTP/1.1\r\nHost: b\r\n", "OPTIONS * HTTP/1.1", "b", "1.1"),
+        ("OPTIONS http://b/ HTTP/1.1\r\nHost: b\r\n", "OPTIONS / HTTP/1.1", "b", "1.1"),
+        ("get //x/../%2f HTTP/1.9\r\nHost: b\r\n", "get //x/../%2f HTTP/1.1", "b", "1.1"),
+        ("GET / HTTP/1.0\r\n", "GET / HTTP/1.1", "up.example", "1.0"),
+        ("GET / HTTP/1.0\r\nHost: b\r\nExpect: 100-continue\r\n", "GET / HTTP/1.1", "b", "1.0"),
+        ("GET / HTTP/1.1\r\nHost:\r\n", "GET / HTTP/1.1", "up.example", "1.1"),
+    ] {
+        let out = forwarded(format!("{head}\r\n").as_bytes());
+        let wanted = format!("{line}\r\nHost: {host}\r\n{}", own(via, host));
+        assert_eq!(String::from_utf8_lossy(&out), wanted, "{head:?}");
+    }
+}
+
+#[test]
+fn request_framing_is_our_own() {
+    for (fields, written) in [
+        ("Content-Length:  007\r\n", "Content-Length: 7\r\n"),
+        ("Content-Length: 18446744073709551615\r\n", "Content-Length: 18446744073709551615\r\n"),
+        ("Content-Length: 0\r\nConnection: content-length\r\n", "Content-Length: 0\r\n"),
+        ("Transfer-Encoding: CHUNKED\r\nConnection: transfer-encoding\r\n", "Transfer-Encoding: chunked\r\n"),
+    ] {
+        let out = forwarded(format!("POST / HTTP/1.1\r\nHost: b\r\n{fields}\r\n").as_bytes());
+        let wanted = format!("POST / HTTP/1.1\r\nHost: b\r\n{written}{}", own("1.1", "b"));
+        assert_eq!(String::from_utf8_lossy(&out), wanted);
+    }
+    let out = forwarded(b"OPTIONS / HTTP/1.1\r\nHost: b\r\nmax-Forwards: 10\r\n\r\n");
+    assert!(String::from_utf8_lossy(&out).contains("\r\nmax-Forwards: 9\r\n"));
+}
+
+fn answered(text: &str, framing: Framing, close: bool, client_version: Version) -> String {
+    let mut head = ResponseHead::default();
+    assert_eq!(head.parse(text.as_bytes(), &LIMITS), Ok(Parse::Whole), "{text:?}");
+    let answer = Answer { framing, close, client_version, request_id: b"an-id", date: b"NOW" };
+    let mut out = Vec::new();
+    encode_response(&mut out, head.view(text.as_bytes()), &answer);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[test]
+fn responses_that_go_on() {
+    use Framing as F;
+    let dated = "Date: THEN\r\n";
+    for (head, framing, written) in [
+        (
+            "1.1 200 Very Fine\r\nX:y\r\nx-A: \tb\r\n",
+            F::Length(5),
+            "200 Very Fine\r\nX: y\r\nx-A: b\r\nContent-Length: 5\r\nDate: NOW\r\n",
+        ),
+        ("1.0 404\r\nDate: THEN\r\n", F::Chunked, "404 \r\nDate: THEN\r\nTransfer-Encoding: chunked\r\n"),
+        (
+            "1.1 200 OK\r\nDate: THEN\r\nContent-Length: 5\r\n",
+            F::Length(5),
+            "200 OK\r\nDate: THEN\r\nContent-Length: 5\r\n",
+        ),
+        // HEAD and 304 tell the length of what they do not bring; 204 has none.
+        ("1.1 200 OK\r\nDate: THEN\r\nContent-Length: 5\r\n", F::None, "200 OK\r\nDate: THEN\r\nContent-Length: 5\r\n"),
+        ("1.1 304 N\r\nDate: THEN\r\nContent-Length: 5\r\n", F::None, "304 N\r\nDate: THEN\r\nContent-Length: 5\r\n"),
+        ("1.1 204 N\r\nDate: THEN\r\nContent-Length: 5\r\n", F::None, "204 N\r\nDate: THEN\r\n"),
+        ("1.1 200 OK\r\nDate: THEN\r\nTransfer-Encoding: chunked\r\n", F::None, "200 OK\r\nDate: THEN\r\n"),
+        // Of one hop.
+        (
+            "1.1 200 OK\r\nDate: THEN\r\nConnection: x-p, date\r\nX-P: 1\r\nKeep-Alive: 1\r\nUpgrade: h\r\nProxy-Connection: z\r\n",
+            F::UntilClose,
+            "200 OK\r\nDate: NOW\r\n",
+        ),
+        (
+            "1.1 200 OK\r\nDate: THEN\r\nX-Request-Id: theirs\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nServer: s\r\nVia: v\r\n",
+            F::UntilClose,
+            "200 OK\r\nDate: THEN\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nServer: s\r\nVia: v\r\n",
+        ),
+    ] {
+        let out = answered(&format!("HTTP/{head}\r\n"), framing, false, Version::Http11);
+        assert_eq!(out, format!("HTTP/1.1 {written}X-Request-Id: an-id\r\n\r\n"), "{head:?}");
+    }
+    let text = format!("HTTP/1.1 200 OK\r\n{dated}\r\n");
+    for (close, version, end) in [
+        (true, Version::Http11, "Connection: close\r\n"),
+        (true, Version::Http10, "Connection: close\r\n"),
+        (false, Version::Http10, "Connection: keep-alive\r\n"),
+        (false, Version::Http11, ""),
+    ] {
+        let out = answered(&text, F::Length(0), close, version);
+        assert!(out.ends_with(&format!("X-Request-Id: an-id\r\n{end}\r\n")), "{out:?}");
+    }
+}
+
+#[test]
+fn interim_responses_that_go_on() {
+    let text = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x-p\r\nX-P: 1\r\nContent-Length: 3\r\n\r\n";
+    let mut head = ResponseHead::default();
+    assert_eq!(head.parse(text, &LIMITS), Ok(Parse::Whole));
+    let mut out = Vec::new();
+    encode_interim(&mut out, head.view(text));
+    assert_eq!(String::from_utf8_lossy(&out), "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+}
+
+#[test]
+fn request_ids_worth_keeping() {
+    let long = "x".repeat(limits::REQUEST_ID_BYTES);
+    let longer = format!("{long}x");
+    for (id, kept) in [
+        ("a-1.B:/=", true),
+        (long.as_str(), true),
+        (longer.as_str(), false),
+        ("", false),
+        ("a b", false),
+        ("a\"b", false),
+        ("a\\b", false),
+        ("a,b", false),
+        ("a;b", false),
+        ("\u{e4}", false),
+    ] {
+        let text = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: {id}\r\n\r\n");
+        let mut head = RequestHead::default();
+        assert_eq!(head.parse(text.as_bytes(), &LIMITS), Ok(Parse::Whole));
+        assert_eq!(request_id(head.view(text.as_bytes())), kept.then_some(id.as_bytes()), "{id:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_parses_as_the_same(
+        method in "[A-Z]{1,8}", path in "/[!\"$-~]{0,40}", host in "[a-z0-9.-]{1,20}(:[0-9]{1,4})?",
+        fields in prop::collection::vec(("x-[a-zA-Z0-9!#$%&'*+.^_`|~-]{1,20}", "[ \t]{0,2}", "([!-~]([ -~\t]{0,30}[!-~])?)?"), 0..12),
+        length in prop::option::of(any::<u64>()),
+    ) {
+        prop_assume!(method != "TRACE" && method != "CONNECT");
+        prop_assume!(!fields.iter().any(|(name, ..)| Known::of(name.as_bytes()) != Known::Other));
+        let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n");
+        for (name, blank, value) in &fields {
+            text.push_str(&format!("{name}:{blank}{value}{blank}\r\n"));
+        }
+        if let Some(length) = length {
+            text.push_str(&format!("Content-Length: {length}\r\n"));
+        }
+        text.push_str("\r\n");
+        let out = forwarded(text.as_bytes());
+        let mut head = RequestHead::default();
+        prop_assert_eq!(head.parse(&out, &LIMITS), Ok(Parse::Whole));
+        let again = head.view(&out);
+        prop_assert_eq!(head.len(), out.len());
+        prop_assert_eq!(again.method(), method.as_bytes());
+        prop_assert_eq!(again.target(), path.as_bytes());
+        prop_assert_eq!(again.host(), host.as_bytes());
+        let seen: Vec<_> = again.fields().filter(|field| field.0 == Known::Other).map(|field| (field.1, field.2)).collect();
+        let sent: Vec<_> = fields.iter().map(|(name, _, value)| (name.as_bytes(), value.as_bytes())).collect();
+        prop_assert_eq!(seen, sent);
+        prop_assert_eq!(framing::request(again).unwrap(), length.map_or(Framing::None, Framing::Length));
+    }
+}

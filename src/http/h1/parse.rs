@@ -20,47 +20,126 @@ use crate::limits;
 
 type Headers<'a> = [MaybeUninit<httparse::Header<'a>>; limits::RESPONSE_FIELDS];
 
-/// Bytes of empty lines that are passed over before a request.
-const EMPTY_BYTES: usize = 4;
+/// Empty lines that are passed over before a request.
+const EMPTY_LINES: usize = 2;
+/// Bytes of a method; longer than any that is known.
+const METHOD_BYTES: usize = 64;
 
 pub(in crate::http) fn request(head: &mut RequestHead, bytes: &[u8], limits: &HeadLimits) -> Result<Parse, Refusal> {
-    if !head.parts.news(bytes) {
-        return partial_request(bytes, limits);
+    // What stands past the bound is not looked at, so that the outcome does not depend on how the bytes were cut.
+    let bytes = bytes.get(..limits.head_bytes).unwrap_or(bytes);
+    let full = bytes.len() >= limits.head_bytes;
+    // By then a first line without an end has too long a method or target.
+    let line = 2 * EMPTY_LINES + METHOD_BYTES + limits.target_bytes + 2;
+    if !head.parts.news(bytes, line) && !full {
+        return Ok(Parse::Partial);
     }
-    let mut headers: Headers<'_> = [const { MaybeUninit::uninit() }; limits::RESPONSE_FIELDS];
-    let headers = headers.get_mut(..limits.fields.min(limits::RESPONSE_FIELDS)).unwrap_or_default();
-    let mut request = httparse::Request::new(&mut []);
-    let result = httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut request, bytes, headers);
-    match result {
-        Ok(httparse::Status::Partial) => {
-            // A name or a value in the making is not yet beyond repair, but what stands there must not grow for ever.
-            return partial_request(bytes, limits);
-        }
-        Ok(httparse::Status::Complete(len)) => head.parts.len = len,
-        Err(error) => return refuse(head, bytes, limits, error),
-    }
-    if head.parts.len > limits.head_bytes {
-        return Err(too_large(bytes, limits));
-    }
-    let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
-        return Err(Refusal::BadRequestLine);
+    let more = if full { Err(Refusal::HeadTooLarge) } else { Ok(Parse::Partial) };
+    let Some(start) = skip_empty_lines(bytes)? else { return more };
+    bound_first_line(bytes, start, limits)?;
+    let result = match request_lines(head, bytes, limits) {
+        Err(httparse::Error::Version) => match later_version(bytes, start)? {
+            Some(later) => request_lines(head, &later, limits),
+            None => return more,
+        },
+        result => result,
     };
-    head.method = span(bytes, method.as_bytes());
-    head.kind = Method::of(method.as_bytes());
-    head.target = span(bytes, target.as_bytes());
-    head.parts.version = if version == 0 { Version::Http10 } else { Version::Http11 };
-    if head.method.start as usize > EMPTY_BYTES {
-        return Err(Refusal::EmptyLines);
-    }
-    if target.len() > limits.target_bytes {
-        return Err(Refusal::TargetTooLong);
+    match result {
+        Ok(httparse::Status::Complete(len)) => head.parts.len = len,
+        Ok(httparse::Status::Partial) => return more,
+        Err(error) => return Err(refusal(error)),
     }
     if !ends_in_crlf(bytes, head.parts.len) {
         return Err(Refusal::BareLineEnd);
     }
-    head.parts.take(bytes, request.headers);
     settle(head, bytes)?;
     Ok(Parse::Whole)
+}
+
+/// The parts of a head that keep to the grammar, wherever they end.
+fn request_lines(head: &mut RequestHead, bytes: &[u8], limits: &HeadLimits) -> httparse::Result<usize> {
+    count_parse();
+    let mut headers: Headers<'_> = [const { MaybeUninit::uninit() }; limits::RESPONSE_FIELDS];
+    let headers = headers.get_mut(..limits.fields.min(limits::RESPONSE_FIELDS)).unwrap_or_default();
+    let mut request = httparse::Request::new(&mut []);
+    let status = httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut request, bytes, headers)?;
+    if status.is_complete() {
+        let method = request.method.unwrap_or_default().as_bytes();
+        head.method = span(bytes, method);
+        head.kind = Method::of(method);
+        head.target = span(bytes, request.path.unwrap_or_default().as_bytes());
+        head.parts.version = if request.version == Some(0) { Version::Http10 } else { Version::Http11 };
+        head.parts.take(bytes, request.headers);
+    }
+    Ok(status)
+}
+
+/// Where the request line begins, once that is known.
+fn skip_empty_lines(bytes: &[u8]) -> Result<Option<usize>, Refusal> {
+    let mut start = 0;
+    loop {
+        match bytes.get(start..).unwrap_or_default() {
+            [] | [b'\r'] => return Ok(None),
+            [b'\r', b'\n', ..] if start == 2 * EMPTY_LINES => return Err(Refusal::EmptyLines),
+            [b'\r', b'\n', ..] => start += 2,
+            [b'\r' | b'\n', ..] => return Err(Refusal::BareLineEnd),
+            _ => return Ok(Some(start)),
+        }
+    }
+}
+
+/// Bounds the method and the target, also while they are still coming. Bytes that neither may have are for the parser.
+fn bound_first_line(bytes: &[u8], start: usize, limits: &HeadLimits) -> Result<(), Refusal> {
+    let line = bytes.get(start..).unwrap_or_default();
+    let method = line.iter().take(METHOD_BYTES + 1).take_while(|byte| is_token(**byte)).count();
+    if method > METHOD_BYTES {
+        // RFC 9112 §3: a longer method than any that is known is not implemented.
+        return Err(Refusal::UnknownMethod);
+    }
+    let Some([b' ', target @ ..]) = line.get(method..) else { return Ok(()) };
+    let visible = |byte: &&u8| !matches!(**byte, 0..=b' ' | 0x7f);
+    let long = target.len() > limits.target_bytes
+        && target.iter().take(limits.target_bytes + 1).take_while(visible).count() > limits.target_bytes;
+    if long { Err(Refusal::TargetTooLong) } else { Ok(()) }
+}
+
+/// A byte of a token (RFC 9110 §5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// The head with its version as 1.1 if it is a later minor one, which is taken as such (RFC 9110 §2.5); nothing before
+/// the line has ended. A version of another major number is refused as such.
+fn later_version(bytes: &[u8], start: usize) -> Result<Option<Vec<u8>>, Refusal> {
+    let rest = bytes.get(start..).unwrap_or_default();
+    let Some(end) = memchr::memchr(b'\n', rest) else { return Ok(None) };
+    let line = rest.get(..end).unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    match line.get(line.len().saturating_sub(9)..) {
+        Some([b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9']) => {
+            // Rare enough to be copied.
+            let mut later = bytes.to_vec();
+            if let Some(minor) = later.get_mut(start + line.len() - 1) {
+                *minor = b'1';
+            }
+            Ok(Some(later))
+        }
+        Some([b' ', b'H', b'T', b'T', b'P', b'/', b'0' | b'2'..=b'9', b'.', b'0'..=b'9']) => {
+            Err(Refusal::UnknownVersion)
+        }
+        _ => Err(Refusal::BadVersion),
+    }
+}
+
+fn refusal(error: httparse::Error) -> Refusal {
+    match error {
+        httparse::Error::Version => Refusal::BadVersion,
+        httparse::Error::TooManyHeaders => Refusal::TooManyFields,
+        httparse::Error::HeaderName => Refusal::BadFieldName,
+        httparse::Error::HeaderValue => Refusal::BadFieldValue,
+        httparse::Error::NewLine => Refusal::BareLineEnd,
+        httparse::Error::Status | httparse::Error::Token => Refusal::BadRequestLine,
+    }
 }
 
 /// The rules that need the whole head: Host, target, method, expectation.
@@ -68,7 +147,7 @@ fn settle(head: &mut RequestHead, bytes: &[u8]) -> Result<(), Refusal> {
     let mut hosts = 0;
     head.host = Span::default();
     head.expects = false;
-    let mut hops = None;
+    let mut spent = false;
     for field in &head.parts.fields {
         let value = field.value.of(bytes);
         match field.known {
@@ -79,7 +158,7 @@ fn settle(head: &mut RequestHead, bytes: &[u8]) -> Result<(), Refusal> {
             Known::Expect if value.eq_ignore_ascii_case(b"100-continue") => head.expects = true,
             // RFC 9110 §10.1.1: an expectation of a 1.0 client is ignored.
             Known::Expect if head.parts.version == Version::Http11 => return Err(Refusal::UnknownExpectation),
-            Known::MaxForwards => hops = Some(value),
+            Known::MaxForwards => spent |= !value.is_empty() && value.iter().all(|digit| *digit == b'0'),
             _ => {}
         }
     }
@@ -92,7 +171,7 @@ fn settle(head: &mut RequestHead, bytes: &[u8]) -> Result<(), Refusal> {
     }
     match head.kind {
         Method::Connect | Method::Trace => return Err(Refusal::UnknownMethod),
-        Method::Options if hops.is_some_and(|hops| hops == b"0") => return Err(Refusal::NoHopLeft),
+        Method::Options if spent => return Err(Refusal::NoHopLeft),
         _ => {}
     }
     aim(head, bytes, hosts)
@@ -135,74 +214,13 @@ fn absolute(head: &mut RequestHead, bytes: &[u8], hosts: usize) -> Result<Span, 
     Ok(span(bytes, origin))
 }
 
-fn refuse(head: &mut RequestHead, bytes: &[u8], limits: &HeadLimits, error: httparse::Error) -> Result<Parse, Refusal> {
-    Err(match error {
-        httparse::Error::Version => return other_version(head, bytes, limits),
-        httparse::Error::TooManyHeaders => Refusal::TooManyFields,
-        httparse::Error::HeaderName => Refusal::BadFieldName,
-        httparse::Error::HeaderValue => Refusal::BadFieldValue,
-        httparse::Error::NewLine => Refusal::BareLineEnd,
-        httparse::Error::Status | httparse::Error::Token => {
-            if bytes.len() > limits.head_bytes {
-                too_large(bytes, limits)
-            } else {
-                Refusal::BadRequestLine
-            }
-        }
-    })
-}
-
-/// A later minor version is taken as 1.1 (RFC 9110 §2.5); one of another major number is refused as such.
-fn other_version(head: &mut RequestHead, bytes: &[u8], limits: &HeadLimits) -> Result<Parse, Refusal> {
-    let end = memchr::memmem::find(bytes, b"\r\n").filter(|end| *end > 0);
-    let Some(line) = end.and_then(|end| bytes.get(..end)) else { return Err(Refusal::BadVersion) };
-    let place = line.len().saturating_sub(9);
-    match line.get(place..) {
-        Some([b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9']) => {
-            // Rare enough to be copied.
-            let mut later = bytes.to_vec();
-            if let Some(minor) = later.get_mut(line.len() - 1) {
-                *minor = b'1';
-            }
-            request(head, &later, limits)
-        }
-        // A good version at the wrong place: there is a space too many before it.
-        Some([b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1']) => Err(Refusal::BadRequestLine),
-        Some([b' ', b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9']) => Err(Refusal::UnknownVersion),
-        _ => Err(Refusal::BadVersion),
-    }
-}
-
-fn partial_request(bytes: &[u8], limits: &HeadLimits) -> Result<Parse, Refusal> {
-    let start = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    if start > EMPTY_BYTES {
-        return Err(Refusal::EmptyLines);
-    }
-    if bytes.len() >= limits.head_bytes || first_line(bytes, start) > limits.target_bytes + LINE_ROOM {
-        return Err(too_large(bytes, limits));
-    }
-    Ok(Parse::Partial)
-}
-
-/// Room in a request line for what is not its target.
-const LINE_ROOM: usize = 64;
-
-fn first_line(bytes: &[u8], start: usize) -> usize {
-    let line = bytes.get(start..).unwrap_or(&[]);
-    memchr::memchr(b'\n', line).unwrap_or(line.len())
-}
-
-/// Which part of a head is too large.
-fn too_large(bytes: &[u8], limits: &HeadLimits) -> Refusal {
-    let start = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    if first_line(bytes, start) > limits.target_bytes { Refusal::TargetTooLong } else { Refusal::HeadTooLarge }
-}
-
 pub(in crate::http) fn response(head: &mut ResponseHead, bytes: &[u8], limits: &HeadLimits) -> Result<Parse, Fault> {
-    let partial = || if bytes.len() >= limits.head_bytes { Err(Fault::HeadTooLarge) } else { Ok(Parse::Partial) };
-    if !head.parts.news(bytes) {
-        return partial();
+    let bytes = bytes.get(..limits.head_bytes).unwrap_or(bytes);
+    let full = bytes.len() >= limits.head_bytes;
+    if !head.parts.news(bytes, limits.head_bytes) && !full {
+        return Ok(Parse::Partial);
     }
+    count_parse();
     let mut headers: Headers<'_> = [const { MaybeUninit::uninit() }; limits::RESPONSE_FIELDS];
     let headers = headers.get_mut(..limits.fields.min(limits::RESPONSE_FIELDS)).unwrap_or_default();
     let mut response = httparse::Response::new(&mut []);
@@ -210,15 +228,13 @@ pub(in crate::http) fn response(head: &mut ResponseHead, bytes: &[u8], limits: &
     // RFC 9112 §5.1: white space before a colon is removed from a response, and refused in a request.
     config.allow_spaces_after_header_name_in_responses(true);
     match config.parse_response_with_uninit_headers(&mut response, bytes, headers) {
-        Ok(httparse::Status::Partial) => return partial(),
+        Ok(httparse::Status::Partial) if full => return Err(Fault::HeadTooLarge),
+        Ok(httparse::Status::Partial) => return Ok(Parse::Partial),
         Ok(httparse::Status::Complete(len)) => head.parts.len = len,
         Err(httparse::Error::TooManyHeaders) => return Err(Fault::HeadTooLarge),
         Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(Fault::BadField),
         Err(httparse::Error::NewLine) => return Err(Fault::BareLineEnd),
         Err(_) => return Err(Fault::BadStatusLine),
-    }
-    if head.parts.len > limits.head_bytes {
-        return Err(Fault::HeadTooLarge);
     }
     if !ends_in_crlf(bytes, head.parts.len) {
         return Err(Fault::BareLineEnd);
@@ -235,11 +251,14 @@ pub(in crate::http) fn response(head: &mut ResponseHead, bytes: &[u8], limits: &
 }
 
 impl Parts {
-    /// Whether there is something to parse that was not there before: the first bytes, or another line.
-    fn news(&mut self, bytes: &[u8]) -> bool {
+    /// Whether there is something to parse that was not there before: the first bytes, another line, or so many bytes
+    /// that a line of `line` bytes would have to be over.
+    fn news(&mut self, bytes: &[u8], line: usize) -> bool {
         let seen = self.scanned;
         self.scanned = bytes.len();
-        seen == 0 || bytes.get(seen..).is_some_and(|fresh| memchr::memchr(b'\n', fresh).is_some())
+        seen == 0
+            || (seen <= line && bytes.len() > line)
+            || bytes.get(seen..).is_some_and(|fresh| memchr::memchr(b'\n', fresh).is_some())
     }
 
     fn take(&mut self, bytes: &[u8], headers: &[httparse::Header<'_>]) {
@@ -274,6 +293,17 @@ impl Parts {
 fn ends_in_crlf(bytes: &[u8], len: usize) -> bool {
     let head = bytes.get(..len).unwrap_or(&[]);
     memchr::memchr_iter(b'\n', head).all(|at| at > 0 && head.get(at - 1) == Some(&b'\r'))
+}
+
+/// Counts how often a head was parsed, so that a test can bound it.
+fn count_parse() {
+    #[cfg(test)]
+    PARSES.with(|parses| parses.set(parses.get() + 1));
+}
+
+#[cfg(test)]
+thread_local! {
+    pub(in crate::http) static PARSES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// Without the blanks around it (OWS, RFC 9110 §5.6.3).

@@ -1,0 +1,112 @@
+//! The codec by the nanosecond: heads parsed and written, framing, chunks. Nothing here knows sockets.
+
+use std::hint::black_box;
+
+use criterion::BatchSize;
+use criterion::Criterion;
+use criterion::criterion_group;
+use criterion::criterion_main;
+
+use ringway::http::forward::Answer;
+use ringway::http::forward::Hop;
+use ringway::http::forward::encode_request;
+use ringway::http::forward::encode_response;
+use ringway::http::framing;
+use ringway::http::framing::Framing;
+use ringway::http::h1::chunked::Chunked;
+use ringway::http::h1::chunked::size_line;
+use ringway::http::head::HeadLimits;
+use ringway::http::head::Method;
+use ringway::http::head::RequestHead;
+use ringway::http::head::ResponseHead;
+use ringway::http::head::Version;
+use ringway::limits;
+
+const LIMITS: HeadLimits = HeadLimits {
+    head_bytes: limits::REQUEST_HEAD_BYTES,
+    fields: limits::REQUEST_FIELDS,
+    target_bytes: limits::REQUEST_TARGET_BYTES,
+};
+
+const SMALL: &[u8] = b"GET /orders/1 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: curl/8.14.1\r\nAccept: */*\r\n\r\n";
+
+const BROWSER: &[u8] = b"GET /orders/1?page=2&sort=date HTTP/1.1\r\nHost: shop.example\r\nConnection: keep-alive\r\n\
+    sec-ch-ua: \"Chromium\";v=\"146\", \"Not?A_Brand\";v=\"24\"\r\nsec-ch-ua-mobile: ?0\r\nsec-ch-ua-platform: \"Linux\"\r\n\
+    Upgrade-Insecure-Requests: 1\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+    Chrome/146.0.0.0 Safari/537.36\r\nAccept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,\
+    image/apng,*/*;q=0.8\r\nSec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-User: ?1\r\n\
+    Sec-Fetch-Dest: document\r\nReferer: https://shop.example/orders?page=1&sort=date\r\n\
+    Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-GB,en;q=0.9,de;q=0.8\r\n\
+    Cookie: sid=8d1f0c3a5e7b4f6d9a2c1b0e8f7d6c5b; theme=dark; consent=1; cart=4f2a91c0\r\nIf-None-Match: W/\"5f-18c\"\r\n\r\n";
+
+const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nServer: orders\r\nDate: Tue, 24 Nov 2026 22:50:06 GMT\r\n\
+    Content-Type: application/json\r\nContent-Length: 128\r\nCache-Control: no-store\r\n\r\n";
+
+const HOP: Hop<'_> =
+    Hop { client: b"192.0.2.1", scheme: "http", request_id: b"0123456789abcdef0123", authority: b"orders" };
+
+fn requests(criterion: &mut Criterion) {
+    for (name, bytes) in [("small", SMALL), ("browser", BROWSER)] {
+        let mut head = RequestHead::default();
+        criterion.bench_function(&format!("request/parse/{name}"), |bencher| {
+            bencher.iter(|| {
+                head.reset();
+                head.parse(black_box(bytes), &LIMITS)
+            });
+        });
+        let mut head = RequestHead::default();
+        head.parse(bytes, &LIMITS).expect("a request");
+        criterion.bench_function(&format!("request/framing/{name}"), |bencher| {
+            bencher.iter(|| framing::request(black_box(&head).view(bytes)));
+        });
+        let mut out = Vec::with_capacity(4096);
+        criterion.bench_function(&format!("request/encode/{name}"), |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                encode_request(&mut out, black_box(&head).view(bytes), Framing::None, &HOP);
+                out.len()
+            });
+        });
+    }
+}
+
+fn responses(criterion: &mut Criterion) {
+    let (mut head, mut out) = (ResponseHead::default(), Vec::with_capacity(4096));
+    criterion.bench_function("response/parse+encode", |bencher| {
+        bencher.iter(|| {
+            head.reset();
+            head.parse(black_box(RESPONSE), &LIMITS).expect("a response");
+            let response = head.view(RESPONSE);
+            let framing = framing::response(response, Method::Get).expect("a length");
+            let answer = Answer {
+                framing,
+                close: false,
+                client_version: Version::Http11,
+                request_id: HOP.request_id,
+                date: b"Tue, 24 Nov 2026 22:50:06 GMT",
+            };
+            out.clear();
+            encode_response(&mut out, response, &answer);
+            out.len()
+        });
+    });
+}
+
+fn chunks(criterion: &mut Criterion) {
+    for (name, count, size) in [("16 KiB in 1", 1, 16_384), ("16 KiB in 1000", 1000, 16)] {
+        let mut wire = Vec::new();
+        for _ in 0..count {
+            wire.extend_from_slice(size_line(size, &mut [0; 18]));
+            wire.resize(wire.len() + size, b'z');
+            wire.extend_from_slice(b"\r\n");
+        }
+        wire.extend_from_slice(b"0\r\n\r\n");
+        criterion.bench_function(&format!("chunks/{name}"), |bencher| {
+            let decode = |wire: &mut Vec<u8>| Chunked::default().decode(black_box(wire));
+            bencher.iter_batched_ref(|| wire.clone(), decode, BatchSize::SmallInput);
+        });
+    }
+}
+
+criterion_group!(benches, requests, responses, chunks);
+criterion_main!(benches);

@@ -69,7 +69,7 @@ fn check(path: &Path) -> Done {
     let model = &loaded.model;
     let routes: usize = model.hosts.iter().map(|host| host.routes.len()).sum();
     print(&format!(
-        "{}: fine ({} listeners, {} upstreams, {} routes)\n",
+        "{}: fine (listeners: {}, upstreams: {}, routes: {})\n",
         path.display(),
         model.listeners.len(),
         model.upstreams.len(),

@@ -112,6 +112,22 @@ fn an_address_that_is_not_ours_is_one_clear_line() {
 }
 
 #[test]
+fn the_configurations_that_the_documents_show_are_fine() {
+    for document in ["README.md", "docs/guide.md"] {
+        let text = std::fs::read_to_string(document).unwrap();
+        let blocks: Vec<&str> = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+        assert!(!blocks.is_empty(), "{document}");
+        for block in blocks {
+            let scratch = Scratch::new();
+            let path = scratch.path().join("shown.toml");
+            std::fs::write(&path, block).unwrap();
+            let exit = run(&["check", "-c", path.to_str().unwrap()]);
+            assert_eq!(exit.code, 0, "{document}: {exit:?}");
+        }
+    }
+}
+
+#[test]
 fn the_schema_is_json_and_knows_the_tables() {
     let exit = run(&["schema"]);
     assert_eq!(exit.code, 0);

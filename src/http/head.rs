@@ -68,17 +68,12 @@ impl Known {
     /// Which field a name is of, in either case.
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
-        let found = Self::candidates(name.len()).iter().find(|(text, _)| name.eq_ignore_ascii_case(text));
-        match found {
+        let same = |(one, other): (&u8, &u8)| one.to_ascii_lowercase() == *other || (*one == b'_' && *other == b'-');
+        match Self::candidates(name.len()).iter().find(|(text, _)| name.iter().zip(*text).all(same)) {
+            Some(_) if name.contains(&b'_') => Self::Twin,
             Some((_, known)) => *known,
-            None if memchr::memchr(b'_', name).is_some() && Self::is_twin(name) => Self::Twin,
             None => Self::Other,
         }
-    }
-
-    fn is_twin(name: &[u8]) -> bool {
-        let same = |(one, other): (&u8, &u8)| one.eq_ignore_ascii_case(other) || (*one == b'_' && *other == b'-');
-        Self::candidates(name.len()).iter().any(|(text, _)| name.iter().zip(*text).all(same))
     }
 
     /// The names of a length.

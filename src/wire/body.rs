@@ -69,7 +69,7 @@ pub enum Sink {
 /// Room for a piece of a body that is short or comes slowly.
 const PIECE: usize = 16 * 1024;
 /// Room for a piece of a long body.
-const LONG_PIECE: usize = 64 * 1024;
+const LONG_PIECE: usize = 128 * 1024;
 
 impl Source {
     /// The body of a message of this framing.

@@ -49,7 +49,7 @@ pub(in crate::http) fn request(head: &mut RequestHead, bytes: &[u8], limits: &He
         Ok(httparse::Status::Partial) => return more,
         Err(error) => return Err(refusal(error)),
     }
-    if !ends_in_crlf(bytes, head.parts.len) {
+    if !ends_in_crlf(bytes, &head.parts) {
         return Err(Refusal::BareLineEnd);
     }
     settle(head, bytes)?;
@@ -236,7 +236,8 @@ pub(in crate::http) fn response(head: &mut ResponseHead, bytes: &[u8], limits: &
         Err(httparse::Error::NewLine) => return Err(Fault::BareLineEnd),
         Err(_) => return Err(Fault::BadStatusLine),
     }
-    if !ends_in_crlf(bytes, head.parts.len) {
+    head.parts.take(bytes, response.headers);
+    if !ends_in_crlf(bytes, &head.parts) {
         return Err(Fault::BareLineEnd);
     }
     // An empty line before a response is no part of any message.
@@ -246,7 +247,6 @@ pub(in crate::http) fn response(head: &mut ResponseHead, bytes: &[u8], limits: &
     head.status = response.code.filter(|status| (100..=599).contains(status)).ok_or(Fault::BadStatus)?;
     head.reason = span(bytes, response.reason.unwrap_or_default().as_bytes());
     head.parts.version = if response.version == Some(0) { Version::Http10 } else { Version::Http11 };
-    head.parts.take(bytes, response.headers);
     Ok(Parse::Whole)
 }
 
@@ -289,10 +289,12 @@ impl Parts {
     }
 }
 
-/// Every LF of the head has its CR. (A CR without LF the parser has refused.)
-fn ends_in_crlf(bytes: &[u8], len: usize) -> bool {
-    let head = bytes.get(..len).unwrap_or(&[]);
-    memchr::memchr_iter(b'\n', head).all(|at| at > 0 && head.get(at - 1) == Some(&b'\r'))
+/// Every LF of the head has its CR: that before each field, and those at the end. (Empty lines before the head were looked
+/// at, and a CR without LF the parser has refused.)
+fn ends_in_crlf(bytes: &[u8], parts: &Parts) -> bool {
+    let before = |field: &Field| (field.name.start as usize).checked_sub(2).and_then(|at| bytes.get(at));
+    bytes.get(..parts.len).is_some_and(|head| head.ends_with(b"\r\n\r\n"))
+        && parts.fields.iter().all(|field| before(field) == Some(&b'\r'))
 }
 
 /// Counts how often a head was parsed, so that a test can bound it.

@@ -38,7 +38,12 @@ fuzz_target!(|bytes: &[u8]| {
     let mut out = Vec::new();
     encode_request(&mut out, request, framing, &HOP);
     let mut again = RequestHead::default();
-    assert_eq!(again.parse(&out, &WIDE), Ok(Parse::Whole), "{:?}", String::from_utf8_lossy(&out));
+    match again.parse(&out, &WIDE) {
+        Ok(Parse::Whole) => {}
+        // The last hop of its Max-Forwards was the one to the endpoint.
+        Err(Refusal::NoHopLeft) => return,
+        other => panic!("{other:?} {:?}", String::from_utf8_lossy(&out)),
+    }
     assert_eq!(again.len(), out.len());
     let second = again.view(&out);
     assert_eq!(framing::request(second), Ok(framing));

@@ -52,6 +52,8 @@ struct Entry {
     /// Whom it wakes.
     waker: Option<Waker>,
     fired: bool,
+    /// Has ended a direction of its socket, for good: whatever is armed later, that direction stays ended by us.
+    severed: bool,
     /// May be cut when the core drains.
     idle: bool,
 }
@@ -173,6 +175,7 @@ impl Wheel {
         entry.due = 0;
         entry.fired = true;
         if let (Some(fd), Some(how)) = (entry.fd, entry.cut) {
+            entry.severed = true;
             socket::cut(fd, how);
         }
         wakers.extend(entry.waker.take());
@@ -273,6 +276,13 @@ impl Deadline {
     #[must_use]
     pub fn fired(&self) -> bool {
         self.wheel.entries.borrow().list.get(self.index as usize).is_some_and(|entry| entry.fired)
+    }
+
+    /// Whether it has ever ended a direction of its socket: bytes that came in the same moment are read first, and the end
+    /// that follows them is ours and not the other side's, whatever was armed in between.
+    #[must_use]
+    pub fn severed(&self) -> bool {
+        self.wheel.entries.borrow().list.get(self.index as usize).is_some_and(|entry| entry.severed)
     }
 
     /// Keeps a waker to be woken when the deadline fires; says whether it has.

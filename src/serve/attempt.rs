@@ -195,12 +195,13 @@ async fn converse(
     let source = &mut body.source;
     let sink = Sink::new(body.framing);
     let side = async {
-        relay::pump(Pump { out, source, sink, from: line, rest: inbound, to: upline, bounds }).await?;
-        tally.uploaded.set(true);
-        // The time for the response head runs from the end of the request.
-        if !whole && !tally.answered() {
+        let sent = relay::pump(Pump { out, source, sink, from: line, rest: inbound, to: upline, bounds }).await;
+        // The time for the response head runs from the end of the request, or of what the endpoint takes of it.
+        if !whole && !tally.answered() && !matches!(sent, Err(Lost::Source(_) | Lost::TooLarge)) {
             upline.reading().arm(timeout.response, Cut::Both);
         }
+        sent?;
+        tally.uploaded.set(true);
         line.gone().await;
         Err(Lost::Source(Cutoff::Broken(Broken::Closed)))
     };

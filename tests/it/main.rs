@@ -24,6 +24,7 @@ mod cli;
 mod cores;
 mod demo;
 mod drain;
+mod edges;
 mod ended_log;
 mod failures;
 mod framing;

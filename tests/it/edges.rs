@@ -46,3 +46,12 @@ fn an_answer_is_not_ended_by_a_request_body_that_nobody_takes() {
     drop(raw);
     writing.join().unwrap();
 }
+
+#[test]
+fn a_later_minor_version_is_taken_as_1_1() {
+    let origin = Origin::named("app");
+    let gateway = Gateway::before(&[&origin]);
+    let mut raw = Raw::connect(gateway.http());
+    raw.send("GET / HTTP/1.2\r\nHost: a\r\n\r\n");
+    assert_eq!(raw.read_response().text(), "app");
+}

@@ -164,6 +164,8 @@ fn other_version(head: &mut RequestHead, bytes: &[u8], limits: &HeadLimits) -> R
             if let Some(minor) = later.get_mut(line.len() - 1) {
                 *minor = b'1';
             }
+            // These bytes were looked at, but not yet as what they are taken for.
+            head.parts.scanned = 0;
             request(head, &later, limits)
         }
         // A good version at the wrong place: there is a space too many before it.

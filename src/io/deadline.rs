@@ -56,6 +56,8 @@ struct Entry {
     severed: bool,
     /// May be cut when the core drains.
     idle: bool,
+    /// Its socket must not come to a clean end when it is cut.
+    abrupt: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -102,10 +104,14 @@ impl Wheel {
         }
     }
 
-    /// Ends both directions of every socket on the wheel.
+    /// Ends both directions of every socket on the wheel; by a reset where [`Deadline::cut_abruptly`] asks for it.
     pub fn cut_all(&self) {
-        for entry in &self.entries.borrow().list {
+        let mut entries = self.entries.borrow_mut();
+        // First: another deadline of the same socket would bring it to a clean end.
+        entries.list.iter().filter(|entry| entry.abrupt).filter_map(|entry| entry.fd).for_each(socket::abort);
+        for entry in &mut entries.list {
             if let Some(fd) = entry.fd {
+                entry.severed = true;
                 socket::cut(fd, Cut::Both);
             }
         }
@@ -260,6 +266,13 @@ impl Deadline {
     pub fn occupy(&self) {
         if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize) {
             entry.idle = false;
+        }
+    }
+
+    /// Says that the socket is to be reset when everything is cut: what went over it is not whole before its end.
+    pub fn cut_abruptly(&self) {
+        if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize) {
+            entry.abrupt = true;
         }
     }
 

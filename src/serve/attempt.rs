@@ -11,6 +11,7 @@ use crate::http::forward::Hop;
 use crate::http::framing;
 use crate::http::framing::Framing;
 use crate::http::head::Method;
+use crate::http::head::Version;
 use crate::io::both::beside;
 use crate::io::line::Broken;
 use crate::io::socket::Cut;
@@ -276,10 +277,15 @@ async fn broken_off(scene: &Scene<'_>, client: &mut Client, lost: Option<Lost>) 
         Some(Lost::Source(Cutoff::Broken(Broken::TimedOut))) => Answer::to(Cause::ClientTimeoutBody, ""),
         _ => return (tally.ended(Cause::ClientAbort), Fate::Close),
     };
+    let request = client.request.view(client.inbound.bytes());
+    let head_only = request.method_kind() == Method::Head;
     if tally.answered() {
+        // The end of the connection may be all that tells a client of HTTP/1.0 where its response ends.
+        if request.version() == Version::Http10 {
+            client.line.socket().reset_on_close();
+        }
         return (tally.ended(answer.cause), Fate::Close);
     }
-    let head_only = client.request.view(client.inbound.bytes()).method_kind() == Method::Head;
     reply::send(shard, client, tally, Answer { close: true, head_only, ..answer }).await;
     (tally.ended(answer.cause), Fate::Linger)
 }

@@ -118,6 +118,10 @@ pub(crate) async fn respond(
     shard.slab.upstream(upstream.slot).observe(metrics::class(status), passed);
     tally.status.set(status);
     tally.phase.set(Phase::Response);
+    let until_close = framing == Framing::UntilClose;
+    if until_close {
+        client.reading().cut_abruptly();
+    }
     let timeout = upstream.settings.timeout.body;
     let bounds = Bounds { read: timeout, write: asked.patience, most: None, written: &tally.bytes_out };
     let sink = Sink::new(framing);
@@ -130,7 +134,6 @@ pub(crate) async fn respond(
         Lost::Source(Cutoff::Broken(_)) => Cause::UpstreamTruncated,
         Lost::Source(Cutoff::Faulty(_)) | Lost::TooLarge => Cause::UpstreamBadResponse,
     });
-    let until_close = framing == Framing::UntilClose;
     Ok(Answered { clean: source.clean(), endpoint_keeps, close, until_close, lost })
 }
 

@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::time::Duration;
 
+use crate::support::Gate;
 use crate::support::Gateway;
 use crate::support::Origin;
 use crate::support::Raw;
@@ -54,4 +55,42 @@ fn a_later_minor_version_is_taken_as_1_1() {
     let mut raw = Raw::connect(gateway.http());
     raw.send("GET / HTTP/1.2\r\nHost: a\r\n\r\n");
     assert_eq!(raw.read_response().text(), "app");
+}
+
+#[test]
+fn a_response_without_length_to_a_client_of_http_1_0_is_reset_when_a_drain_cuts_it() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::script(move |conn| {
+        conn.read_request();
+        conn.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
+        held.wait();
+    });
+    let head = "[process]\ncores = 1\nadmin = \"127.0.0.1:0\"\ndrain = \"1s\"\n\n";
+    let mut gateway = Gateway::start(&format!("{head}{}", simple(&[&origin], "", "")));
+    let mut raw = Raw::connect(gateway.http());
+    raw.send("GET / HTTP/1.0\r\n\r\n");
+    let mut response = raw.read_head();
+    gateway.signal(crate::support::Signal::Term);
+    let whole = raw.try_read_body(&mut response);
+    gate.open();
+    assert!(whole.is_err(), "a response cut short looks whole: {response:?}");
+}
+
+#[test]
+fn a_response_without_length_to_a_client_of_http_1_0_is_reset_when_its_request_breaks_off() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::script(move |conn| {
+        conn.read_head();
+        conn.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
+        held.wait();
+    });
+    let gateway = Gateway::start(&simple(&[&origin], "", "timeout = { body = \"1s\" }"));
+    let mut raw = Raw::connect(gateway.http());
+    raw.send("POST / HTTP/1.0\r\nContent-Length: 10\r\n\r\nhalf");
+    let mut response = raw.read_head();
+    let whole = raw.try_read_body(&mut response);
+    gate.open();
+    assert!(whole.is_err(), "a response cut short looks whole: {response:?}");
 }

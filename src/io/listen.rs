@@ -1,7 +1,5 @@
 //! Listening sockets: opened off the cores, one for each core on the same address, accepted from on them.
 
-#![expect(unsafe_code, reason = "a dead ring's accepts are ended by shutdown and listen on the raw descriptor")]
-
 use std::io;
 use std::net::SocketAddr;
 use std::net::TcpListener;
@@ -90,15 +88,15 @@ impl Acceptor {
     }
 }
 
-/// Ends whatever still accepts from a socket, a dead ring above all, and listens on it anew.
+/// Ends whatever still accepts from a socket, a dead ring above all, and opens another on its address.
+///
+/// The old one cannot be listened on again: the accepts of a ring that nobody turns stay in its queue, and each new
+/// connection would wake one of those and nobody else.
 ///
 /// # Errors
-/// Those of listen(2).
-pub fn renew(listener: &TcpListener) -> io::Result<()> {
+/// Those of bind(2) and listen(2); then nobody listens any more.
+pub fn renew(listener: &TcpListener) -> io::Result<TcpListener> {
+    let fresh = socket(listener.local_addr()?, true);
     cut(listener.as_raw_fd(), Cut::Read);
-    // SAFETY: no memory is passed; the descriptor is open, since we hold its owner.
-    match unsafe { libc::listen(listener.as_raw_fd(), BACKLOG) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    fresh
 }

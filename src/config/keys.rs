@@ -155,7 +155,7 @@ pub(super) static BIND: Key<Address> = Key {
     name: "bind",
     kind: Address::Listen,
     need: Required,
-    doc: "The address to accept connections on. `:8080` is every IPv4 address, `[::]:8080` every address; port 0 lets \
+    doc: "The address to accept connections on. `:8080` is every IPv4 address, `[::]:8080` every IPv6 address; port 0 lets \
           the kernel choose.",
     example: "\"0.0.0.0:8080\"",
 };

@@ -9,6 +9,8 @@ use std::net::TcpStream;
 
 use super::*;
 use crate::io::ring::Wanted;
+use crate::limits;
+use crate::model;
 use crate::shard::mailbox::Mailbox;
 use crate::snapshot::slots::Slots;
 
@@ -25,9 +27,7 @@ const WAIT: Duration = Duration::from_secs(20);
 impl Core {
     /// A core that answers every request with 404.
     fn start(wanted: Wanted) -> Self {
-        let text = "[listen.http]\nbind = \"127.0.0.1:0\"\n[upstream.app]\nendpoints = [\"127.0.0.1:1\"]\n\
-                    [host.\"none.example\"]\nroutes = [{ path = \"/*\", upstream = \"app\" }]\n";
-        let model = crate::config::load_text("test", text).unwrap().model;
+        let model = model();
         let snapshot = Arc::new(Snapshot::compile(model, &mut Slots::default()));
         let listener = listen::open(snapshot.listeners[0].settings.bind, 1).unwrap().remove(0);
         let addr = listener.local_addr().unwrap();
@@ -79,6 +79,36 @@ impl Core {
     fn end(self) {
         self.mailbox.post(Message::Stop).unwrap();
         self.thread.join().unwrap();
+    }
+}
+
+/// One listener, and nothing behind it.
+fn model() -> model::Model {
+    let nowhere: SocketAddr = ([127, 0, 0, 1], 0).into();
+    let long = Duration::from_secs(60);
+    model::Model {
+        process: model::Process {
+            cores: model::Cores::Count(1),
+            admin: nowhere,
+            io: model::Io::Auto,
+            ring: model::Ring { entries: 256, completions: 1024 },
+            drain: long,
+            connections_max: 1000,
+            access_log: model::AccessLog { to: model::LogTarget::Off, format: model::LogFormat::Json },
+        },
+        listeners: vec![model::Listener {
+            name: "http".into(),
+            bind: nowhere,
+            connections_max: 100,
+            head_bytes: limits::REQUEST_HEAD_BYTES,
+            fields: limits::REQUEST_FIELDS,
+            target_bytes: limits::REQUEST_TARGET_BYTES,
+            head_timeout: long,
+            idle_timeout: long,
+            body_timeout: long,
+        }],
+        upstreams: Vec::new(),
+        hosts: Vec::new(),
     }
 }
 

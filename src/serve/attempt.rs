@@ -216,7 +216,7 @@ async fn converse(
             let gone = matches!(no.cause, Cause::UpstreamClosed | Cause::UpstreamReset);
             Err(Failed { stale: gone && reused && !no.heard, ..Failed::of(no.cause, no.detail) })
         }
-        None => Ok(broken_off(scene, client, lost.and_then(Result::err)).await),
+        None => Ok(broken_off(scene, client, body, lost.and_then(Result::err)).await),
     }
 }
 
@@ -269,15 +269,18 @@ fn settle(scene: &Scene<'_>, client: &Client, consumed: usize, lease: Lease, ans
 }
 
 /// After a request that its client did not bring to its end, or that is too large.
-async fn broken_off(scene: &Scene<'_>, client: &mut Client, lost: Option<Lost>) -> (Ended, Fate) {
+async fn broken_off(scene: &Scene<'_>, client: &mut Client, body: &Body, lost: Option<Lost>) -> (Ended, Fate) {
     let Scene { shard, tally, .. } = *scene;
+    let request = client.request.view(client.inbound.bytes());
+    let waits = request.expects_continue() && !tally.continued.get() && body.source.taken() == 0;
     let answer = match lost {
         Some(Lost::TooLarge) => Answer::to(Cause::BodyTooLarge, ""),
         Some(Lost::Source(Cutoff::Faulty(fault))) => Answer::to(Cause::BadRequest, fault.words()),
+        // A client that waits for a 100 owes nothing: it is the endpoint that is silent.
+        Some(Lost::Source(Cutoff::Broken(Broken::TimedOut))) if waits => Answer::to(Cause::UpstreamTimeoutHeaders, ""),
         Some(Lost::Source(Cutoff::Broken(Broken::TimedOut))) => Answer::to(Cause::ClientTimeoutBody, ""),
         _ => return (tally.ended(Cause::ClientAbort), Fate::Close),
     };
-    let request = client.request.view(client.inbound.bytes());
     let head_only = request.method_kind() == Method::Head;
     if tally.answered() {
         // The end of the connection may be all that tells a client of HTTP/1.0 where its response ends.

@@ -153,6 +153,7 @@ async fn await_final(
             // Nothing asked the endpoint to change the protocol: the field that could was removed.
             101 => return Err(Unanswered::faulty("101 without a request to switch protocols")),
             100..=199 => {
+                scene.tally.continued.set(scene.tally.continued.get() || response.status() == 100);
                 if asked.version == Version::Http11 {
                     let mut out = Block::with_room(head.len() + ADDED_ROOM);
                     forward::encode_interim(out.tail(), response);

@@ -37,6 +37,8 @@ pub(crate) struct Tally {
     pub(crate) status: Cell<u16>,
     /// Whether the request went to the endpoint whole.
     pub(crate) uploaded: Cell<bool>,
+    /// Whether the endpoint has said 100: it wants the request's body.
+    pub(crate) continued: Cell<bool>,
     /// Attempts made.
     pub(crate) attempts: Cell<u32>,
     /// The endpoint of the last attempt, by its place in the upstream.
@@ -99,6 +101,7 @@ impl Tally {
             bytes_out: Cell::new(0),
             status: Cell::new(0),
             uploaded: Cell::new(false),
+            continued: Cell::new(false),
             attempts: Cell::new(0),
             endpoint: Cell::new(None),
             upstream_us: Cell::new(0),

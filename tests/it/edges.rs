@@ -94,3 +94,15 @@ fn a_response_without_length_to_a_client_of_http_1_0_is_reset_when_its_request_b
     gate.open();
     assert!(whole.is_err(), "a response cut short looks whole: {response:?}");
 }
+
+#[test]
+fn an_endpoint_that_answers_no_expectation_is_to_blame_for_the_silence() {
+    let origin = Origin::script(|conn| {
+        conn.read_head();
+        conn.wait_closed();
+    });
+    let gateway = Gateway::start(&simple(&[&origin], "timeout = { response = \"1s\" }", "timeout = { body = \"2s\" }"));
+    let mut raw = Raw::connect(gateway.http());
+    raw.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!(raw.read_response().status, 504, "the client waits for the endpoint, not the other way round");
+}

@@ -18,13 +18,13 @@ use crate::io::socket::cut;
 const BACKLOG: i32 = 4096;
 
 /// Opens `count` sockets on one address, among which the kernel spreads the connections. Port 0 lets it choose one port
-/// for all.
+/// for all. `ours`: the address is listened on by this process already.
 ///
 /// # Errors
 /// When somebody else listens there: SO_REUSEPORT would let a second gateway of the same user take half of the
 /// connections, so the address is first tried without it.
-pub fn open(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
-    if address.port() != 0 {
+pub fn open(address: SocketAddr, count: usize, ours: bool) -> io::Result<Vec<TcpListener>> {
+    if address.port() != 0 && !ours {
         socket(address, false)?;
     }
     let mut opened = Vec::with_capacity(count);

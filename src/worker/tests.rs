@@ -29,7 +29,7 @@ impl Core {
     fn start(wanted: Wanted) -> Self {
         let model = model();
         let snapshot = Arc::new(Snapshot::compile(model, &mut Slots::default()));
-        let listener = listen::open(snapshot.listeners[0].settings.bind, 1).unwrap().remove(0);
+        let listener = listen::open(snapshot.listeners[0].settings.bind, 1, false).unwrap().remove(0);
         let addr = listener.local_addr().unwrap();
         let (mailbox, inbox) = Mailbox::open().unwrap();
         let slab = Arc::new(Slab::default());

@@ -8,6 +8,8 @@ use crate::support::Gate;
 use crate::support::Gateway;
 use crate::support::Origin;
 use crate::support::Raw;
+use crate::support::eventually;
+use crate::support::get;
 use crate::support::simple;
 
 /// Answers at once with a response that only the end of the connection ends, takes nothing of the request's body, and goes
@@ -55,6 +57,38 @@ fn a_later_minor_version_is_taken_as_1_1() {
     let mut raw = Raw::connect(gateway.http());
     raw.send("GET / HTTP/1.2\r\nHost: a\r\n\r\n");
     assert_eq!(raw.read_response().text(), "app");
+}
+
+#[test]
+fn a_listener_may_change_its_name() {
+    let origin = Origin::named("app");
+    let gateway = Gateway::before(&[&origin]);
+    let addr = gateway.http();
+    let fixed = |name: &str| {
+        simple(&[&origin], "", "")
+            .replace("127.0.0.1:0", &addr.to_string())
+            .replace("listen.http", &format!("listen.{name}"))
+    };
+    assert_eq!(gateway.reload(&fixed("web")).status, 200);
+    assert_eq!(get(addr, "/").text(), "app");
+}
+
+#[test]
+fn listeners_that_come_and_go_cost_no_descriptor_without_io_uring() {
+    let origin = Origin::named("app");
+    let head = "[process]\ncores = 2\nadmin = \"127.0.0.1:0\"\nio = \"epoll\"\n\n";
+    let one = format!("{head}{}", simple(&[&origin], "", ""));
+    let two = format!("{one}\n[listen.other]\nbind = \"127.0.0.1:0\"\n");
+    let gateway = Gateway::start(&one);
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", gateway.pid())).unwrap().count();
+    let turn = || {
+        assert_eq!(gateway.reload(&two).status, 200);
+        assert_eq!(gateway.reload(&one).status, 200);
+    };
+    turn();
+    let before = descriptors();
+    (0..10).for_each(|_| turn());
+    eventually("the descriptors of closed listeners are given back", || descriptors() <= before + 4);
 }
 
 #[test]

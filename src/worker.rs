@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::cell::RefCell;
 use std::io;
 use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
@@ -21,6 +22,8 @@ use crate::io::listen::Acceptor;
 use crate::io::ring;
 use crate::io::ring::Built;
 use crate::io::ring::Plan;
+use crate::io::socket::Cut;
+use crate::io::socket::cut;
 use crate::io::task;
 use crate::observe::access_log::LogBuffer;
 use crate::observe::metrics::Slab;
@@ -78,10 +81,16 @@ fn live(seed: Seed) {
     let log = Rc::new(RefCell::new(log));
     let mut snapshot = snapshot;
     let mut deaths: Vec<Instant> = Vec::new();
+    let end = Rc::new(Cell::new(None));
     loop {
         let shard = Rc::new(Shard::new(core, slab.clone(), log.clone(), snapshot));
-        let life =
-            Life { shard: shard.clone(), inbox: inbox.clone(), sockets: sockets.clone(), acceptors: Rc::default() };
+        let life = Life {
+            shard: shard.clone(),
+            inbox: inbox.clone(),
+            sockets: sockets.clone(),
+            acceptors: Rc::default(),
+            end: end.clone(),
+        };
         let ended = ring::run(plan, &shard.wheel, |built| life.run(built));
         shard.flush_log();
         let fault = match ended {
@@ -104,6 +113,8 @@ fn live(seed: Seed) {
             break;
         }
     }
+    // The dead loops' accepts still hold these sockets open: nobody must wait in their queues.
+    sockets.borrow().iter().for_each(|(_, socket)| cut(socket.as_raw_fd(), Cut::Read));
     inbox.set_stage(Stage::Ended);
 }
 
@@ -123,12 +134,11 @@ fn bury(shard: &Shard, sockets: &Sockets) {
     let snapshot = &generation.snapshot;
     for listener in &snapshot.listeners {
         let open = &slab.listener(listener.slot).open;
-        (0..open.get()).for_each(|_| {
-            listener.connections.leave();
-            snapshot.connections.leave();
-        });
+        (0..open.get()).for_each(|_| listener.connections.leave());
         open.set(0);
     }
+    // Those that came by a listener that has left the configuration count here too.
+    (0..slab.connections.get()).for_each(|_| snapshot.connections.leave());
     for endpoint in snapshot.upstreams.iter().flat_map(|upstream| &upstream.endpoints) {
         let counts = slab.endpoint(endpoint.slot);
         (0..counts.connections.get()).for_each(|_| endpoint.connections.leave());
@@ -136,6 +146,7 @@ fn bury(shard: &Shard, sockets: &Sockets) {
         counts.in_flight.set(0);
     }
     slab.connections.set(0);
+    slab.parked.set(0);
     slab.in_flight.set(0);
     for (_, socket) in sockets.borrow_mut().iter_mut() {
         match listen::renew(socket) {
@@ -150,11 +161,14 @@ fn bury(shard: &Shard, sockets: &Sockets) {
 type Acceptors = Rc<RefCell<Vec<(ListenerSlot, Rc<Acceptor>)>>>;
 
 /// One life of a core: from one loop to its end.
+#[derive(Clone)]
 struct Life {
     shard: Rc<Shard>,
     inbox: Rc<Inbox>,
     sockets: Sockets,
     acceptors: Acceptors,
+    /// When what runs is cut, once the core drains; it outlives a loop that dies meanwhile.
+    end: Rc<Cell<Option<Instant>>>,
 }
 
 impl Life {
@@ -168,11 +182,12 @@ impl Life {
         });
         self.accept();
         self.inbox.acknowledge(self.shard.generation().snapshot.sequence);
-        self.inbox.set_stage(Stage::Serving);
-        let end = Rc::new(Cell::new(None));
-        self.follow(end.clone());
+        let draining = self.end.get().is_some();
+        self.shard.draining.set(draining);
+        self.inbox.set_stage(if draining { Stage::Draining } else { Stage::Serving });
+        self.follow();
         let mut cut = None;
-        while !self.over(end.get(), &mut cut) {
+        while !self.over(self.end.get(), &mut cut) {
             task::sleep(TICK).await;
             let late = us(self.shard.tick());
             // A high-water mark that fades, so that a look now and then sees the spikes in between.
@@ -201,13 +216,12 @@ impl Life {
     }
 
     /// Takes messages as they come, between two requests.
-    fn follow(&self, end: Rc<Cell<Option<Instant>>>) {
-        let (inbox, sockets) = (self.inbox.clone(), self.sockets.clone());
-        let life = Self { shard: self.shard.clone(), inbox: inbox.clone(), sockets, acceptors: self.acceptors.clone() };
+    fn follow(&self) {
+        let (inbox, life) = (self.inbox.clone(), self.clone());
         task::spawn_bare(async move {
             let heard = task::listen(inbox.bell(), || {
                 while let Some(message) = life.inbox.take() {
-                    life.obey(message, &end);
+                    life.obey(message);
                 }
                 true
             });
@@ -217,7 +231,7 @@ impl Life {
         });
     }
 
-    fn obey(&self, message: Message, end: &Cell<Option<Instant>>) {
+    fn obey(&self, message: Message) {
         match message {
             Message::Publish { snapshot, opened } => {
                 self.replace(opened);
@@ -232,13 +246,13 @@ impl Life {
                 self.close_listeners();
                 self.shard.wheel.cut_idle();
                 self.shard.pools.clear();
-                end.set(Some(deadline));
+                self.end.set(Some(deadline));
             }
             Message::Stop => {
                 self.inbox.set_stage(Stage::Draining);
                 self.shard.draining.set(true);
                 self.close_listeners();
-                end.set(Some(self.shard.clock.coarse()));
+                self.end.set(Some(self.shard.clock.coarse()));
             }
             Message::Drill(drill) => self.drill(drill),
         }

@@ -157,8 +157,8 @@ fn admin(address: SocketAddr) -> Result<TcpListener, String> {
     listener.map_err(|error| format!("error: process.admin: cannot listen on {address}: {error}"))
 }
 
-fn bind(listener: &model::Listener, cores: usize) -> Result<Vec<TcpListener>, String> {
-    listen::open(listener.bind, cores)
+fn bind(listener: &model::Listener, cores: usize, ours: bool) -> Result<Vec<TcpListener>, String> {
+    listen::open(listener.bind, cores, ours)
         .map_err(|error| format!("listener \"{}\": cannot listen on {}: {error}", listener.name, listener.bind))
 }
 
@@ -166,7 +166,7 @@ fn bind(listener: &model::Listener, cores: usize) -> Result<Vec<TcpListener>, St
 type Opened = Vec<(ListenerSlot, Vec<TcpListener>)>;
 
 fn open(snapshot: &Snapshot, cores: usize) -> Result<Opened, String> {
-    let opened = snapshot.listeners.iter().map(|listener| Ok((listener.slot, bind(&listener.settings, cores)?)));
+    let opened = snapshot.listeners.iter().map(|listener| Ok((listener.slot, bind(&listener.settings, cores, false)?)));
     opened.collect::<Result<_, String>>().map_err(|text| format!("error: {text}"))
 }
 

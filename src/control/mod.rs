@@ -82,8 +82,9 @@ pub struct Settings {
 pub type Load = Box<dyn Fn() -> Result<Loaded, Refused> + Send + Sync>;
 /// Judges the text of a configuration; answers with its warnings.
 pub type Check = Box<dyn Fn(&str) -> Result<Vec<String>, Refused> + Send + Sync>;
-/// Opens that many listening sockets on a listener's address, or says why not.
-pub type Bind = Box<dyn Fn(&model::Listener, usize) -> Result<Vec<TcpListener>, String> + Send>;
+/// Opens that many listening sockets on a listener's address, or says why not. The last is whether the address is ours
+/// already, by a listener that is about to leave it.
+pub type Bind = Box<dyn Fn(&model::Listener, usize, bool) -> Result<Vec<TcpListener>, String> + Send>;
 
 /// A configuration, read.
 #[derive(Clone, Debug)]

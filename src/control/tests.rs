@@ -187,7 +187,7 @@ fn core(inbox: &Inbox, leash: &Leash, first: Arc<Snapshot>, fault: Option<&str>)
 }
 
 /// A listener named `taken` cannot be opened; two sockets of one address need an option that these tests do without.
-fn bind(listener: &model::Listener, cores: usize) -> Result<Vec<TcpListener>, String> {
+fn bind(listener: &model::Listener, cores: usize, _: bool) -> Result<Vec<TcpListener>, String> {
     if listener.name == "taken" {
         return Err("address already in use".into());
     }

@@ -248,7 +248,9 @@ impl Truth {
         let mut opened = Vec::new();
         let mut faults = Vec::new();
         for listener in model.listeners.iter().filter(|new| !listens(new)) {
-            match (self.bind)(listener, self.cores.len()) {
+            // A listener that changes its name, or takes over another's address.
+            let ours = self.scene.listening.iter().any(|(_, address)| *address == listener.bind);
+            match (self.bind)(listener, self.cores.len(), ours) {
                 Ok(sockets) if sockets.len() == self.cores.len() => opened.push((listener.name.clone(), sockets)),
                 Ok(sockets) => faults.push(format!(
                     "listener `{}` on {}: {} sockets for {} cores",

@@ -38,6 +38,7 @@ struct Entries {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "three marks of one entry, each for itself")]
 struct Entry {
     /// Counts the owners that this place has had.
     owner: u32,
@@ -52,8 +53,12 @@ struct Entry {
     /// Whom it wakes.
     waker: Option<Waker>,
     fired: bool,
+    /// Has ended a direction of its socket, for good: whatever is armed later, that direction stays ended by us.
+    severed: bool,
     /// May be cut when the core drains.
     idle: bool,
+    /// Its socket must not come to a clean end when it is cut.
+    abrupt: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -100,10 +105,14 @@ impl Wheel {
         }
     }
 
-    /// Ends both directions of every socket on the wheel.
+    /// Ends both directions of every socket on the wheel; by a reset where [`Deadline::cut_abruptly`] asks for it.
     pub fn cut_all(&self) {
-        for entry in &self.entries.borrow().list {
+        let mut entries = self.entries.borrow_mut();
+        // First: another deadline of the same socket would bring it to a clean end.
+        entries.list.iter().filter(|entry| entry.abrupt).filter_map(|entry| entry.fd).for_each(socket::abort);
+        for entry in &mut entries.list {
             if let Some(fd) = entry.fd {
+                entry.severed = true;
                 socket::cut(fd, Cut::Both);
             }
         }
@@ -173,6 +182,7 @@ impl Wheel {
         entry.due = 0;
         entry.fired = true;
         if let (Some(fd), Some(how)) = (entry.fd, entry.cut) {
+            entry.severed = true;
             socket::cut(fd, how);
         }
         wakers.extend(entry.waker.take());
@@ -260,6 +270,13 @@ impl Deadline {
         }
     }
 
+    /// Says that the socket is to be reset when everything is cut: what went over it is not whole before its end.
+    pub fn cut_abruptly(&self) {
+        if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize) {
+            entry.abrupt = true;
+        }
+    }
+
     /// Fires no more.
     pub fn disarm(&self) {
         if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize) {
@@ -273,6 +290,13 @@ impl Deadline {
     #[must_use]
     pub fn fired(&self) -> bool {
         self.wheel.entries.borrow().list.get(self.index as usize).is_some_and(|entry| entry.fired)
+    }
+
+    /// Whether it has ever ended a direction of its socket: bytes that came in the same moment are read first, and the end
+    /// that follows them is ours and not the other side's, whatever was armed in between.
+    #[must_use]
+    pub fn severed(&self) -> bool {
+        self.wheel.entries.borrow().list.get(self.index as usize).is_some_and(|entry| entry.severed)
     }
 
     /// Keeps a waker to be woken when the deadline fires; says whether it has.

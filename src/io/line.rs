@@ -90,7 +90,7 @@ impl Line {
         // What is over soon is not worth a look.
         self.reading.sleep(MOMENT).await;
         let readable = self.socket.readable().await.is_ok();
-        if self.writing.fired() || (readable && self.socket.has_bytes()) {
+        if self.writing.severed() || (readable && self.socket.has_bytes()) {
             // It was we who cut it, as the write in flight will say. Or these are bytes of a next request: whether it
             // goes after them cannot be seen from here.
             pending::<()>().await;
@@ -104,10 +104,10 @@ impl Line {
 
     fn verdict(&self, result: &io::Result<usize>) -> Result<usize, Broken> {
         match result {
-            Ok(0) if self.reading.fired() => Err(Broken::TimedOut),
+            Ok(0) if self.reading.severed() => Err(Broken::TimedOut),
             Ok(0) => Err(Broken::Closed),
             Ok(n) => Ok(*n),
-            Err(_) if self.reading.fired() => Err(Broken::TimedOut),
+            Err(_) if self.reading.severed() => Err(Broken::TimedOut),
             Err(_) => Err(Broken::Reset),
         }
     }
@@ -121,7 +121,8 @@ impl Line {
         if block.is_empty() {
             return Ok(());
         }
-        self.writing.arm(patience, Cut::Both);
+        // Its own direction alone: what the other side says meanwhile may still be wanted, and the end of it must be its own.
+        self.writing.arm(patience, Cut::Write);
         let (result, back) = self.socket.write_all(std::mem::take(block)).await;
         *block = back;
         let fired = self.writing.fired();

@@ -18,13 +18,13 @@ use crate::io::socket::cut;
 const BACKLOG: i32 = 4096;
 
 /// Opens `count` sockets on one address, among which the kernel spreads the connections. Port 0 lets it choose one port
-/// for all.
+/// for all. `ours`: the address is listened on by this process already.
 ///
 /// # Errors
 /// When somebody else listens there: SO_REUSEPORT would let a second gateway of the same user take half of the
 /// connections, so the address is first tried without it.
-pub fn open(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
-    if address.port() != 0 {
+pub fn open(address: SocketAddr, count: usize, ours: bool) -> io::Result<Vec<TcpListener>> {
+    if address.port() != 0 && !ours {
         socket(address, false)?;
     }
     let mut opened = Vec::with_capacity(count);
@@ -88,13 +88,15 @@ impl Acceptor {
     }
 }
 
-/// Opens another socket on the address of one that a dead loop still accepts from, and ends that one. In between both
-/// listen, so that nobody is refused; connections that the old one held but nobody accepted are reset.
+/// Ends whatever still accepts from a socket, a dead ring above all, and opens another on its address.
+///
+/// The old one cannot be listened on again: the accepts of a ring that nobody turns stay in its queue, and each new
+/// connection would wake one of those and nobody else.
 ///
 /// # Errors
-/// Those of bind(2) and listen(2); then the old one goes on.
+/// Those of bind(2) and listen(2); then nobody listens any more.
 pub fn renew(listener: &TcpListener) -> io::Result<TcpListener> {
-    let fresh = socket(listener.local_addr()?, true)?;
+    let fresh = socket(listener.local_addr()?, true);
     cut(listener.as_raw_fd(), Cut::Read);
-    Ok(fresh)
+    fresh
 }

@@ -160,6 +160,14 @@ pub fn cut(fd: RawFd, how: Cut) {
     let _ = unsafe { libc::shutdown(fd, how) };
 }
 
+/// Ends a connection by a reset, whatever is in flight on it; its descriptor stays open.
+pub(super) fn abort(fd: RawFd) {
+    let nobody = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
+    let size = libc::socklen_t::try_from(size_of::<libc::sockaddr>()).unwrap_or(0);
+    // SAFETY: the address is ours, of the size given, and outlives the call; to connect to nobody is to disconnect.
+    let _ = unsafe { libc::connect(fd, std::ptr::from_ref(&nobody), size) };
+}
+
 /// Closes a descriptor whose owner is leaked; see `io::ring`.
 pub(super) fn close(fd: RawFd) {
     // SAFETY: no memory is passed; the owner will not close it a second time, since it is leaked.

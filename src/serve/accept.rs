@@ -58,17 +58,13 @@ async fn next(shard: &Shard, acceptor: &Acceptor) -> Option<(Socket, SocketAddr)
 }
 
 fn admit(shard: &Rc<Shard>, slot: ListenerSlot, socket: Socket, address: SocketAddr) {
-    let drill = shard.drill.take();
     let Some(place) = Place::take(shard, slot) else {
         // Dropped here, and closed: the cheapest refusal, at the time when cheapness matters.
         shard.slab.listener(slot).refused.add(1);
         return;
     };
     let owner = shard.clone();
-    let task = async move {
-        assert!(!drill, "a drill");
-        conn::run(owner, socket, address, place).await;
-    };
+    let task = conn::run(owner, socket, address, place);
     let slab = shard.slab.clone();
     task::spawn(task, move |message| {
         slab.panics.add(1);

@@ -11,6 +11,7 @@ use crate::http::forward::Hop;
 use crate::http::framing;
 use crate::http::framing::Framing;
 use crate::http::head::Method;
+use crate::http::head::Version;
 use crate::io::both::beside;
 use crate::io::line::Broken;
 use crate::io::socket::Cut;
@@ -196,12 +197,13 @@ async fn converse(
     let source = &mut body.source;
     let sink = Sink::new(body.framing);
     let side = async {
-        relay::pump(Pump { out, source, sink, from: line, rest: inbound, to: upline, bounds }).await?;
-        tally.uploaded.set(true);
-        // The time for the response head runs from the end of the request.
-        if !whole && !tally.answered() {
+        let sent = relay::pump(Pump { out, source, sink, from: line, rest: inbound, to: upline, bounds }).await;
+        // The time for the response head runs from the end of the request, or of what the endpoint takes of it.
+        if !whole && !tally.answered() && !matches!(sent, Err(Lost::Source(_) | Lost::TooLarge)) {
             upline.reading().arm(timeout.response, Cut::Both);
         }
+        sent?;
+        tally.uploaded.set(true);
         line.gone().await;
         Err(Lost::Source(Cutoff::Broken(Broken::Closed)))
     };
@@ -215,7 +217,7 @@ async fn converse(
             let gone = matches!(no.cause, Cause::UpstreamClosed | Cause::UpstreamReset);
             Err(Failed { stale: gone && reused && !no.heard, ..Failed::of(no.cause, no.detail) })
         }
-        None => Ok(broken_off(scene, client, lost.and_then(Result::err)).await),
+        None => Ok(broken_off(scene, client, body, lost.and_then(Result::err)).await),
     }
 }
 
@@ -268,18 +270,26 @@ fn settle(scene: &Scene<'_>, client: &Client, consumed: usize, lease: Lease, ans
 }
 
 /// After a request that its client did not bring to its end, or that is too large.
-async fn broken_off(scene: &Scene<'_>, client: &mut Client, lost: Option<Lost>) -> (Ended, Fate) {
+async fn broken_off(scene: &Scene<'_>, client: &mut Client, body: &Body, lost: Option<Lost>) -> (Ended, Fate) {
     let Scene { shard, tally, .. } = *scene;
+    let request = client.request.view(client.inbound.bytes());
+    let waits = request.expects_continue() && !tally.continued.get() && body.source.taken() == 0;
     let answer = match lost {
         Some(Lost::TooLarge) => Answer::to(Cause::BodyTooLarge, ""),
         Some(Lost::Source(Cutoff::Faulty(fault))) => Answer::to(Cause::BadRequest, fault.words()),
+        // A client that waits for a 100 owes nothing: it is the endpoint that is silent.
+        Some(Lost::Source(Cutoff::Broken(Broken::TimedOut))) if waits => Answer::to(Cause::UpstreamTimeoutHeaders, ""),
         Some(Lost::Source(Cutoff::Broken(Broken::TimedOut))) => Answer::to(Cause::ClientTimeoutBody, ""),
         _ => return (tally.ended(Cause::ClientAbort), Fate::Close),
     };
+    let head_only = request.method_kind() == Method::Head;
     if tally.answered() {
+        // The end of the connection may be all that tells a client of HTTP/1.0 where its response ends.
+        if request.version() == Version::Http10 {
+            client.line.socket().reset_on_close();
+        }
         return (tally.ended(answer.cause), Fate::Close);
     }
-    let head_only = client.request.view(client.inbound.bytes()).method_kind() == Method::Head;
     reply::send(shard, client, tally, Answer { close: true, head_only, ..answer }).await;
     (tally.ended(answer.cause), Fate::Linger)
 }

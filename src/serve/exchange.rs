@@ -18,6 +18,7 @@ use crate::serve::h1::Fate;
 use crate::serve::reply;
 use crate::serve::reply::Answer;
 use crate::serve::tally::Facts;
+use crate::serve::tally::Running;
 use crate::serve::tally::Tally;
 use crate::shard::Shard;
 
@@ -25,7 +26,9 @@ use crate::shard::Shard;
 pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client) -> Fate {
     let generation = shard.generation();
     let request = client.request.view(client.inbound.bytes());
+    let _running = Running::begin(&shard.slab);
     let tally = Tally::begin(shard, forward::request_id(request));
+    assert!(!shard.drill.take(), "a drill");
     tally.phase.set(Phase::Route);
     let index = generation.snapshot.table.find(request.host_name(), request.path());
     let route = index.map(|index| generation.snapshot.route(index));

@@ -8,6 +8,7 @@ use crate::observe::ended::Cause;
 use crate::serve::conn::Client;
 use crate::serve::h1::Fate;
 use crate::serve::tally::Facts;
+use crate::serve::tally::Running;
 use crate::serve::tally::Tally;
 use crate::shard::Shard;
 use crate::wire::h1::NoRequest;
@@ -37,6 +38,7 @@ impl<'a> Answer<'a> {
 /// Answers a request whose head could not be read, and says how to end the connection. It is an exchange like any other
 /// in log and metrics.
 pub(crate) async fn refuse_head(shard: &Shard, client: &mut Client, reason: NoRequest) -> Fate {
+    let _running = Running::begin(&shard.slab);
     let tally = Tally::begin(shard, None);
     let answer = match reason {
         NoRequest::Ended | NoRequest::Aborted => None,

@@ -127,6 +127,10 @@ pub(crate) async fn respond(
     shard.slab.upstream(upstream.slot).observe(metrics::class(status), passed);
     tally.status.set(status);
     tally.phase.set(Phase::Response);
+    let until_close = framing == Framing::UntilClose;
+    if until_close {
+        client.reading().cut_abruptly();
+    }
     let timeout = upstream.settings.timeout.body;
     let bounds = Bounds { read: timeout, write: asked.patience, most: None, written: &tally.bytes_out };
     let sink = Sink::new(framing);
@@ -163,6 +167,7 @@ async fn await_final(
             // Nothing asked the endpoint to change the protocol: the field that could was removed.
             101 => return Err(Unanswered::faulty("101 without a request to switch protocols")),
             100..=199 => {
+                scene.tally.continued.set(scene.tally.continued.get() || response.status() == 100);
                 if asked.version == Version::Http11 {
                     let mut out = Block::with_room(head.len() + ADDED_ROOM);
                     forward::encode_interim(out.tail(), response);

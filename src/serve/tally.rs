@@ -11,6 +11,7 @@ use crate::observe::ended::Cause;
 use crate::observe::ended::Ended;
 use crate::observe::ended::Phase;
 use crate::observe::metrics;
+use crate::observe::metrics::Slab;
 use crate::observe::record::Record;
 use crate::serve::conn::Client;
 use crate::shard::Shard;
@@ -36,12 +37,32 @@ pub(crate) struct Tally {
     pub(crate) status: Cell<u16>,
     /// Whether the request went to the endpoint whole.
     pub(crate) uploaded: Cell<bool>,
+    /// Whether the endpoint has said 100: it wants the request's body.
+    pub(crate) continued: Cell<bool>,
     /// Attempts made.
     pub(crate) attempts: Cell<u32>,
     /// The endpoint of the last attempt, by its place in the upstream.
     pub(crate) endpoint: Cell<Option<usize>>,
     /// From the first attempt to the response head, in microseconds.
     pub(crate) upstream_us: Cell<u64>,
+}
+
+/// One exchange counted as under way, until dropped: also by a panic.
+#[derive(Debug)]
+pub(crate) struct Running<'a>(&'a Slab);
+
+impl<'a> Running<'a> {
+    /// Counts it.
+    pub(crate) fn begin(slab: &'a Slab) -> Self {
+        slab.in_flight.add(1);
+        Self(slab)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.sub(1);
+    }
 }
 
 /// A request id: the client's, if it is worth keeping, or ours.
@@ -72,7 +93,6 @@ impl Tally {
     /// Begins to count.
     pub(crate) fn begin(shard: &Shard, kept: Option<&[u8]>) -> Self {
         let id = kept.map_or_else(|| Id::new(&shard.ids.make()), Id::new);
-        shard.slab.in_flight.add(1);
         Self {
             began: shard.clock.now(),
             id,
@@ -81,6 +101,7 @@ impl Tally {
             bytes_out: Cell::new(0),
             status: Cell::new(0),
             uploaded: Cell::new(false),
+            continued: Cell::new(false),
             attempts: Cell::new(0),
             endpoint: Cell::new(None),
             upstream_us: Cell::new(0),
@@ -101,7 +122,6 @@ impl Tally {
     /// Counts the exchange for metrics and notes it for the log. Without a head (`understood` is false) nothing of the
     /// request is known.
     pub(crate) fn finish(&self, shard: &Shard, client: &Client, facts: &Facts<'_>, ended: Ended) {
-        shard.slab.in_flight.sub(1);
         // What a drain cut looks like a client or an endpoint that broke off; it was neither.
         let cut = shard.expired.get() && ended.cause != Cause::Ok;
         let ended = if cut { Ended { cause: Cause::Drain, ..ended } } else { ended };

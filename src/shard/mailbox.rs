@@ -50,7 +50,7 @@ pub enum Message {
 /// A fault made on purpose, to prove that it stays where it is. Only code of this process can post one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drill {
-    /// The task of the next connection panics.
+    /// The task of a connection panics, within the next exchange.
     Connection,
     /// The core's loop panics.
     Core,

@@ -47,7 +47,7 @@ pub struct Shard {
     pub draining: Cell<bool>,
     /// Whether the drain's time is over, and what still runs was cut.
     pub expired: Cell<bool>,
-    /// Whether the next connection's task is to panic; see [`mailbox::Drill`].
+    /// Whether the next exchange is to panic; see [`mailbox::Drill`].
     pub drill: Cell<bool>,
     date: Cell<[u8; date::DATE_BYTES]>,
     generation: RefCell<Rc<Generation>>,

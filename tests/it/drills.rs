@@ -1,8 +1,12 @@
 //! Faults made on purpose: a panic stays where it happens, and what it leaves behind is settled.
 
+use std::time::Duration;
+use std::time::Instant;
+
 use ringway::io::ring::Wanted;
 use ringway::shard::mailbox::Drill;
 use ringway::shard::mailbox::Message;
+use ringway::shard::mailbox::Stage;
 
 use crate::support::Inside;
 use crate::support::Origin;
@@ -76,4 +80,29 @@ fn a_core_that_dies_takes_the_configuration_of_its_last_moment_with_it() {
     inside.post(Message::Drill(Drill::Core));
     eventually("the core is started again", || inside.slab.restarts.get() == 1);
     assert_eq!(get(inside.addr, "/").text(), "new");
+}
+
+#[test]
+fn a_core_that_dies_while_it_drains_still_drains() {
+    let origin = Origin::named("a");
+    let inside = Inside::start(&simple(&[&origin], "", ""), Wanted::Auto);
+    let mut busy = Raw::connect(inside.addr);
+    busy.send("GET / HT");
+    eventually("the connection is counted", || inside.slab.connections.get() == 1);
+    inside.post(Message::Drain { deadline: Instant::now() + Duration::from_secs(3600) });
+    inside.post(Message::Drill(Drill::Core));
+    eventually("the core has ended", || inside.mailbox.stage() == Stage::Ended);
+}
+
+#[test]
+fn a_core_that_stays_down_keeps_nobody_waiting() {
+    let origin = Origin::named("a");
+    let inside = Inside::start(&simple(&[&origin], "", ""), Wanted::Auto);
+    for death in 1..=6 {
+        inside.post(Message::Drill(Drill::Core));
+        eventually("the core has died", || inside.slab.restarts.get() == death);
+    }
+    eventually("the core has ended", || inside.mailbox.stage() == Stage::Ended);
+    let refused = std::net::TcpStream::connect(inside.addr);
+    assert!(refused.is_err(), "a connection waits in a queue that nobody looks at");
 }

@@ -25,6 +25,7 @@ mod cores;
 mod demo;
 mod drain;
 mod drills;
+mod edges;
 mod ended_log;
 mod failures;
 mod framing;

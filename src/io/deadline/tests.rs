@@ -101,3 +101,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_end_that_a_deadline_made_stays_its_own_when_it_is_armed_again() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let (wheel, start) = wheel();
+    let deadline = Deadline::of(&wheel, ours.as_raw_fd());
+    deadline.arm(TICK, Cut::Read);
+    wheel.advance(start + TICK * 10);
+    assert!(deadline.fired());
+    // Bytes had come in that moment; the next read is armed anew, and sees the end that was made here.
+    deadline.arm(TICK, Cut::Read);
+    assert!(deadline.severed(), "our own end is taken for the other side's");
+}

@@ -38,7 +38,7 @@ impl Inside {
         let mut slots = Slots::default();
         let snapshot = Arc::new(Snapshot::compile(model, &mut slots));
         let listener = &snapshot.listeners[0];
-        let socket = listen::open(listener.settings.bind, 1).expect("an address").remove(0);
+        let socket = listen::open(listener.settings.bind, 1, false).expect("an address").remove(0);
         let addr = socket.local_addr().expect("an address");
         let (mailbox, inbox) = Mailbox::open().expect("a mailbox");
         let slab = Arc::new(Slab::default());

@@ -162,6 +162,11 @@ impl Raw {
         !self.0.is_drained() || !matches!(seen, Err(fault) if fault.kind() == ErrorKind::WouldBlock)
     }
 
+    /// A second end of the connection, to send by while this one reads.
+    pub fn sender(&self) -> TcpStream {
+        self.0.stream.try_clone().unwrap()
+    }
+
     /// Ends our direction; answers can still be read.
     pub fn half_close(&self) {
         self.0.stream.shutdown(Shutdown::Write).unwrap();

@@ -32,6 +32,8 @@ pub enum NoConnection {
 pub struct Connection {
     /// What is said on it.
     pub line: Line,
+    /// Whom it leads to.
+    pub address: SocketAddr,
     _open: Open,
 }
 
@@ -73,7 +75,7 @@ pub async fn connect(dial: &Dial<'_>, wheel: &Rc<Wheel>, slab: &Arc<Slab>) -> Re
         Some(Err(error)) => Err(verdict(&error)),
         Some(Ok(socket)) => {
             slab.endpoint(dial.slot).opened.add(1);
-            Ok(Connection { line: Line::new(wheel, socket), _open: open })
+            Ok(Connection { line: Line::new(wheel, socket), address: dial.address, _open: open })
         }
     }
 }

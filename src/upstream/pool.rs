@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,13 +83,16 @@ impl Pools {
 
     /// The connection that was put back last, if it is still good: its socket is looked at, since an end, or words that
     /// nobody asked for (a late 408, say), must not become the answer to the next request. One system call.
+    ///
+    /// Past `limits::LABELS` endpoints share a slot: a connection to another address is closed, never lent.
     #[must_use]
-    pub fn take(&self, slot: EndpointSlot, now: Instant) -> Option<Connection> {
+    pub fn take(&self, slot: EndpointSlot, address: SocketAddr, now: Instant) -> Option<Connection> {
         let mut stacks = self.stacks.borrow_mut();
         let stack = stacks.get_mut(slot.index())?;
         while let Some(idle) = stack.idle.pop_back() {
             let rested = now.saturating_duration_since(idle.since);
-            if rested < stack.terms.idle && !idle.connection.line.socket().has_news() {
+            let fits = idle.connection.address == address && rested < stack.terms.idle;
+            if fits && !idle.connection.line.socket().has_news() {
                 return Some(idle.connection);
             }
         }
@@ -133,5 +137,41 @@ impl Pools {
     #[must_use]
     pub fn idle(&self, slot: EndpointSlot) -> usize {
         self.stacks.borrow().get(slot.index()).map_or(0, |stack| stack.idle.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::io::ring;
+    use crate::io::ring::Plan;
+    use crate::io::ring::Wanted;
+    use crate::upstream::connect::Dial;
+    use crate::upstream::connect::connect;
+
+    #[test]
+    fn a_connection_is_never_lent_to_another_address_that_shares_its_slot() {
+        let origins = [TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap()];
+        let [one, two] = origins.each_ref().map(|origin| origin.local_addr().unwrap());
+        let now = Instant::now();
+        let pools = Rc::new(Pools::new(Rc::new(Wheel::new(now)), Arc::default()));
+        let slot = EndpointSlot(0);
+        pools.bind(std::iter::once((slot, Terms { most: 8, idle: Duration::from_secs(60) })));
+        let plan = Plan { wanted: Wanted::Epoll, entries: 256, completions: 256 };
+        let wheel = pools.wheel.clone();
+        let ended = ring::run(plan, &wheel, |_| async move {
+            let shared = Arc::default();
+            let patience = Duration::from_secs(20);
+            let dial = Dial { slot, address: one, shared: &shared, connections_max: 8, patience };
+            let connection = connect(&dial, &pools.wheel, &pools.slab).await.unwrap();
+            pools.put(slot, connection, now);
+            assert!(pools.take(slot, two, now).is_none(), "a request would go to the wrong service");
+            let connection = connect(&dial, &pools.wheel, &pools.slab).await.unwrap();
+            pools.put(slot, connection, now);
+            assert!(pools.take(slot, one, now).is_some());
+        });
+        assert!(matches!(ended, Ok(ring::Ended::Done)));
     }
 }

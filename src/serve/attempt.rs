@@ -93,7 +93,7 @@ const ADDED_ROOM: usize = 600;
 
 impl Body {
     /// Settles the framing of the request at the front of the client's buffer and takes what of its body came with it.
-    pub(crate) fn begin(client: &mut Client, route: Option<&Route>) -> Result<Self, Answer<'static>> {
+    pub(crate) fn begin(client: &mut Client<'_>, route: Option<&Route>) -> Result<Self, Answer<'static>> {
         let head = client.request.len();
         let framing = framing::request(client.request.view(client.inbound.bytes())).map_err(reply::refused)?;
         let most = route.and_then(|route| route.max_body);
@@ -120,7 +120,7 @@ impl Failed {
 
     /// Whether the request may be sent again: nothing of it was acted upon, or acting twice does no harm (RFC 9110
     /// §9.2.2), and all of it is still here.
-    pub(crate) fn again(&self, client: &Client, body: &Body) -> bool {
+    pub(crate) fn again(&self, client: &Client<'_>, body: &Body) -> bool {
         let method = client.request.view(client.inbound.bytes()).method_kind();
         let harmless = method.is_idempotent() && matches!(self.cause, Cause::UpstreamClosed | Cause::UpstreamReset);
         !body.streamed && (self.unsent || harmless)
@@ -133,7 +133,7 @@ impl Failed {
 /// [`Failed`]: nothing was sent to the client.
 pub(crate) async fn attempt(
     scene: &Scene<'_>,
-    client: &mut Client,
+    client: &mut Client<'_>,
     body: &mut Body,
     place: usize,
     fresh: bool,
@@ -173,7 +173,7 @@ fn count_failure(scene: &Scene<'_>, endpoint: &Endpoint, began: Instant) {
 /// Sends the request and relays the response, both at once, over a connection on loan.
 async fn converse(
     scene: &Scene<'_>,
-    client: &mut Client,
+    client: &mut Client<'_>,
     body: &mut Body,
     (endpoint, mut lease): (&Endpoint, Lease),
     began: Instant,
@@ -183,7 +183,8 @@ async fn converse(
     let patience = facts.listener.map_or(timeout.body, |listener| listener.settings.body_timeout);
     let out = encode(client, body, tally, endpoint);
     let asked = Asked::of(client, patience, began);
-    let Client { line, inbound, response, .. } = client;
+    let Client { seat, inbound, response, .. } = client;
+    let line = &seat.line;
     let reused = lease.reused;
     let (upline, upbound) = lease.parts();
     let whole = body.source.ended();
@@ -228,7 +229,7 @@ impl Failed {
 }
 
 /// The request as it goes out: the head, and what of the body came with it, so that a short request is one send.
-fn encode(client: &Client, body: &Body, tally: &Tally, endpoint: &Endpoint) -> Block {
+fn encode(client: &Client<'_>, body: &Body, tally: &Tally, endpoint: &Endpoint) -> Block {
     let bytes = client.inbound.bytes();
     let request = client.request.view(bytes);
     let mut out = Block::with_room(body.data.end + ADDED_ROOM);
@@ -246,7 +247,7 @@ fn encode(client: &Client, body: &Body, tally: &Tally, endpoint: &Endpoint) -> B
 }
 
 /// After a response: the endpoint's connection goes back if it is clean, and the client's fate is decided.
-fn settle(scene: &Scene<'_>, client: &Client, consumed: usize, lease: Lease, answered: Answered) -> (Ended, Fate) {
+fn settle(scene: &Scene<'_>, client: &Client<'_>, consumed: usize, lease: Lease, answered: Answered) -> (Ended, Fate) {
     let Scene { shard, tally, .. } = *scene;
     let uploaded = tally.uploaded.get();
     if let Some(clean) = answered.clean.filter(|_| uploaded && answered.endpoint_keeps) {
@@ -256,21 +257,21 @@ fn settle(scene: &Scene<'_>, client: &Client, consumed: usize, lease: Lease, ans
         // The client must not take what it has for the whole: where only the end of the connection says that, it
         // must be no clean end.
         if answered.last == Last::UntilClose {
-            client.line.socket().reset_on_close();
+            client.seat.line.socket().reset_on_close();
         }
         return (tally.ended(cause), Fate::Close);
     }
     // Bytes that nobody will read would turn the close into a reset, and that could overtake the response.
     let fate = match answered.last {
         Last::No => Fate::Keep,
-        _ if uploaded && client.inbound.len() <= consumed && !client.line.socket().has_news() => Fate::Close,
+        _ if uploaded && client.inbound.len() <= consumed && !client.seat.line.socket().has_news() => Fate::Close,
         _ => Fate::Linger,
     };
     (tally.ended(Cause::Ok), fate)
 }
 
 /// After a request that its client did not bring to its end, or that is too large.
-async fn broken_off(scene: &Scene<'_>, client: &mut Client, body: &Body, lost: Option<Lost>) -> (Ended, Fate) {
+async fn broken_off(scene: &Scene<'_>, client: &mut Client<'_>, body: &Body, lost: Option<Lost>) -> (Ended, Fate) {
     let Scene { shard, tally, .. } = *scene;
     let request = client.request.view(client.inbound.bytes());
     let waits = request.expects_continue() && !tally.continued.get() && body.source.taken() == 0;
@@ -286,7 +287,7 @@ async fn broken_off(scene: &Scene<'_>, client: &mut Client, body: &Body, lost: O
     if tally.answered() {
         // The end of the connection may be all that tells a client of HTTP/1.0 where its response ends.
         if request.version() == Version::Http10 {
-            client.line.socket().reset_on_close();
+            client.seat.line.socket().reset_on_close();
         }
         return (tally.ended(answer.cause), Fate::Close);
     }

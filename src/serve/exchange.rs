@@ -23,7 +23,7 @@ use crate::serve::tally::Tally;
 use crate::shard::Shard;
 
 /// Exchanges the request at the front of the client's buffer for a response.
-pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client) -> Fate {
+pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate {
     let generation = shard.generation();
     let request = client.request.view(client.inbound.bytes());
     let _running = Running::begin(&shard.slab);
@@ -32,7 +32,7 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client) -> Fate {
     tally.phase.set(Phase::Route);
     let index = generation.snapshot.table.find(request.host_name(), request.path());
     let route = index.map(|index| generation.snapshot.route(index));
-    let listener = generation.listener(client.place.listener);
+    let listener = generation.listener(client.seat.place.listener);
     let facts = Facts { generation: &generation, listener, route, understood: true };
 
     let (ended, fate) = match Body::begin(client, route) {
@@ -57,7 +57,7 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client) -> Fate {
 }
 
 /// Makes attempts until one has answered.
-async fn forward(scene: &Scene<'_>, client: &mut Client, body: &mut Body) -> (Ended, Fate) {
+async fn forward(scene: &Scene<'_>, client: &mut Client<'_>, body: &mut Body) -> (Ended, Fate) {
     let Scene { shard, facts, upstream, route, tally } = *scene;
     let generation = facts.generation;
     let mut tried = Tried::default();
@@ -92,20 +92,20 @@ async fn forward(scene: &Scene<'_>, client: &mut Client, body: &mut Body) -> (En
 /// Answers in the upstream's stead. The connection is kept if the request was read whole.
 async fn answer_whole(
     shard: &Shard,
-    client: &mut Client,
+    client: &mut Client<'_>,
     tally: &Tally,
     body: &Body,
     answer: Answer<'_>,
 ) -> (Ended, Fate) {
     let request = client.request.view(client.inbound.bytes());
     let head_only = request.method_kind() == Method::Head;
-    let keep = body.source.ended() && request.keep_alive() && shard.keeps(client.place.listener);
+    let keep = body.source.ended() && request.keep_alive() && shard.keeps(client.seat.place.listener);
     reply::send(shard, client, tally, Answer { close: !keep, head_only, ..answer }).await;
     (tally.ended(answer.cause), if keep { Fate::Keep } else { Fate::Linger })
 }
 
 /// Answers a request that is not to be read further.
-async fn refuse(shard: &Shard, client: &mut Client, tally: &Tally, answer: Answer<'_>) -> (Ended, Fate) {
+async fn refuse(shard: &Shard, client: &mut Client<'_>, tally: &Tally, answer: Answer<'_>) -> (Ended, Fate) {
     let head_only = client.request.view(client.inbound.bytes()).method_kind() == Method::Head;
     reply::send(shard, client, tally, Answer { close: true, head_only, ..answer }).await;
     (tally.ended(answer.cause), Fate::Linger)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::http::head::HeadLimits;
 use crate::model;
 use crate::serve::conn::Client;
+use crate::serve::conn::Seat;
 use crate::serve::exchange;
 use crate::serve::reply;
 use crate::shard::Shard;
@@ -42,19 +43,20 @@ pub(crate) enum Spell {
 }
 
 /// Serves request after request until none comes for a while, or none will.
-pub(crate) async fn turns(shard: &Rc<Shard>, client: &mut Client) -> Spell {
+pub(crate) async fn turns(shard: &Rc<Shard>, seat: &Seat) -> Spell {
+    let mut client = Client::at(seat);
     loop {
-        let fate = match next_head(shard, client).await {
-            Ok(true) => exchange::exchange(shard, client).await,
+        let fate = match next_head(shard, &mut client).await {
+            Ok(true) => exchange::exchange(shard, &mut client).await,
             Ok(false) => return Spell::Idle,
             Err(NoRequest::Ended) => Fate::Close,
-            Err(reason) => reply::refuse_head(shard, client, reason).await,
+            Err(reason) => reply::refuse_head(shard, &mut client, reason).await,
         };
         match fate {
-            Fate::Keep => client.served += 1,
+            Fate::Keep => seat.fresh.set(false),
             Fate::Close => return Spell::Over,
             Fate::Linger => {
-                client.line.linger(LINGER_BYTES, LINGER_TIME).await;
+                seat.line.linger(LINGER_BYTES, LINGER_TIME).await;
                 return Spell::Over;
             }
         }
@@ -63,42 +65,42 @@ pub(crate) async fn turns(shard: &Rc<Shard>, client: &mut Client) -> Spell {
 
 /// Waits for the next request and reads its head; false: none came for a while. From accept, or from a request's first
 /// byte, the whole head has one time; between requests the connection may idle.
-async fn next_head(shard: &Shard, client: &mut Client) -> Result<bool, NoRequest> {
+async fn next_head(shard: &Shard, client: &mut Client<'_>) -> Result<bool, NoRequest> {
     let generation = shard.generation();
     // A listener that has left the configuration takes no more requests.
-    let settings = &generation.listener(client.place.listener).ok_or(NoRequest::Ended)?.settings;
+    let settings = &generation.listener(client.seat.place.listener).ok_or(NoRequest::Ended)?.settings;
     let mut patience = Some(settings.head_timeout);
     if client.inbound.is_empty() {
         if shard.draining.get() {
             return Err(NoRequest::Ended);
         }
-        if client.served == 0 {
-            h1::await_first(&client.line, &mut client.inbound, settings.head_timeout).await?;
+        if client.seat.fresh.get() {
+            h1::await_first(&client.seat.line, &mut client.inbound, settings.head_timeout).await?;
             // The first head has one time from accept on: the deadline that is armed goes on.
             patience = None;
         } else {
-            h1::await_next(&client.line, &mut client.inbound, GRACE.min(settings.idle_timeout)).await?;
+            h1::await_next(&client.seat.line, &mut client.inbound, GRACE.min(settings.idle_timeout)).await?;
             if client.inbound.is_empty() {
                 return Ok(false);
             }
         }
     }
     let limits = limits(settings);
-    h1::read_request(&client.line, &mut client.inbound, &mut client.request, &limits, patience).await?;
+    h1::read_request(&client.seat.line, &mut client.inbound, &mut client.request, &limits, patience).await?;
     Ok(true)
 }
 
 /// Waits for an idle client without holding a buffer or a future of any size for it; false: the connection is over.
-pub(crate) async fn park(shard: &Shard, client: &mut Client) -> bool {
-    let idle_timeout = match shard.generation().listener(client.place.listener) {
+pub(crate) async fn park(shard: &Shard, seat: &Seat) -> bool {
+    let idle_timeout = match shard.generation().listener(seat.place.listener) {
         Some(listener) if !shard.draining.get() => listener.settings.idle_timeout,
         _ => return false,
     };
-    client.shed();
+    seat.line.shed();
     shard.slab.parked.add(1);
-    client.line.park(idle_timeout.saturating_sub(GRACE)).await;
+    seat.line.park(idle_timeout.saturating_sub(GRACE)).await;
     shard.slab.parked.sub(1);
-    client.line.socket().has_bytes()
+    seat.line.socket().has_bytes()
 }
 
 fn limits(settings: &model::Listener) -> HeadLimits {

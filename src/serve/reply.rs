@@ -37,7 +37,7 @@ impl<'a> Answer<'a> {
 
 /// Answers a request whose head could not be read, and says how to end the connection. It is an exchange like any other
 /// in log and metrics.
-pub(crate) async fn refuse_head(shard: &Shard, client: &mut Client, reason: NoRequest) -> Fate {
+pub(crate) async fn refuse_head(shard: &Shard, client: &mut Client<'_>, reason: NoRequest) -> Fate {
     let _running = Running::begin(&shard.slab);
     let tally = Tally::begin(shard, None);
     let answer = match reason {
@@ -50,7 +50,7 @@ pub(crate) async fn refuse_head(shard: &Shard, client: &mut Client, reason: NoRe
         send(shard, client, &tally, Answer { close: true, ..answer }).await;
     }
     let generation = shard.generation();
-    let listener = generation.listener(client.place.listener);
+    let listener = generation.listener(client.seat.place.listener);
     let facts = Facts { generation: &generation, listener, route: None, understood: false };
     tally.finish(shard, client, &facts, tally.ended(cause));
     if answer.is_some() { Fate::Linger } else { Fate::Close }
@@ -69,15 +69,15 @@ pub(crate) fn refused(refusal: Refusal) -> Answer<'static> {
 }
 
 /// Sends an answer. Whether the client takes it is of no interest: there is nothing else to do for it.
-pub(crate) async fn send(shard: &Shard, client: &mut Client, tally: &Tally, answer: Answer<'_>) {
+pub(crate) async fn send(shard: &Shard, client: &mut Client<'_>, tally: &Tally, answer: Answer<'_>) {
     let mut out = Block::with_room(2000);
     write(out.tail(), tally.id.as_bytes(), &shard.date(), answer);
     tally.status.set(answer.status);
     let generation = shard.generation();
-    let listener = generation.listener(client.place.listener);
+    let listener = generation.listener(client.seat.place.listener);
     let patience = listener.map_or(PATIENCE, |listener| listener.settings.body_timeout);
     let size = out.len() as u64;
-    if client.line.write(&mut out, patience).await.is_ok() {
+    if client.seat.line.write(&mut out, patience).await.is_ok() {
         tally.bytes_out.set(tally.bytes_out.get() + size);
     }
 }

@@ -98,13 +98,13 @@ const ADDED_ROOM: usize = 400;
 
 impl Asked {
     /// What the request at the front of the client's buffer says.
-    pub(crate) fn of(client: &Client, patience: Duration, began: Instant) -> Self {
+    pub(crate) fn of(client: &Client<'_>, patience: Duration, began: Instant) -> Self {
         let request = client.request.view(client.inbound.bytes());
         Self {
             method: request.method_kind(),
             version: request.version(),
             keep: request.keep_alive(),
-            listener: client.place.listener,
+            listener: client.seat.place.listener,
             patience,
             began,
         }

@@ -121,7 +121,7 @@ impl Tally {
 
     /// Counts the exchange for metrics and notes it for the log. Without a head (`understood` is false) nothing of the
     /// request is known.
-    pub(crate) fn finish(&self, shard: &Shard, client: &Client, facts: &Facts<'_>, ended: Ended) {
+    pub(crate) fn finish(&self, shard: &Shard, client: &Client<'_>, facts: &Facts<'_>, ended: Ended) {
         // What a drain cut looks like a client or an endpoint that broke off; it was neither.
         let cut = shard.expired.get() && ended.cause != Cause::Ok;
         let ended = if cut { Ended { cause: Cause::Drain, ..ended } } else { ended };
@@ -142,7 +142,7 @@ impl Tally {
             ended,
             status,
             attempts: self.attempts.get(),
-            client: client.address,
+            client: client.seat.address,
             listener: facts.listener.map_or("", |listener| listener.settings.name.as_str()),
             request_id: self.id.as_bytes(),
             method: b"",

@@ -38,7 +38,6 @@ struct Entries {
 }
 
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "three marks of one entry, each for itself")]
 struct Entry {
     /// Counts the owners that this place has had.
     owner: u32,
@@ -53,11 +52,17 @@ struct Entry {
     /// Whom it wakes.
     waker: Option<Waker>,
     fired: bool,
-    /// Has ended a direction of its socket, for good: whatever is armed later, that direction stays ended by us.
-    severed: bool,
     /// May be cut when the core drains.
     idle: bool,
-    /// Its socket must not come to a clean end when it is cut.
+    end: End,
+}
+
+/// How a socket ends.
+#[derive(Debug, Default)]
+struct End {
+    /// A direction of it was ended here, for good: whatever is armed later, that end is ours.
+    severed: bool,
+    /// It must not come to a clean end when everything is cut.
     abrupt: bool,
 }
 
@@ -109,10 +114,10 @@ impl Wheel {
     pub fn cut_all(&self) {
         let mut entries = self.entries.borrow_mut();
         // First: another deadline of the same socket would bring it to a clean end.
-        entries.list.iter().filter(|entry| entry.abrupt).filter_map(|entry| entry.fd).for_each(socket::abort);
+        entries.list.iter().filter(|entry| entry.end.abrupt).filter_map(|entry| entry.fd).for_each(socket::abort);
         for entry in &mut entries.list {
             if let Some(fd) = entry.fd {
-                entry.severed = true;
+                entry.end.severed = true;
                 socket::cut(fd, Cut::Both);
             }
         }
@@ -182,7 +187,7 @@ impl Wheel {
         entry.due = 0;
         entry.fired = true;
         if let (Some(fd), Some(how)) = (entry.fd, entry.cut) {
-            entry.severed = true;
+            entry.end.severed = true;
             socket::cut(fd, how);
         }
         wakers.extend(entry.waker.take());
@@ -273,7 +278,7 @@ impl Deadline {
     /// Says that the socket is to be reset when everything is cut: what went over it is not whole before its end.
     pub fn cut_abruptly(&self) {
         if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize) {
-            entry.abrupt = true;
+            entry.end.abrupt = true;
         }
     }
 
@@ -296,7 +301,7 @@ impl Deadline {
     /// that follows them is ours and not the other side's, whatever was armed in between.
     #[must_use]
     pub fn severed(&self) -> bool {
-        self.wheel.entries.borrow().list.get(self.index as usize).is_some_and(|entry| entry.severed)
+        self.wheel.entries.borrow().list.get(self.index as usize).is_some_and(|entry| entry.end.severed)
     }
 
     /// Keeps a waker to be woken when the deadline fires; says whether it has.

@@ -153,7 +153,12 @@ pub(crate) async fn attempt(
     };
     let result = match lease::lend(&shard.pools, &dial, shard.clock.coarse(), fresh).await {
         Ok(lease) => converse(scene, client, body, (endpoint, lease), began).await,
-        Err(reason) => Err(unconnected(reason)),
+        Err(reason) => {
+            if reason == NoConnection::Full {
+                tally.attempts.set(tally.attempts.get() - 1);
+            }
+            Err(unconnected(reason))
+        }
     };
     if let Err(failed) = &result
         && failed.cause != Cause::NoEndpoint

@@ -63,11 +63,16 @@ async fn forward(scene: &Scene<'_>, client: &mut Client<'_>, body: &mut Body) ->
     let mut tried = Tried::default();
     let mut last = Failed::none();
     let mut fresh = None;
-    while tally.attempts.get() < upstream.settings.attempts {
+    // An endpoint whose connections are all taken costs a look, and no attempt.
+    for _ in 0..Tried::MOST {
+        if tally.attempts.get() >= upstream.settings.attempts {
+            break;
+        }
         let picked = fresh.take().or_else(|| generation.pick(route.upstream, &tried, &shard.slab, &shard.rng));
         let Some(place) = picked else { break };
         // A second attempt is paid for, unless it only mends our own pool's staleness.
-        if !tried.is_empty() && !tried.has(place) && !generation.may_retry(route.upstream, shard.clock.uptime()) {
+        if tally.attempts.get() > 0 && !tried.has(place) && !generation.may_retry(route.upstream, shard.clock.uptime())
+        {
             break;
         }
         if tally.attempts.get() > 0 {

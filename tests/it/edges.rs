@@ -10,6 +10,7 @@ use crate::support::Origin;
 use crate::support::Raw;
 use crate::support::eventually;
 use crate::support::get;
+use crate::support::ok;
 use crate::support::simple;
 
 /// Answers at once with a response that only the end of the connection ends, takes nothing of the request's body, and goes
@@ -74,9 +75,14 @@ fn a_listener_may_change_its_name() {
 }
 
 #[test]
-fn listeners_that_come_and_go_cost_no_descriptor_without_io_uring() {
+fn listeners_that_come_and_go_cost_no_descriptor() {
+    listeners_come_and_go("auto");
+    listeners_come_and_go("epoll");
+}
+
+fn listeners_come_and_go(io: &str) {
     let origin = Origin::named("app");
-    let head = "[process]\ncores = 2\nadmin = \"127.0.0.1:0\"\nio = \"epoll\"\n\n";
+    let head = format!("[process]\ncores = 2\nadmin = \"127.0.0.1:0\"\nio = \"{io}\"\n\n");
     let one = format!("{head}{}", simple(&[&origin], "", ""));
     let two = format!("{one}\n[listen.other]\nbind = \"127.0.0.1:0\"\n");
     let gateway = Gateway::start(&one);
@@ -139,4 +145,36 @@ fn an_endpoint_that_answers_no_expectation_is_to_blame_for_the_silence() {
     let mut raw = Raw::connect(gateway.http());
     raw.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
     assert_eq!(raw.read_response().status, 504, "the client waits for the endpoint, not the other way round");
+}
+
+#[test]
+fn a_full_endpoint_costs_no_attempt_where_there_is_another() {
+    let gate = Gate::new();
+    let held: Vec<_> = (0..2)
+        .map(|_| {
+            let held = gate.clone();
+            Origin::answer(move |_| {
+                held.wait();
+                ok("held")
+            })
+        })
+        .collect();
+    let free = Origin::named("free");
+    let head = "[process]\ncores = 1\nadmin = \"127.0.0.1:0\"\n\n";
+    let app = "connections = 1\nbalance = \"round_robin\"\nretry = { attempts = 2 }";
+    let gateway = Gateway::start(&format!("{head}{}", simple(&[&held[0], &held[1], &free], app, "")));
+    let mut waiting = Vec::new();
+    while waiting.len() < 2 {
+        let mut raw = Raw::connect(gateway.http());
+        raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        eventually("an answer, or a request that is held", || {
+            raw.has_news() || held.iter().map(|o| o.requests().len()).sum::<usize>() > waiting.len()
+        });
+        if !raw.has_news() {
+            waiting.push(raw);
+        }
+    }
+    let statuses: Vec<_> = (0..6).map(|_| get(gateway.http(), "/").status).collect();
+    gate.open();
+    assert_eq!(statuses, [200; 6], "two endpoints are full, the third is free");
 }

@@ -85,8 +85,12 @@ async fn forward(scene: &Scene<'_>, client: &mut Client<'_>, body: &mut Body) ->
                 if !failed.again(client, body) {
                     break;
                 }
-                // A kept connection that had died meanwhile says nothing of its endpoint: the same once more, fresh.
-                fresh = failed.stale.then_some(place);
+                // A kept connection that had died meanwhile says nothing of its endpoint: the same once more, fresh, and
+                // this was no attempt at it.
+                if failed.stale {
+                    fresh = Some(place);
+                    tally.attempts.set(tally.attempts.get().saturating_sub(1));
+                }
                 tried.note(place);
             }
         }

@@ -62,6 +62,11 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.in_flight.sub(1);
+        // Nobody comes to finish an exchange that panics: it is counted on its way down.
+        if std::thread::panicking() {
+            self.0.exchanges.add(1);
+            self.0.causes.iter().skip(Cause::Panic as usize).take(1).for_each(|count| count.add(1));
+        }
     }
 }
 

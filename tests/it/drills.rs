@@ -4,6 +4,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use ringway::io::ring::Wanted;
+use ringway::observe::ended::Cause;
 use ringway::shard::mailbox::Drill;
 use ringway::shard::mailbox::Message;
 use ringway::shard::mailbox::Stage;
@@ -31,6 +32,7 @@ fn a_panic_in_a_connection_ends_that_connection_only() {
             struck.try_read_response().is_err()
         });
         eventually("the panic is counted", || inside.slab.panics.get() == 1);
+        assert_eq!(inside.slab.causes[Cause::Panic as usize].get(), 1, "and the exchange that it ended");
         assert_eq!(before.get("/").text(), "a", "a connection beside it goes on");
         assert_eq!(get(inside.addr, "/").text(), "a", "and new ones come");
         assert_eq!(inside.slab.restarts.get(), 0);

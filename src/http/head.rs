@@ -3,7 +3,6 @@
 
 use crate::http::Fault;
 use crate::http::Refusal;
-use crate::http::host;
 
 /// Where something stands in the bytes given to parse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,7 +67,8 @@ impl Known {
     /// Which field a name is of, in either case.
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
-        let same = |(one, other): (&u8, &u8)| one.to_ascii_lowercase() == *other || (*one == b'_' && *other == b'-');
+        // Most names differ from most candidates in their first byte, and most fields are none of these.
+        let same = |(one, other): (&u8, &u8)| one | 0x20 == *other || (*one == b'_' && *other == b'-');
         match Self::candidates(name.len()).iter().find(|(text, _)| name.iter().zip(*text).all(same)) {
             Some(_) if name.contains(&b'_') => Self::Twin,
             Some((_, known)) => *known,
@@ -205,6 +205,8 @@ pub struct RequestHead {
     pub(super) origin: Span,
     /// The authority: the target's, else the Host field's.
     pub(super) host: Span,
+    /// The same without its port.
+    pub(super) host_name: Span,
     pub(super) expects: bool,
 }
 
@@ -383,8 +385,7 @@ impl<'a> Request<'a> {
     #[inline]
     #[must_use]
     pub fn host_name(self) -> &'a [u8] {
-        let host = self.host();
-        host::name(host).unwrap_or(host)
+        self.head.host_name.of(self.bytes)
     }
 
     /// The version.

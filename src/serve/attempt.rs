@@ -143,7 +143,8 @@ pub(crate) async fn attempt(
     tally.attempts.set(tally.attempts.get() + 1);
     tally.endpoint.set(Some(place));
     tally.phase.set(Phase::Connect);
-    let began = shard.clock.now();
+    // The first attempt begins as the exchange does, as near as matters.
+    let began = if tally.attempts.get() == 1 { tally.began } else { shard.clock.now() };
     let dial = Dial {
         slot: endpoint.slot,
         address: endpoint.address,

@@ -166,9 +166,7 @@ fn settle(head: &mut RequestHead, bytes: &[u8]) -> Result<(), Refusal> {
     if hosts > 1 || (hosts == 0 && head.parts.version == Version::Http11) {
         return Err(Refusal::HostCount);
     }
-    if host::name(head.host.of(bytes)).is_none() {
-        return Err(Refusal::BadHost);
-    }
+    head.host_name = span(bytes, host::name(head.host.of(bytes)).ok_or(Refusal::BadHost)?);
     match head.kind {
         Method::Connect | Method::Trace => return Err(Refusal::UnknownMethod),
         Method::Options if spent => return Err(Refusal::NoHopLeft),
@@ -204,13 +202,12 @@ fn absolute(head: &mut RequestHead, bytes: &[u8], hosts: usize) -> Result<Span, 
     let rest = scheme.and_then(|scheme| target.get(scheme.len()..)).ok_or(Refusal::BadTarget)?;
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
     let (authority, origin) = rest.split_at(end);
-    if host::name(authority).is_none_or(<[u8]>::is_empty) {
-        return Err(Refusal::BadTarget);
-    }
+    let name = host::name(authority).filter(|name| !name.is_empty()).ok_or(Refusal::BadTarget)?;
     if hosts > 0 && !host::same(authority, head.host.of(bytes)) {
         return Err(Refusal::HostMismatch);
     }
     head.host = span(bytes, authority);
+    head.host_name = span(bytes, name);
     Ok(span(bytes, origin))
 }
 

@@ -307,7 +307,7 @@ proptest! {
             if head.parse(&line, &LIMITS) == Ok(Parse::Whole) {
                 let _ = crate::http::framing::response(head.view(&line), Method::Get);
             }
-            let _ = host::name(&bytes);
+            let _ = crate::http::host::name(&bytes);
         }
     }
 

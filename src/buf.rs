@@ -17,7 +17,7 @@ pub const TAILROOM: usize = 8;
 /// Capacities that are kept in stock.
 const CLASSES: [usize; 4] = [2 * 1024, 8 * 1024, 18 * 1024, 66 * 1024];
 /// Blocks of each class that a thread keeps.
-const STOCK: [usize; 4] = [512, 512, 512, 64];
+const STOCK: [usize; 4] = [512, 512, 512, 16];
 
 thread_local! {
     static SHELVES: RefCell<[Vec<Vec<u8>>; 4]> = const { RefCell::new([Vec::new(), Vec::new(), Vec::new(), Vec::new()]) };

@@ -118,7 +118,7 @@ fn descriptors(model: &Model) {
     let needed = 2 * u64::from(model.process.connections_max) + RESERVED;
     if let Some(limit) = descriptors::raise().filter(|limit| *limit < needed) {
         let connections = limit.saturating_sub(RESERVED) / 2;
-        tracing::warn!(
+        tracing::info!(
             limit,
             "process.connections = {} may need {needed} descriptors; at the limit, some {connections} connections, \
              accepting pauses until others close",

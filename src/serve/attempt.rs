@@ -195,6 +195,8 @@ async fn converse(
     let (upline, upbound) = lease.parts();
     let whole = body.source.ended();
     body.streamed = !whole;
+    // What an attempt before this one got across says nothing of this one.
+    tally.uploaded.set(false);
     tally.phase.set(Phase::Wait);
     if whole {
         upline.reading().arm(timeout.response, Cut::Both);

@@ -153,21 +153,16 @@ fn a_client_that_leaves_within_the_response_frees_the_upstream() {
 }
 
 #[test]
-fn a_client_that_ends_its_own_direction_still_gets_its_answer() {
-    let gate = Gate::new();
-    let held = gate.clone();
-    let origin = Origin::answer(move |_| {
-        held.wait();
-        ok("late")
-    });
+fn a_client_that_ends_its_own_direction_while_it_waits_counts_as_gone() {
+    let origin = Origin::silent();
     let gateway = Gateway::before(&[&origin]);
     let mut raw = Raw::connect(gateway.http());
-    raw.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    gate.wait_for_waiting(1);
-    gate.open();
-    assert_eq!(raw.read_response().text(), "late");
+    raw.send("GET /ended HTTP/1.1\r\nHost: a\r\n\r\n");
+    origin.wait_for(1);
     raw.half_close();
-    raw.expect_closed();
+    let line = gateway.wait_log(|line| line.path() == "/ended");
+    assert_eq!((line.ended(), line.str("who"), line.num("status")), ("client_abort", "client", 499));
+    origin.wait_for_open(0);
 }
 
 #[test]

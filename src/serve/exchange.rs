@@ -35,10 +35,10 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
     let listener = generation.listener(client.seat.place.listener);
     let facts = Facts { generation: &generation, listener, route, understood: true };
 
-    let (ended, fate) = match Body::begin(client, route) {
-        Err(answer) => refuse(shard, client, &tally, answer).await,
+    let ((ended, fate), consumed) = match Body::begin(client, route) {
+        Err(answer) => (refuse(shard, client, &tally, answer).await, 0),
         Ok(mut body) => {
-            let (ended, fate) = match route {
+            let outcome = match route {
                 None => answer_whole(shard, client, &tally, &body, Answer::to(Cause::NoRoute, "")).await,
                 Some(route) => {
                     let upstream = generation.snapshot.upstream(route.upstream);
@@ -47,12 +47,11 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
                 }
             };
             tally.body_in.set(body.source.taken());
-            tally.finish(shard, client, &facts, ended);
-            client.inbound.consume(body.consumed);
-            return fate;
+            (outcome, body.consumed)
         }
     };
     tally.finish(shard, client, &facts, ended);
+    client.inbound.consume(consumed);
     fate
 }
 

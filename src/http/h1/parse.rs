@@ -96,7 +96,7 @@ fn bound_first_line(bytes: &[u8], start: usize, limits: &HeadLimits) -> Result<(
         // RFC 9112 §3: a longer method than any that is known is not implemented.
         return Err(Refusal::UnknownMethod);
     }
-    let Some([b' ', target @ ..]) = line.get(method..) else { return Ok(()) };
+    let Some([b' ', target @ ..]) = line.get(method..).filter(|_| method > 0) else { return Ok(()) };
     let visible = |byte: &&u8| !matches!(**byte, 0..=b' ' | 0x7f);
     let long = target.len() > limits.target_bytes
         && target.iter().take(limits.target_bytes + 1).take_while(visible).count() > limits.target_bytes;

@@ -16,24 +16,25 @@
 //! | layer | module | may import |
 //! |---|---|---|
 //! | 11 | `main` | app |
-//! | 10 | `app` | config, control, worker, demo, snapshot, shard, observe, io, model, time, limits, id |
-//! | 9 | `worker` | shard, serve, snapshot, observe, io, model, time, limits, id, rand |
-//! | 8 | `serve` | shard, snapshot, route, balance, upstream, relay, wire, io, http, model, observe, time, buf, limits, id |
-//! | 7 | `control` | config, model, snapshot, admin, shard, observe, time, limits, id |
-//! | 6 | `shard` | snapshot, upstream, balance, observe, io, http, model, time, buf, rand, id, limits |
-//! | 6 | `admin` | model, snapshot, observe, time, limits, id |
+//! | 10 | `app` | config, control, worker, demo, snapshot, shard, observe, io, model, address, time, limits, id |
+//! | 9 | `worker` | shard, serve, snapshot, observe, io, model, address, time, limits, id, rand |
+//! | 8 | `serve` | shard, snapshot, route, balance, upstream, relay, wire, io, http, model, observe, address, time, buf, limits, id |
+//! | 7 | `control` | config, model, snapshot, admin, shard, observe, address, time, limits, id |
+//! | 6 | `shard` | snapshot, upstream, balance, observe, io, http, model, address, time, buf, rand, id, limits |
+//! | 6 | `admin` | model, snapshot, observe, address, time, limits, id |
 //! | 5 | `relay` | wire, io, http, observe, time, buf, limits |
-//! | 5 | `upstream` | wire, snapshot, io, observe, time, buf, id |
-//! | 4 | `snapshot` | model, route, id, limits |
-//! | 4 | `wire` | io, http, observe, time, buf, limits |
-//! | 3 | `config` | model, http, limits, id |
+//! | 5 | `upstream` | wire, snapshot, io, observe, address, time, buf, id |
+//! | 4 | `snapshot` | model, route, address, id, limits |
+//! | 4 | `wire` | io, http, observe, address, time, buf, limits |
+//! | 3 | `config` | model, http, address, limits, id |
 //! | 3 | `route` | model, http, id |
 //! | 3 | `balance` | model, time, rand, id, limits |
-//! | 3 | `observe` | model, http, time, id, limits |
-//! | 2 | `model` | http, id, limits |
+//! | 3 | `observe` | model, http, address, time, id, limits |
+//! | 2 | `model` | http, address, id, limits |
 //! | 1 | `demo` | limits |
-//! | 1 | `http` | limits |
-//! | 1 | `io` | buf, time, limits |
+//! | 1 | `http` | address, limits |
+//! | 1 | `io` | address, buf, time, limits |
+//! | 0 | `address` | |
 //! | 0 | `buf` | |
 //! | 0 | `time` | |
 //! | 0 | `limits` | |
@@ -50,6 +51,7 @@
 //! upstream connection lent to one attempt) · snapshot (compiled configuration, immutable, shared) · generation (a core's
 //! binding of a snapshot) · ended (who ended an exchange, in which phase, why).
 
+pub mod address;
 pub mod admin;
 pub mod app;
 pub mod balance;

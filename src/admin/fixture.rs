@@ -16,12 +16,8 @@ use crate::admin::scene::Reload;
 use crate::admin::scene::Scene;
 use crate::admin::scene::Standing;
 use crate::id::CoreId;
-use crate::id::UpstreamIndex;
-use crate::limits;
 use crate::model::AccessLog;
-use crate::model::Balance;
 use crate::model::Cores;
-use crate::model::Endpoint;
 use crate::model::Host;
 use crate::model::HostPattern;
 use crate::model::Io;
@@ -32,9 +28,8 @@ use crate::model::Model;
 use crate::model::PathPattern;
 use crate::model::Process;
 use crate::model::Ring;
-use crate::model::Route;
-use crate::model::Timeouts;
 use crate::model::Upstream;
+use crate::model::fixture;
 use crate::snapshot::Snapshot;
 use crate::snapshot::slots::Slots;
 
@@ -57,43 +52,16 @@ pub(crate) fn model() -> Model {
 }
 
 pub(crate) fn listener(name: &str, bind: &str) -> Listener {
-    Listener {
-        name: name.into(),
-        bind: address(bind),
-        connections_max: 100,
-        head_bytes: limits::REQUEST_HEAD_BYTES,
-        fields: limits::REQUEST_FIELDS,
-        target_bytes: limits::REQUEST_TARGET_BYTES,
-        head_timeout: Duration::from_secs(10),
-        idle_timeout: Duration::from_secs(60),
-        body_timeout: Duration::from_secs(30),
-    }
+    fixture::listener(name, address(bind))
 }
 
 pub(crate) fn upstream(name: &str, endpoints: &[&str]) -> Upstream {
-    Upstream {
-        name: name.into(),
-        endpoints: endpoints.iter().map(|text| Endpoint { address: address(text), weight: 1 }).collect(),
-        balance: Balance::RoundRobin,
-        timeout: Timeouts {
-            connect: Duration::from_secs(1),
-            response: Duration::from_secs(15),
-            body: Duration::from_secs(30),
-            idle: Duration::from_secs(30),
-        },
-        attempts: 1,
-        idle_connections: 64,
-        connections_max: 1000,
-    }
+    fixture::upstream(name, &endpoints.iter().map(|text| address(text)).collect::<Vec<_>>())
 }
 
 /// A host with prefix routes, each to the upstream of that index.
 pub(crate) fn host(name: &str, routes: &[(&str, u32)]) -> Host {
-    let routes = routes.iter().map(|(path, upstream)| Route {
-        path: PathPattern::Prefix((*path).into()),
-        upstream: UpstreamIndex(*upstream),
-        max_body: None,
-    });
+    let routes = routes.iter().map(|(path, upstream)| fixture::route(PathPattern::Prefix((*path).into()), *upstream));
     Host { pattern: HostPattern::Exact(name.into()), routes: routes.collect() }
 }
 

@@ -90,7 +90,7 @@ pub fn routes(reading: &Reading) -> Value {
             "host": host.pattern.text(),
             "path": route.path.text(),
             "upstream": snapshot.upstream(compiled.upstream).settings.name,
-            "max_body_bytes": compiled.max_body,
+            "max_body_bytes": compiled.settings.max_body,
             "requests": classes.requests(),
             "by_class": classes.json(),
             "mean_ms": classes.mean_ms(),

@@ -22,18 +22,27 @@ use super::report::Span;
 use super::report::quote;
 use super::suggest::advice;
 use super::unit;
+use crate::address::Networks;
 use crate::id::UpstreamIndex;
+use crate::limits;
+use crate::model::Chunks;
 use crate::model::Endpoint;
 use crate::model::Host;
 use crate::model::HostPattern;
+use crate::model::KeepAlive;
 use crate::model::Listener;
 use crate::model::Model;
 use crate::model::PathPattern;
+use crate::model::PathRule;
+use crate::model::Paths;
 use crate::model::Process;
+use crate::model::ResponseLimits;
 use crate::model::Ring;
 use crate::model::Route;
+use crate::model::Server;
 use crate::model::Timeouts;
 use crate::model::Upstream;
+use std::time::Duration;
 
 /// The model, or nothing after a fault; and what is odd about it.
 pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fault>) {
@@ -58,7 +67,18 @@ pub(super) fn serve(to: SocketAddr, listen: SocketAddr) -> Option<Model> {
     let endpoint = Endpoint { address: to, weight: keys::WEIGHT.default()? };
     let listen = Named { name: "http".into(), at, form: (Field::Set(listen, at), ListenForm::default()) };
     let app = Named { name: "app".into(), at, form: (Field::Set(vec![endpoint], at), UpstreamForm::default()) };
-    let route = Route { path: PathPattern::Prefix(String::new()), upstream: UpstreamIndex(0), max_body: None };
+    let route = Route {
+        path: PathPattern::Prefix(String::new()),
+        upstream: UpstreamIndex(0),
+        max_body: None,
+        upgrade: Vec::new(),
+        connect: false,
+        tunnel_timeout: Duration::from_mins(5),
+        response_timeout: None,
+        body_timeout: None,
+        min_rate: None,
+        attempts: None,
+    };
     Some(Model {
         process: process(&ProcessForm::default(), &mut faults)?,
         listeners: vec![listener(&listen, &ListenForm::default(), &mut faults)?],
@@ -127,6 +147,14 @@ fn listener(
         head_timeout: resolve(&own.head_timeout, &defaults.head_timeout, &keys::HEAD_TIMEOUT)?,
         idle_timeout: resolve(&own.idle_timeout, &defaults.idle_timeout, &keys::IDLE_TIMEOUT)?,
         body_timeout: resolve(&own.body_timeout, &defaults.body_timeout, &keys::BODY_TIMEOUT)?,
+        client_connections_max: None,
+        trusted: Networks::default(),
+        proxy_protocol: false,
+        paths: Paths { dots: PathRule::Resolve, slashes: PathRule::Keep, encoded_slashes: PathRule::Keep },
+        server: Server::Pass,
+        min_rate: 240,
+        chunks: Chunks { line_bytes: limits::CHUNK_LINE_BYTES, extension_bytes: limits::CHUNK_EXTENSION_BYTES },
+        keep_alive: KeepAlive { requests: 10_000, age: Duration::from_hours(1) },
     })
 }
 
@@ -182,6 +210,13 @@ fn upstream(named: &Named<(Field<Vec<Endpoint>>, UpstreamForm)>, defaults: &Upst
             &keys::KEEP_ALIVE_CONNECTIONS,
         )?,
         connections_max: resolve(&own.connections, &defaults.connections, &keys::UPSTREAM_CONNECTIONS)?,
+        response: ResponseLimits {
+            head_bytes: limits::RESPONSE_HEAD_BYTES,
+            fields: limits::RESPONSE_FIELDS,
+            interim: limits::INTERIM_RESPONSES,
+        },
+        min_rate: 0,
+        proxy_protocol: None,
     })
 }
 
@@ -226,7 +261,18 @@ fn hosts(form: &Form) -> Option<Vec<Host>> {
     let index = |name: &str| names.binary_search(&name).ok().and_then(|index| u32::try_from(index).ok());
     let route = |route: &RouteForm| {
         let upstream = UpstreamIndex(index(&route.upstream)?);
-        Some(Route { path: route.path.clone(), upstream, max_body: route.max_body })
+        Some(Route {
+            path: route.path.clone(),
+            upstream,
+            max_body: route.max_body,
+            upgrade: Vec::new(),
+            connect: false,
+            tunnel_timeout: Duration::from_mins(5),
+            response_timeout: None,
+            body_timeout: None,
+            min_rate: None,
+            attempts: None,
+        })
     };
     let host = |host: &HostForm| {
         let routes = host.routes.value()?.iter().map(route).collect::<Option<Vec<_>>>()?;

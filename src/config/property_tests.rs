@@ -15,7 +15,6 @@ use proptest::sample::select;
 
 use super::load_text;
 use super::to_toml;
-use crate::id::UpstreamIndex;
 use crate::model::AccessLog;
 use crate::model::Balance;
 use crate::model::Cores;
@@ -33,6 +32,7 @@ use crate::model::Ring;
 use crate::model::Route;
 use crate::model::Timeouts;
 use crate::model::Upstream;
+use crate::model::fixture;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
@@ -192,6 +192,7 @@ fn listener() -> impl Strategy<Value = Listener> {
                 head_timeout,
                 idle_timeout,
                 body_timeout,
+                ..fixture::listener("", bind)
             }
         },
     )
@@ -213,6 +214,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
             attempts,
             idle_connections,
             connections_max,
+            ..fixture::upstream("", &[])
         },
     )
 }
@@ -234,7 +236,7 @@ fn hosts(upstreams: u32) -> impl Strategy<Value = Vec<Host>> {
     ];
     let bound = option::of(prop_oneof![Just(0), 1..=(1_u64 << 40), (0..=40_u32).prop_map(|shift| 1 << shift)]);
     let routes = proptest::collection::hash_map(path, (0..upstreams, bound), 1..6).prop_map(|routes| {
-        let route = |(path, (upstream, max_body))| Route { path, upstream: UpstreamIndex(upstream), max_body };
+        let route = |(path, (upstream, max_body))| Route { max_body, ..fixture::route(path, upstream) };
         routes.into_iter().map(route).collect::<Vec<_>>()
     });
     btree_map(pattern, routes, 1..4).prop_map(|hosts| {

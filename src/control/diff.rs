@@ -1,9 +1,10 @@
 //! What differs between two models, by name. Pure. It refuses to know what a difference costs.
 
+use crate::id::UpstreamIndex;
 use crate::model::Host;
 use crate::model::Model;
-use crate::model::PathPattern;
 use crate::model::Process;
+use crate::model::Route;
 
 /// What differs between two models.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,10 +117,11 @@ impl Delta {
     }
 }
 
-fn routes<'a>(model: &'a Model, host: &'a Host) -> impl Iterator<Item = (&'a PathPattern, &'a str, Option<u64>)> {
+fn routes<'a>(model: &'a Model, host: &'a Host) -> impl Iterator<Item = (&'a str, Route)> {
     host.routes.iter().map(|route| {
         let upstream = model.upstreams.get(route.upstream.index()).map_or("", |upstream| upstream.name.as_str());
-        (&route.path, upstream, route.max_body)
+        // By name: another upstream more or less moves the indexes of all.
+        (upstream, Route { upstream: UpstreamIndex(0), ..route.clone() })
     })
 }
 

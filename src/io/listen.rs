@@ -10,6 +10,7 @@ use socket2::Domain;
 use socket2::Protocol;
 use socket2::Type;
 
+use crate::address::Peer;
 use crate::io::socket::Cut;
 use crate::io::socket::Socket;
 use crate::io::socket::cut;
@@ -77,9 +78,9 @@ impl Acceptor {
     ///
     /// # Errors
     /// Those of accept(2), `EINVAL` after [`close`](Self::close).
-    pub async fn accept(&self) -> io::Result<(Socket, SocketAddr)> {
+    pub async fn accept(&self) -> io::Result<(Socket, Peer)> {
         let (stream, address) = self.listener.accept().await?;
-        Ok((Socket::new(stream), address))
+        Ok((Socket::new(stream), Peer::Ip(address)))
     }
 
     /// Takes no more connections: the accepts in flight end. Those that the kernel holds but nobody accepted are reset.

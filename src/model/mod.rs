@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::address::Networks;
 use crate::id::UpstreamIndex;
 
 /// One whole configuration.
@@ -112,6 +113,16 @@ pub struct Listener {
     pub bind: SocketAddr,
     /// Open connections of this listener, all cores together, before new ones are refused.
     pub connections_max: u32,
+    /// Open connections of one client address (IPv6: of one /64), all cores together; absent: no bound.
+    pub client_connections_max: Option<u32>,
+    /// Whose word on who the client is counts: in forwarding fields, and in a PROXY protocol header.
+    pub trusted: Networks,
+    /// Whether every connection begins with a PROXY protocol header, version 1 or 2.
+    pub proxy_protocol: bool,
+    /// What becomes of a path before it is routed and forwarded.
+    pub paths: Paths,
+    /// What becomes of the `Server` field of responses.
+    pub server: Server,
     /// Bytes of a request head before 431.
     pub head_bytes: usize,
     /// Fields of a request head before 431.
@@ -124,6 +135,65 @@ pub struct Listener {
     pub idle_timeout: Duration,
     /// Longest pause while a request body arrives or a response is taken: then 408, or the connection is cut.
     pub body_timeout: Duration,
+    /// Bytes a second that a client must send of a body, or take of a response, in the mean over the time that it was
+    /// waited for; 0: no bound.
+    pub min_rate: u64,
+    /// Bounds of chunked request bodies.
+    pub chunks: Chunks,
+    /// How long a connection is kept, however busy.
+    pub keep_alive: KeepAlive,
+}
+
+/// `listen.chunk`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunks {
+    /// Bytes of one chunk-size line, extensions included, CRLF not.
+    pub line_bytes: usize,
+    /// Bytes of extensions in one message.
+    pub extension_bytes: usize,
+}
+
+/// `listen.keep_alive`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Requests on one connection, less a share by chance.
+    pub requests: u32,
+    /// From accept to the last request, less a share by chance.
+    pub age: Duration,
+}
+
+/// `listen.path`: what becomes of a path that different readers may read differently. What is routed is what is
+/// forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// Of `.` and `..` between slashes, percent-encoded or not.
+    pub dots: PathRule,
+    /// Of several slashes in a row; resolved: one.
+    pub slashes: PathRule,
+    /// Of `%2F` and `%5C`; resolved: decoded to a slash.
+    pub encoded_slashes: PathRule,
+}
+
+/// What becomes of a part of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathRule {
+    /// It is passed on as it is.
+    Keep,
+    /// It is replaced by what it stands for.
+    Resolve,
+    /// The request is refused.
+    Refuse,
+}
+
+/// `listen.server`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// As the upstream wrote it.
+    Pass,
+    /// None.
+    Off,
+    /// This, whatever the upstream wrote, also in the gateway's own answers.
+    Set(String),
 }
 
 /// `[upstream.NAME]`, with `[defaults.upstream]` filled in.
@@ -143,6 +213,33 @@ pub struct Upstream {
     pub idle_connections: usize,
     /// Open connections of the whole process to one endpoint before an attempt is refused.
     pub connections_max: u32,
+    /// Bounds of a response.
+    pub response: ResponseLimits,
+    /// Bytes a second that an endpoint must send of a response, in the mean over the time that it was waited for; 0: no
+    /// bound.
+    pub min_rate: u64,
+    /// The PROXY protocol header that each connection begins with, if any; such a connection serves one client's request.
+    pub proxy_protocol: Option<ProxyVersion>,
+}
+
+/// `upstream.response`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseLimits {
+    /// Bytes of a response head before 502.
+    pub head_bytes: usize,
+    /// Fields of a response head before 502.
+    pub fields: usize,
+    /// Interim (1xx) responses to one request before 502.
+    pub interim: u32,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyVersion {
+    /// The line of text.
+    V1,
+    /// The binary header.
+    V2,
 }
 
 /// One address of an upstream.
@@ -205,6 +302,20 @@ pub struct Route {
     pub upstream: UpstreamIndex,
     /// Bytes of a request body before 413; absent: no bound.
     pub max_body: Option<u64>,
+    /// The protocols that a request may ask to go on with (RFC 9110 §7.8), in lower case.
+    pub upgrade: Vec<String>,
+    /// Whether it takes CONNECT.
+    pub connect: bool,
+    /// A tunnel (after an upgrade or CONNECT) that carries nothing, either way, ends after this.
+    pub tunnel_timeout: Duration,
+    /// Instead of the upstream's `timeout.response`.
+    pub response_timeout: Option<Duration>,
+    /// Longest pause between bytes of a body, either way, instead of the listener's and the upstream's.
+    pub body_timeout: Option<Duration>,
+    /// Instead of the listener's.
+    pub min_rate: Option<u64>,
+    /// Instead of the upstream's.
+    pub attempts: Option<u32>,
 }
 
 /// Which paths a route takes.
@@ -249,3 +360,6 @@ impl Balance {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod fixture;

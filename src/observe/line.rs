@@ -6,9 +6,9 @@
 mod date;
 mod text;
 
-use std::net::IpAddr;
 use std::net::SocketAddr;
 
+use crate::address::Peer;
 use crate::model::LogFormat;
 use crate::observe::ended::Ended;
 
@@ -31,8 +31,8 @@ pub struct Line<'a> {
     pub status: u16,
     /// Attempts made.
     pub attempts: u32,
-    /// The client's address.
-    pub client: SocketAddr,
+    /// The client's address; port 0 where it is not known.
+    pub client: Peer,
     /// The listener's name.
     pub listener: Text<'a>,
     /// The request's id.
@@ -82,7 +82,10 @@ pub fn json(out: &mut Vec<u8>, line: &Line<'_>) {
     out.push(b'"');
     json_text(out, ",\"request_id\":", line.request_id);
     out.extend_from_slice(b",\"client\":\"");
-    text::address(out, line.client);
+    match line.client {
+        Peer::Ip(client) => text::address(out, client),
+        Peer::Unix => out.extend_from_slice(b"unix:"),
+    }
     out.push(b'"');
     json_text(out, ",\"listener\":", line.listener);
     json_text(out, ",\"method\":", line.method);
@@ -109,9 +112,10 @@ pub fn json(out: &mut Vec<u8>, line: &Line<'_>) {
 /// Appends a line in the combined format of Apache httpd and nginx, escaped as nginx escapes. The size is that of the
 /// whole response, its head included.
 pub fn combined(out: &mut Vec<u8>, line: &Line<'_>) {
-    match line.client.ip() {
-        IpAddr::V4(ip) => text::ipv4(out, ip),
-        IpAddr::V6(ip) => text::ipv6(out, ip),
+    match line.client {
+        Peer::Ip(SocketAddr::V4(client)) => text::ipv4(out, *client.ip()),
+        Peer::Ip(SocketAddr::V6(client)) => text::ipv6(out, *client.ip()),
+        Peer::Unix => out.extend_from_slice(b"unix:"),
     }
     out.extend_from_slice(b" - - [");
     date::combined(out, line.time_us);

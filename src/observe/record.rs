@@ -1,7 +1,6 @@
 //! What one exchange leaves behind, as plain values. It refuses to know how it is written.
 
-use std::net::SocketAddr;
-
+use crate::address::Peer;
 use crate::observe::ended::Ended;
 
 /// One exchange, ended.
@@ -23,8 +22,8 @@ pub struct Record<'a> {
     pub status: u16,
     /// Attempts made.
     pub attempts: u32,
-    /// The client's address.
-    pub client: SocketAddr,
+    /// The client's address; port 0 where it is not known.
+    pub client: Peer,
     /// The listener's name.
     pub listener: &'a str,
     /// The request's id.

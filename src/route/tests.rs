@@ -1,11 +1,10 @@
 //! Tables of hosts and paths against the route each must find.
 
 use super::Table;
-use crate::id::UpstreamIndex;
 use crate::model::Host;
 use crate::model::HostPattern;
 use crate::model::PathPattern;
-use crate::model::Route;
+use crate::model::fixture;
 
 fn host(pattern: &str, paths: &[&str]) -> Host {
     let pattern = match pattern.strip_prefix("*.") {
@@ -13,14 +12,11 @@ fn host(pattern: &str, paths: &[&str]) -> Host {
         None if pattern == "*" => HostPattern::Any,
         None => HostPattern::Exact(pattern.into()),
     };
-    let routes = paths.iter().map(|path| Route {
-        path: match path.strip_suffix("/*") {
-            Some(prefix) => PathPattern::Prefix(prefix.into()),
-            None => PathPattern::Exact((*path).into()),
-        },
-        upstream: UpstreamIndex(0),
-        max_body: None,
-    });
+    let path = |path: &&str| match path.strip_suffix("/*") {
+        Some(prefix) => PathPattern::Prefix(prefix.into()),
+        None => PathPattern::Exact((*path).into()),
+    };
+    let routes = paths.iter().map(|text| fixture::route(path(text), 0));
     Host { pattern, routes: routes.collect() }
 }
 

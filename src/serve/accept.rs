@@ -2,11 +2,11 @@
 //! those that wait; what is over a bound is closed at once and counted.
 
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::address::Peer;
 use crate::id::ListenerSlot;
 use crate::io::listen::Acceptor;
 use crate::io::socket::Socket;
@@ -34,14 +34,14 @@ pub fn start(shard: &Rc<Shard>, slot: ListenerSlot, acceptor: &Rc<Acceptor>) {
     for _ in 0..PENDING {
         let (shard, acceptor) = (shard.clone(), acceptor.clone());
         task::spawn_bare(async move {
-            while let Some((socket, address)) = next(&shard, &acceptor).await {
-                admit(&shard, slot, socket, address);
+            while let Some((socket, peer)) = next(&shard, &acceptor).await {
+                admit(&shard, slot, socket, peer);
             }
         });
     }
 }
 
-async fn next(shard: &Shard, acceptor: &Acceptor) -> Option<(Socket, SocketAddr)> {
+async fn next(shard: &Shard, acceptor: &Acceptor) -> Option<(Socket, Peer)> {
     loop {
         match acceptor.accept().await {
             Ok(accepted) => return Some(accepted),
@@ -57,14 +57,14 @@ async fn next(shard: &Shard, acceptor: &Acceptor) -> Option<(Socket, SocketAddr)
     }
 }
 
-fn admit(shard: &Rc<Shard>, slot: ListenerSlot, socket: Socket, address: SocketAddr) {
+fn admit(shard: &Rc<Shard>, slot: ListenerSlot, socket: Socket, peer: Peer) {
     let Some(place) = Place::take(shard, slot) else {
         // Dropped here, and closed: the cheapest refusal, at the time when cheapness matters.
         shard.slab.listener(slot).refused.add(1);
         return;
     };
     let owner = shard.clone();
-    let task = conn::run(owner, socket, address, place);
+    let task = conn::run(owner, socket, peer, place);
     let slab = shard.slab.clone();
     task::spawn(task, move |message| {
         slab.panics.add(1);

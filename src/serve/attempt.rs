@@ -96,7 +96,7 @@ impl Body {
     pub(crate) fn begin(client: &mut Client<'_>, route: Option<&Route>) -> Result<Self, Answer<'static>> {
         let head = client.request.len();
         let framing = framing::request(client.request.view(client.inbound.bytes())).map_err(reply::refused)?;
-        let most = route.and_then(|route| route.max_body);
+        let most = route.and_then(|route| route.settings.max_body);
         let too_large = |size: u64| most.is_some_and(|most| size > most);
         if matches!(framing, Framing::Length(length) if too_large(length)) {
             return Err(Answer::to(Cause::BodyTooLarge, ""));
@@ -202,7 +202,7 @@ async fn converse(
         upline.reading().arm(timeout.response, Cut::Both);
     }
     let written = std::cell::Cell::new(0);
-    let bounds = Bounds { read: patience, write: timeout.body, most: route.max_body, written: &written };
+    let bounds = Bounds { read: patience, write: timeout.body, most: route.settings.max_body, written: &written };
     let source = &mut body.source;
     let sink = Sink::new(body.framing);
     let side = async {

@@ -1,9 +1,9 @@
 //! Step 2: one client connection, and what is kept for it as long as it stays.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
 use std::rc::Rc;
 
+use crate::address::Peer;
 use crate::buf::Block;
 use crate::http::head::RequestHead;
 use crate::http::head::ResponseHead;
@@ -19,8 +19,8 @@ use crate::shard::Shard;
 pub(crate) struct Seat {
     /// What is said on its connection.
     pub(crate) line: Line,
-    /// Where it comes from.
-    pub(crate) address: SocketAddr,
+    /// Who is at the other end of it.
+    pub(crate) peer: Peer,
     /// Its place in the counts, and the listener it came by.
     pub(crate) place: Place,
     /// Whether it has not asked for anything yet.
@@ -43,8 +43,8 @@ pub(crate) struct Client<'a> {
 }
 
 /// Serves a connection to its end.
-pub(crate) async fn run(shard: Rc<Shard>, socket: Socket, address: SocketAddr, place: Place) {
-    let seat = Seat { line: Line::new(&shard.wheel, socket), address, place, fresh: Cell::new(true) };
+pub(crate) async fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) {
+    let seat = Seat { line: Line::new(&shard.wheel, socket), peer, place, fresh: Cell::new(true) };
     // What a busy connection needs is large and boxed for as long as it is busy; an idle one keeps its seat alone.
     while Box::pin(h1::turns(&shard, &seat)).await == Spell::Idle {
         if !h1::park(&shard, &seat).await {
@@ -58,7 +58,7 @@ impl<'a> Client<'a> {
     pub(crate) fn at(seat: &'a Seat) -> Self {
         Self {
             seat,
-            address_text: seat.address.ip().to_string(),
+            address_text: seat.peer.ip().map_or_else(|| "unknown".to_owned(), |ip| ip.to_string()),
             inbound: Block::none(),
             request: RequestHead::default(),
             response: ResponseHead::default(),

@@ -147,7 +147,7 @@ impl Tally {
             ended,
             status,
             attempts: self.attempts.get(),
-            client: client.seat.address,
+            client: client.seat.peer,
             listener: facts.listener.map_or("", |listener| listener.settings.name.as_str()),
             request_id: self.id.as_bytes(),
             method: b"",

@@ -83,8 +83,8 @@ pub struct Route {
     pub label: String,
     /// Where its requests go.
     pub upstream: UpstreamIndex,
-    /// Bytes of a request body before 413.
-    pub max_body: Option<u64>,
+    /// Its settings.
+    pub settings: model::Route,
 }
 
 impl Snapshot {
@@ -108,7 +108,7 @@ impl Snapshot {
             for route in &host.routes {
                 let label = format!("{} {}", host.pattern.text(), route.path.text());
                 let slot = slots.route(&label);
-                routes.push(Route { slot, label, upstream: route.upstream, max_body: route.max_body });
+                routes.push(Route { slot, label, upstream: route.upstream, settings: route.clone() });
             }
         }
         let table = Table::compile(&model.hosts);

@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 
+use crate::address::Peer;
 use crate::limits;
 use crate::observe::ended::Cause;
 use crate::observe::ended::Ended;
@@ -75,11 +76,12 @@ pub(super) fn pack(out: &mut Vec<u8>, record: &Record<'_>) {
     fields.put(record.attempts.to_ne_bytes());
     fields.put(record.status.to_ne_bytes());
     fields.put([record.ended.cause as u8, record.ended.phase as u8]);
-    let (family, ip) = match record.client.ip() {
-        IpAddr::V4(ip) => (4, ip.to_ipv6_mapped().octets()),
-        IpAddr::V6(ip) => (6, ip.octets()),
+    let (family, ip, port) = match record.client {
+        Peer::Ip(SocketAddr::V4(client)) => (4, client.ip().to_ipv6_mapped().octets(), client.port()),
+        Peer::Ip(SocketAddr::V6(client)) => (6, client.ip().octets(), client.port()),
+        Peer::Unix => (0, [0; 16], 0),
     };
-    fields.put(record.client.port().to_ne_bytes());
+    fields.put(port.to_ne_bytes());
     fields.put([family, 0]);
     fields.put(ip);
     for text in &strings {
@@ -154,10 +156,14 @@ fn ended([cause, phase]: [u8; 2]) -> Option<Ended> {
     Some(Ended { cause: *Cause::ALL.get(usize::from(cause))?, phase: *PHASES.get(usize::from(phase))? })
 }
 
-fn client(port: u16, [family, _]: [u8; 2], ip: [u8; 16]) -> SocketAddr {
+fn client(port: u16, [family, _]: [u8; 2], ip: [u8; 16]) -> Peer {
     let [.., a, b, c, d] = ip;
-    let ip = if family == 4 { Ipv4Addr::new(a, b, c, d).into() } else { IpAddr::from(Ipv6Addr::from(ip)) };
-    SocketAddr::new(ip, port)
+    let ip = match family {
+        0 => return Peer::Unix,
+        4 => Ipv4Addr::new(a, b, c, d).into(),
+        _ => IpAddr::from(Ipv6Addr::from(ip)),
+    };
+    Peer::Ip(SocketAddr::new(ip, port))
 }
 
 /// A head being filled from its front.
@@ -207,7 +213,7 @@ mod tests {
             ("[::ffff:192.0.2.7]:1", Cause::UpstreamReset, Phase::Connect),
         ] {
             let ended = Ended { cause, phase };
-            let record = Record { client: client.parse().unwrap(), ended, ..record(b"/x\xFF") };
+            let record = Record { client: client.parse::<SocketAddr>().unwrap().into(), ended, ..record(b"/x\xFF") };
             let mut bytes = b"".to_vec();
             pack(&mut bytes, &record);
             let mut rest = &bytes[..];

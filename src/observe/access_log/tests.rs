@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -27,7 +28,7 @@ pub(super) fn record(target: &[u8]) -> Record<'_> {
         ended: Ended { cause: Cause::Ok, phase: Phase::Done },
         status: 206,
         attempts: 7,
-        client: "192.0.2.1:8".parse().unwrap(),
+        client: "192.0.2.1:8".parse::<SocketAddr>().unwrap().into(),
         listener: "http",
         request_id: b"0123456789abcdef0123456789abcdef",
         method: b"GET",

@@ -1,5 +1,7 @@
 //! Whole lines: their exact text, and what holds for whatever a client may send.
 
+use std::net::IpAddr;
+
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -21,7 +23,7 @@ fn line() -> Line<'static> {
         ended: Ended { cause: Cause::Ok, phase: Phase::Done },
         status: 200,
         attempts: 1,
-        client: "192.0.2.1:4711".parse().unwrap(),
+        client: "192.0.2.1:4711".parse::<SocketAddr>().unwrap().into(),
         listener: text("http"),
         request_id: text("id-1"),
         method: text("GET"),
@@ -41,7 +43,7 @@ fn nothing_understood() -> Line<'static> {
         ended: Ended { cause: Cause::ClientTimeoutHead, phase: Phase::Request },
         status: 0,
         attempts: 0,
-        client: "[2001:db8::1]:9".parse().unwrap(),
+        client: "[2001:db8::1]:9".parse::<SocketAddr>().unwrap().into(),
         method: text(""),
         host: text(""),
         target: text(""),
@@ -138,13 +140,13 @@ proptest! {
         numbers in prop::collection::vec(any::<u64>(), 5),
         status in any::<u16>(),
         cause in prop::sample::select(Cause::ALL.to_vec()),
-        client in any::<(IpAddr, u16)>(),
+        client in any::<(IpAddr, std::num::NonZeroU16)>(),
     ) {
         let t = |at: usize| Text { bytes: &texts[at].0, cut: texts[at].1 };
         let line = Line {
             time_us: numbers[0], duration_us: numbers[1], upstream_us: numbers[2], bytes_in: numbers[3],
             bytes_out: numbers[4], ended: Ended { cause, phase: Phase::Wait }, status, attempts: 7,
-            client: client.into(), listener: t(0), request_id: t(1), method: t(2), host: t(3), target: t(4),
+            client: SocketAddr::new(client.0, client.1.get()).into(), listener: t(0), request_id: t(1), method: t(2), host: t(3), target: t(4),
             protocol: t(5), route: t(6), upstream: t(7), endpoint: t(8), user_agent: t(9), referer: t(10),
         };
         let json = written(LogFormat::Json, &line);

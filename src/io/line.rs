@@ -65,7 +65,12 @@ impl Line {
         let canceller = self.canceller.take().unwrap_or_default();
         let read = self.socket.read_until(std::mem::take(block), canceller.handle());
         let place = Cell::new(Some(canceller));
-        let (result, back) = urged(&self.reading, grace, read, || drop(place.take().map(Canceller::cancel))).await;
+        self.reading.arm_wake(grace);
+        let late = || {
+            drop(place.take().map(Canceller::cancel));
+            None
+        };
+        let (result, back) = urged(&self.reading, read, late).await;
         self.canceller.set(place.take());
         *block = back;
         match result {
@@ -112,26 +117,59 @@ impl Line {
         }
     }
 
-    /// Writes all bytes of the block, within `patience`.
+    /// Writes all bytes of the block, which is empty then; `patience` is for each bit of progress.
     ///
     /// # Errors
     /// [`Broken`]; some bytes may have gone.
-    #[inline]
     pub async fn write(&self, block: &mut Block, patience: Duration) -> Result<(), Broken> {
-        if block.is_empty() {
-            return Ok(());
+        while !block.is_empty() {
+            self.write_some(block, patience, |_| None).await?;
         }
-        // Its own direction alone: what the other side says meanwhile may still be wanted, and the end of it must be its own.
-        self.writing.arm(patience, Cut::Write);
-        let (result, back) = self.socket.write_all(std::mem::take(block)).await;
+        Ok(())
+    }
+
+    /// Writes as many bytes of the block as the kernel takes at once, and drops them from it: they are counted. When the
+    /// kernel takes none for `patience`, `late` is told how many bytes the other side has yet to acknowledge of all that
+    /// was written, and says how much longer to wait; if it says nothing, the direction ends.
+    ///
+    /// # Errors
+    /// [`Broken`], but not `Closed`.
+    #[inline]
+    pub async fn write_some(
+        &self,
+        block: &mut Block,
+        patience: Duration,
+        mut late: impl FnMut(u64) -> Option<Duration>,
+    ) -> Result<usize, Broken> {
+        let given_up = Cell::new(false);
+        let late = || {
+            let more = late(self.socket.unacknowledged());
+            if more.is_none() {
+                given_up.set(true);
+                // Its own direction alone: what the other side says meanwhile may still be wanted, and the end of it must
+                // be its own.
+                self.writing.sever(Cut::Write);
+            }
+            more
+        };
+        self.writing.arm_look(patience);
+        let (result, back) = urged(&self.writing, self.socket.write(std::mem::take(block)), late).await;
         *block = back;
-        let fired = self.writing.fired();
-        self.writing.disarm();
         match result {
-            Ok(()) => Ok(()),
-            Err(_) if fired => Err(Broken::TimedOut),
-            Err(_) => Err(Broken::Reset),
+            Ok(n) if n > 0 => {
+                block.consume(n);
+                Ok(n)
+            }
+            _ if given_up.get() => Err(Broken::TimedOut),
+            _ => Err(Broken::Reset),
         }
+    }
+
+    /// The coarse time, for telling how long something took.
+    #[inline]
+    #[must_use]
+    pub fn coarse(&self) -> Duration {
+        self.writing.coarse()
     }
 
     /// The deadline of reads.

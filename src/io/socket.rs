@@ -85,26 +85,24 @@ impl Socket {
         unsafe { &*self.stream.get() }.readable(false).await
     }
 
-    /// Writes all bytes of the block, which comes back as it was.
+    /// Writes as many bytes of the block as the kernel takes at once; it comes back as it was.
     ///
     /// # Errors
-    /// Those of send(2); some bytes may have been sent.
-    pub async fn write_all(&self, block: Block) -> (io::Result<()>, Block) {
-        let mut front = Front { block, sent: 0 };
-        loop {
-            // SAFETY: as in `read`.
-            let stream = unsafe { &mut *self.stream.get() };
-            let (result, back) = stream.write(front).await;
-            front = back;
-            match result {
-                Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), front.block),
-                Ok(n) => front.sent += n,
-                Err(error) => return (Err(error), front.block),
-            }
-            if front.sent >= front.block.len() {
-                return (Ok(()), front.block);
-            }
-        }
+    /// Those of send(2).
+    pub async fn write(&self, block: Block) -> (io::Result<usize>, Block) {
+        // SAFETY: as in `read`.
+        let stream = unsafe { &mut *self.stream.get() };
+        let (result, front) = stream.write(Front { block }).await;
+        (result, front.block)
+    }
+
+    /// Bytes written that the other side has not acknowledged. One system call; 0 if it fails.
+    #[must_use]
+    pub fn unacknowledged(&self) -> u64 {
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: the request (SIOCOUTQ, under its other name) writes one integer, which is ours and outlives the call.
+        let _ = unsafe { libc::ioctl(self.fd, libc::TIOCOUTQ, std::ptr::from_mut(&mut bytes)) };
+        u64::try_from(bytes).unwrap_or(0)
     }
 
     /// Whether the other side has said anything (bytes, the end, a reset), without reading it. One system call.
@@ -183,7 +181,6 @@ struct Tail {
 /// A block whose bytes are written.
 struct Front {
     block: Block,
-    sent: usize,
 }
 
 // SAFETY: the pointer is to the block's heap, which stays where it is while the block is owned by the operation; room
@@ -206,11 +203,11 @@ unsafe impl IoBufMut for Tail {
 // SAFETY: the pointer is to the block's heap, which stays where it is while the block is owned by the operation.
 unsafe impl IoBuf for Front {
     fn read_ptr(&self) -> *const u8 {
-        self.block.bytes().get(self.sent..).unwrap_or(&[]).as_ptr()
+        self.block.bytes().as_ptr()
     }
 
     fn bytes_init(&self) -> usize {
-        self.block.len() - self.sent
+        self.block.len()
     }
 }
 

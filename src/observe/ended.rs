@@ -50,7 +50,7 @@ pub enum Cause {
     ClientAbort,
     /// The client took too long over its request head.
     ClientTimeoutHead,
-    /// The client paused too long within its request body, or in taking the response.
+    /// The client paused too long within its request body, or in taking the response; or it was too slow over either.
     ClientTimeoutBody,
     /// The request breaks the rules of HTTP.
     BadRequest,
@@ -74,7 +74,7 @@ pub enum Cause {
     UpstreamTimeoutConnect,
     /// No response head within `timeout.response`.
     UpstreamTimeoutHeaders,
-    /// A pause within the response body longer than `timeout.body`.
+    /// A pause within the response body longer than `timeout.body`, or a response body below the minimum rate.
     UpstreamTimeoutBody,
     /// The endpoint closed the connection before a response head.
     UpstreamClosed,
@@ -141,9 +141,12 @@ impl Cause {
             Self::Ok => ("ok", Upstream, 0, "the response was relayed whole"),
             Self::ClientAbort => ("client_abort", Client, 499, "the client went away"),
             Self::ClientTimeoutHead => ("client_timeout_head", Client, 408, "the request head did not arrive in time"),
-            Self::ClientTimeoutBody => {
-                ("client_timeout_body", Client, 408, "the client paused for too long within the exchange")
-            }
+            Self::ClientTimeoutBody => (
+                "client_timeout_body",
+                Client,
+                408,
+                "the client took too long over its request's body, or over the response",
+            ),
             Self::BadRequest => ("bad_request", Client, 400, "the request breaks the rules of HTTP"),
             Self::HeadTooLarge => ("head_too_large", Client, 431, "the request head is too large"),
             Self::TargetTooLong => ("target_too_long", Client, 414, "the request target is too long"),
@@ -162,7 +165,7 @@ impl Cause {
                 ("upstream_timeout_headers", Upstream, 504, "the service did not answer in time")
             }
             Self::UpstreamTimeoutBody => {
-                ("upstream_timeout_body", Upstream, 504, "the service paused for too long within its response")
+                ("upstream_timeout_body", Upstream, 504, "the service took too long over its response")
             }
             Self::UpstreamClosed => {
                 ("upstream_closed", Upstream, 502, "the service closed the connection before it answered")

@@ -1,12 +1,15 @@
 //! A body on its way: one pump for either direction and every framing, with one bounded block and back-pressure by
-//! nature: nothing is read before what was read has been written. It refuses to know which side is which.
+//! nature: nothing is read before what was read has been written. Each side is waited for at its own [`Pace`]. It refuses
+//! to know which side is which.
+
+pub mod pace;
 
 use std::cell::Cell;
-use std::time::Duration;
 
 use crate::buf::Block;
 use crate::io::line::Broken;
 use crate::io::line::Line;
+use crate::relay::pace::Pace;
 use crate::wire::body::Cutoff;
 use crate::wire::body::Sink;
 use crate::wire::body::Source;
@@ -31,12 +34,12 @@ pub struct Pump<'a> {
 }
 
 /// Bounds of a body on its way, and the count of what went.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Bounds<'a> {
-    /// Longest pause between two reads.
-    pub read: Duration,
-    /// Longest time that one write may take.
-    pub write: Duration,
+    /// How the side that it comes from is waited for.
+    pub read: Pace,
+    /// How the side that it goes to is waited for.
+    pub write: Pace,
     /// Bytes of content at the most.
     pub most: Option<u64>,
     /// Bytes written so far are added here.
@@ -48,9 +51,11 @@ pub struct Bounds<'a> {
 pub enum Lost {
     /// It did not come whole.
     Source(Cutoff),
+    /// It came more slowly than it must.
+    TooSlow,
     /// It is over its bound.
     TooLarge,
-    /// It could not be written.
+    /// It could not be written, or was taken more slowly than it must.
     Sink(Broken),
 }
 
@@ -60,18 +65,38 @@ pub enum Lost {
 /// [`Lost`]; some of it has gone. The end of a chunked body is written only when its true end was read, so that what is
 /// lost on one side is seen as lost on the other.
 pub async fn pump(pump: Pump<'_>) -> Result<(), Lost> {
-    let Pump { mut out, source, sink, from, rest, to, bounds } = pump;
+    let Pump { mut out, source, sink, from, rest, to, mut bounds } = pump;
     loop {
-        let size = out.len() as u64;
-        to.write(&mut out, bounds.write).await.map_err(Lost::Sink)?;
-        bounds.written.set(bounds.written.get() + size);
+        // A read that held only framing makes no piece.
+        while !out.is_empty() {
+            give(to, &mut out, &mut bounds).await?;
+        }
         if source.ended() {
             return Ok(());
         }
-        source.fill(from, &mut out, rest, bounds.read).await.map_err(Lost::Source)?;
+        let (began, before) = (from.coarse(), source.taken());
+        let filled = source.fill(from, &mut out, rest, bounds.read.patience()).await;
+        bounds.read.waited(from.coarse().saturating_sub(began), source.taken() - before);
+        match filled {
+            Err(Cutoff::Broken(Broken::TimedOut)) if bounds.read.is_spent() => return Err(Lost::TooSlow),
+            Err(cutoff) => return Err(Lost::Source(cutoff)),
+            Ok(()) if bounds.read.is_spent() && !source.ended() => return Err(Lost::TooSlow),
+            Ok(()) => {}
+        }
         if bounds.most.is_some_and(|most| source.taken() > most) {
             return Err(Lost::TooLarge);
         }
         sink.frame(&mut out, source.ended().then(|| source.trailers()));
     }
+}
+
+/// Writes what the kernel takes at once.
+async fn give(to: &Line, out: &mut Block, bounds: &mut Bounds<'_>) -> Result<(), Lost> {
+    let (began, pace) = (to.coarse(), &mut bounds.write);
+    let passed = || to.coarse().saturating_sub(began);
+    let first = pace.patience().min(pace.glance());
+    let n = to.write_some(out, first, |unsent| pace.look(passed(), unsent)).await.map_err(Lost::Sink)?;
+    pace.waited(passed(), n as u64);
+    bounds.written.set(bounds.written.get() + n as u64);
+    Ok(())
 }

@@ -1,8 +1,10 @@
 //! Step 5: one try at one endpoint. A connection is lent, the request goes out and the response is awaited at the same
 //! time; the response goes on to the client as it comes, while the rest of the request may still be on its way.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
+use std::time::Duration;
 use std::time::Instant;
 
 use crate::buf::Block;
@@ -23,6 +25,7 @@ use crate::relay;
 use crate::relay::Bounds;
 use crate::relay::Lost;
 use crate::relay::Pump;
+use crate::relay::pace::Pace;
 use crate::serve::conn::Client;
 use crate::serve::h1::Fate;
 use crate::serve::reply;
@@ -35,6 +38,7 @@ use crate::serve::tally::Facts;
 use crate::serve::tally::Tally;
 use crate::shard::Shard;
 use crate::snapshot::Endpoint;
+use crate::snapshot::Listener;
 use crate::snapshot::Route;
 use crate::snapshot::Upstream;
 use crate::time::us;
@@ -57,8 +61,25 @@ pub(crate) struct Scene<'a> {
     pub(crate) upstream: &'a Upstream,
     /// Which route takes it there.
     pub(crate) route: &'a Route,
+    /// How long each side is waited for.
+    pub(crate) terms: Terms,
     /// What is counted.
     pub(crate) tally: &'a Tally,
+}
+
+/// How long the sides of an exchange are waited for: the route's word where it has one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// To a whole response head.
+    response: Duration,
+    /// Longest pause of the client.
+    client: Duration,
+    /// Bytes a second of it.
+    client_rate: u64,
+    /// Longest pause of the endpoint.
+    endpoint: Duration,
+    /// Bytes a second of its response.
+    endpoint_rate: u64,
 }
 
 /// The request's body: what of it came with the head, and where the rest comes from.
@@ -90,6 +111,42 @@ pub(crate) struct Failed {
 
 /// Room for what the gateway adds to a request head.
 const ADDED_ROOM: usize = 600;
+
+impl Terms {
+    /// Of a route; the listener has none once it has left the configuration.
+    pub(crate) fn of(listener: Option<&Listener>, upstream: &Upstream, route: &Route) -> Self {
+        let (upstream, route) = (&upstream.settings, &route.settings);
+        let listener = listener.map(|listener| &listener.settings);
+        let client = listener.map_or(upstream.timeout.body, |listener| listener.body_timeout);
+        Self {
+            response: route.response_timeout.unwrap_or(upstream.timeout.response),
+            client: route.body_timeout.unwrap_or(client),
+            client_rate: route.min_rate.or(listener.map(|listener| listener.min_rate)).unwrap_or(0),
+            endpoint: route.body_timeout.unwrap_or(upstream.timeout.body),
+            endpoint_rate: upstream.min_rate,
+        }
+    }
+
+    /// The client, that sends a request's body or takes a response.
+    pub(crate) fn client(&self) -> Pace {
+        Pace::new(self.client, self.client_rate)
+    }
+
+    /// Longest pause of the client.
+    pub(crate) fn pause(&self) -> Duration {
+        self.client
+    }
+
+    /// The endpoint, that sends a response.
+    pub(crate) fn endpoint(&self) -> Pace {
+        Pace::new(self.endpoint, self.endpoint_rate)
+    }
+
+    /// The endpoint, that takes a request's body: at whatever rate.
+    fn taker(&self) -> Pace {
+        Pace::new(self.endpoint, 0)
+    }
+}
 
 impl Body {
     /// Settles the framing of the request at the front of the client's buffer and takes what of its body came with it.
@@ -184,11 +241,11 @@ async fn converse(
     (endpoint, mut lease): (&Endpoint, Lease),
     began: Instant,
 ) -> Result<(Ended, Fate), Failed> {
-    let Scene { facts, upstream, route, tally, .. } = *scene;
-    let timeout = upstream.settings.timeout;
-    let patience = facts.listener.map_or(timeout.body, |listener| listener.settings.body_timeout);
+    let Scene { route, terms, tally, .. } = *scene;
     let out = encode(client, body, tally, endpoint);
-    let asked = Asked::of(client, patience, began);
+    let asked = Asked::of(client, began);
+    let read =
+        if asked.expects && body.source.taken() == 0 { terms.client().from_first_byte() } else { terms.client() };
     let Client { seat, inbound, response, .. } = client;
     let line = &seat.line;
     let reused = lease.reused;
@@ -199,17 +256,17 @@ async fn converse(
     tally.uploaded.set(false);
     tally.phase.set(Phase::Wait);
     if whole {
-        upline.reading().arm(timeout.response, Cut::Both);
+        upline.reading().arm(terms.response, Cut::Both);
     }
-    let written = std::cell::Cell::new(0);
-    let bounds = Bounds { read: patience, write: timeout.body, most: route.settings.max_body, written: &written };
+    let written = Cell::new(0);
+    let bounds = Bounds { read, write: terms.taker(), most: route.settings.max_body, written: &written };
     let source = &mut body.source;
     let sink = Sink::new(body.framing);
     let side = async {
         let sent = relay::pump(Pump { out, source, sink, from: line, rest: inbound, to: upline, bounds }).await;
         // The time for the response head runs from the end of the request, or of what the endpoint takes of it.
-        if !whole && !tally.answered() && !matches!(sent, Err(Lost::Source(_) | Lost::TooLarge)) {
-            upline.reading().arm(timeout.response, Cut::Both);
+        if !whole && !tally.answered() && matches!(sent, Ok(()) | Err(Lost::Sink(_))) {
+            upline.reading().arm(terms.response, Cut::Both);
         }
         sent?;
         tally.uploaded.set(true);
@@ -263,8 +320,8 @@ fn settle(scene: &Scene<'_>, client: &Client<'_>, consumed: usize, lease: Lease,
     }
     if let Some(cause) = answered.lost {
         // The client must not take what it has for the whole: where only the end of the connection says that, it
-        // must be no clean end.
-        if answered.last == Last::UntilClose {
+        // must be no clean end. And what a client does not take is not to be kept for it by the kernel.
+        if answered.last == Last::UntilClose || cause == Cause::ClientTimeoutBody {
             client.seat.line.socket().reset_on_close();
         }
         return (tally.ended(cause), Fate::Close);
@@ -288,7 +345,8 @@ async fn broken_off(scene: &Scene<'_>, client: &mut Client<'_>, body: &Body, los
         Some(Lost::Source(Cutoff::Faulty(fault))) => Answer::to(Cause::BadRequest, fault.words()),
         // A client that waits for a 100 owes nothing: it is the endpoint that is silent.
         Some(Lost::Source(Cutoff::Broken(Broken::TimedOut))) if waits => Answer::to(Cause::UpstreamTimeoutHeaders, ""),
-        Some(Lost::Source(Cutoff::Broken(Broken::TimedOut))) => Answer::to(Cause::ClientTimeoutBody, ""),
+        Some(Lost::Source(Cutoff::Broken(Broken::TimedOut))) => Answer::to(Cause::ClientTimeoutBody, "a pause"),
+        Some(Lost::TooSlow) => Answer::to(Cause::ClientTimeoutBody, "below the minimum rate"),
         _ => return (tally.ended(Cause::ClientAbort), Fate::Close),
     };
     let head_only = request.method_kind() == Method::Head;

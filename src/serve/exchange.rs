@@ -13,6 +13,7 @@ use crate::serve::attempt;
 use crate::serve::attempt::Body;
 use crate::serve::attempt::Failed;
 use crate::serve::attempt::Scene;
+use crate::serve::attempt::Terms;
 use crate::serve::conn::Client;
 use crate::serve::h1::Fate;
 use crate::serve::reply;
@@ -42,7 +43,8 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
                 None => answer_whole(shard, client, &tally, &body, Answer::to(Cause::NoRoute, "")).await,
                 Some(route) => {
                     let upstream = generation.snapshot.upstream(route.upstream);
-                    let scene = Scene { shard, facts: &facts, upstream, route, tally: &tally };
+                    let terms = Terms::of(listener, upstream, route);
+                    let scene = Scene { shard, facts: &facts, upstream, route, terms, tally: &tally };
                     forward(&scene, client, &mut body).await
                 }
             };
@@ -57,14 +59,15 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
 
 /// Makes attempts until one has answered.
 async fn forward(scene: &Scene<'_>, client: &mut Client<'_>, body: &mut Body) -> (Ended, Fate) {
-    let Scene { shard, facts, upstream, route, tally } = *scene;
+    let Scene { shard, facts, upstream, route, tally, .. } = *scene;
     let generation = facts.generation;
     let mut tried = Tried::default();
     let mut last = Failed::none();
     let mut fresh = None;
+    let attempts = route.settings.attempts.unwrap_or(upstream.settings.attempts);
     // An endpoint whose connections are all taken costs a look, and no attempt.
     for _ in 0..Tried::MOST {
-        if tally.attempts.get() >= upstream.settings.attempts {
+        if tally.attempts.get() >= attempts {
             break;
         }
         let picked = fresh.take().or_else(|| generation.pick(route.upstream, &tried, &shard.slab, &shard.rng));

@@ -1,7 +1,6 @@
 //! Step 6: the response. Its head is awaited, interim ones are passed on, and then head and body go to the client as they
 //! come, the head and what came with it in one send.
 
-use std::time::Duration;
 use std::time::Instant;
 
 use crate::buf::Block;
@@ -40,9 +39,9 @@ pub(crate) struct Asked {
     version: Version,
     /// Whether the client wants its connection kept.
     keep: bool,
+    /// Whether it waits for leave to send its body.
+    pub(crate) expects: bool,
     listener: ListenerSlot,
-    /// Time that the client may take over one write.
-    patience: Duration,
     /// When the attempt began.
     began: Instant,
 }
@@ -98,14 +97,14 @@ const ADDED_ROOM: usize = 400;
 
 impl Asked {
     /// What the request at the front of the client's buffer says.
-    pub(crate) fn of(client: &Client<'_>, patience: Duration, began: Instant) -> Self {
+    pub(crate) fn of(client: &Client<'_>, began: Instant) -> Self {
         let request = client.request.view(client.inbound.bytes());
         Self {
             method: request.method_kind(),
             version: request.version(),
             keep: request.keep_alive(),
+            expects: request.expects_continue(),
             listener: client.seat.place.listener,
-            patience,
             began,
         }
     }
@@ -118,7 +117,7 @@ pub(crate) async fn respond(
     client: &Line,
     (line, inbound, head): Side<'_>,
 ) -> Result<Answered, Unanswered> {
-    let Scene { shard, upstream, tally, .. } = *scene;
+    let Scene { shard, upstream, terms, tally, .. } = *scene;
     await_final(scene, asked, client, (line, inbound, head)).await?;
     line.reading().disarm();
     let passed = us(shard.clock.now().saturating_duration_since(asked.began));
@@ -131,15 +130,14 @@ pub(crate) async fn respond(
     if until_close {
         client.reading().cut_abruptly();
     }
-    let timeout = upstream.settings.timeout.body;
-    let bounds = Bounds { read: timeout, write: asked.patience, most: None, written: &tally.bytes_out };
+    let bounds = Bounds { read: terms.endpoint(), write: terms.client(), most: None, written: &tally.bytes_out };
     let sink = Sink::new(framing);
     let pump = Pump { out, source: &mut source, sink, from: line, rest: inbound, to: client, bounds };
     let pumped = relay::pump(pump).await;
     let lost = pumped.err().map(|lost| match lost {
         Lost::Sink(Broken::TimedOut) => Cause::ClientTimeoutBody,
         Lost::Sink(_) => Cause::ClientAbort,
-        Lost::Source(Cutoff::Broken(Broken::TimedOut)) => Cause::UpstreamTimeoutBody,
+        Lost::Source(Cutoff::Broken(Broken::TimedOut)) | Lost::TooSlow => Cause::UpstreamTimeoutBody,
         Lost::Source(Cutoff::Broken(_)) => Cause::UpstreamTruncated,
         Lost::Source(Cutoff::Faulty(_)) | Lost::TooLarge => Cause::UpstreamBadResponse,
     });
@@ -173,7 +171,7 @@ async fn await_final(
                     forward::encode_interim(out.tail(), response);
                     let size = out.len() as u64;
                     // A client that does not take this one will not take the final one either: seen there.
-                    if client.write(&mut out, asked.patience).await.is_ok() {
+                    if client.write(&mut out, scene.terms.pause()).await.is_ok() {
                         scene.tally.bytes_out.set(scene.tally.bytes_out.get() + size);
                     }
                 }

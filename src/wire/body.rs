@@ -141,8 +141,8 @@ impl Source {
         Ok(taken)
     }
 
-    /// Reads the next piece into an emptied `block`. Bytes past the end of the message go to `rest`. At the end of an
-    /// until-close body the piece is empty.
+    /// Reads the next piece into an emptied `block`. Bytes past the end of the message go to `rest`. The piece is empty if
+    /// what came was framing alone, or the end of an until-close body.
     ///
     /// # Errors
     /// [`Cutoff`]: nothing more will come.
@@ -153,32 +153,27 @@ impl Source {
         rest: &mut Block,
         patience: Duration,
     ) -> Result<(), Cutoff> {
-        loop {
-            block.clear();
-            let max = self.room(block);
-            line.reading().arm(patience, Cut::Read);
-            let result = line.read(block, max).await;
-            line.reading().disarm();
-            match result {
-                Err(Broken::Closed) if matches!(self.state, State::UntilClose) => {
-                    self.state = State::Done { clean: false, trailers: None };
-                    return Ok(());
-                }
-                Err(broken) => return Err(Cutoff::Broken(broken)),
-                Ok(_) => {}
-            }
-            let taken = self.buffered(block.bytes_mut()).map_err(Cutoff::Faulty)?;
-            if let Some(behind) = block.bytes().get(taken.consumed..).filter(|behind| !behind.is_empty()) {
-                rest.reserve(behind.len());
-                rest.tail().extend_from_slice(behind);
-            }
-            block.truncate(taken.data.end);
-            block.consume(taken.data.start);
-            // A read that held only framing is no piece yet.
-            if !block.is_empty() || self.ended() {
+        block.clear();
+        let max = self.room(block);
+        line.reading().arm(patience, Cut::Read);
+        let result = line.read(block, max).await;
+        line.reading().disarm();
+        match result {
+            Err(Broken::Closed) if matches!(self.state, State::UntilClose) => {
+                self.state = State::Done { clean: false, trailers: None };
                 return Ok(());
             }
+            Err(broken) => return Err(Cutoff::Broken(broken)),
+            Ok(_) => {}
         }
+        let taken = self.buffered(block.bytes_mut()).map_err(Cutoff::Faulty)?;
+        if let Some(behind) = block.bytes().get(taken.consumed..).filter(|behind| !behind.is_empty()) {
+            rest.reserve(behind.len());
+            rest.tail().extend_from_slice(behind);
+        }
+        block.truncate(taken.data.end);
+        block.consume(taken.data.start);
+        Ok(())
     }
 
     fn room(&self, block: &mut Block) -> usize {

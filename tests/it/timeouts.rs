@@ -1,12 +1,23 @@
 //! Nothing is waited for without end. Times here are short only where running out is the promise; nothing asserts that
 //! something was quick.
 
+use std::time::Duration;
+use std::time::Instant;
+
+use ringway::io::ring::Plan;
+use ringway::io::ring::Wanted;
+use ringway::observe::ended::Cause;
+
 use crate::support::Broken;
 use crate::support::Gateway;
+use crate::support::Inside;
 use crate::support::Origin;
+use crate::support::PATIENCE;
 use crate::support::Raw;
+use crate::support::eventually;
 use crate::support::get;
 use crate::support::ok;
+use crate::support::pattern;
 use crate::support::simple;
 
 #[test]
@@ -35,7 +46,7 @@ fn a_head_that_comes_drop_by_drop_has_no_more_time_than_another() {
     while !raw.has_news() {
         drops += 1;
         assert!(drops < 1000, "a thousand drops over ten seconds, and still waited for");
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(10));
         drop(raw.try_send("a"));
     }
     assert_eq!(raw.read_response().status, 408);
@@ -78,6 +89,80 @@ fn a_client_that_does_not_take_its_response_is_cut_off() {
     raw.read_head();
     let line = gateway.wait_log(|_| true);
     assert_eq!((line.ended(), line.str("who")), ("client_timeout_body", "client"));
+    origin.wait_for_open(0);
+}
+
+#[test]
+fn a_client_that_takes_its_response_slowly_is_not_cut_off() {
+    const WHOLE: usize = 16 << 20;
+    let origin = Origin::script(|conn| {
+        conn.read_request();
+        conn.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {WHOLE}\r\n\r\n"));
+        conn.write(pattern(WHOLE));
+    });
+    let gateway = Gateway::start(&simple(&[&origin], "timeout = { body = \"60s\" }", "timeout = { body = \"2s\" }"));
+    let mut raw = Raw::connect_with_small_window(gateway.http());
+    raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut response = raw.read_head();
+    // So slowly that what the kernel holds for it makes no room for more within the time: but it takes some of that.
+    let mut slowly = Vec::new();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(6) {
+        slowly.extend(raw.read_some());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(slowly.len() < 4 << 20, "{} bytes: too fast to show anything", slowly.len());
+    response.fields.retain(|(name, _)| name != "Content-Length");
+    response.fields.push(("Content-Length".into(), (WHOLE - slowly.len()).to_string()));
+    raw.read_body(&mut response);
+    slowly.append(&mut response.body);
+    assert!(slowly == pattern(WHOLE));
+}
+
+#[test]
+fn a_body_below_the_minimum_rate_is_cut_off_either_way() {
+    let origin = Origin::script(|conn| {
+        let Some(mut request) = conn.read_head() else { return };
+        if request.method == "GET" {
+            conn.write("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n");
+            while conn.write([b'x'; 65_536]) {}
+        } else {
+            conn.read_body(&mut request);
+        }
+    });
+    let plan = Plan { wanted: Wanted::Auto, entries: 256, completions: 512 };
+    let inside = Inside::start_with(plan, &simple(&[&origin], "", ""), |model| {
+        model.listeners[0].min_rate = 1_000_000;
+    });
+    let mut slow = Raw::connect(inside.addr);
+    slow.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+    let mut taker = Raw::connect_with_small_window(inside.addr);
+    taker.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let taker = std::thread::spawn(move || {
+        let mut response = taker.read_head();
+        // Takes all, at its leisure: never a pause.
+        let end = loop {
+            match taker.try_read_some() {
+                Ok(bytes) => response.body.extend(bytes),
+                Err(end) => break end,
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        (end, response.body.len())
+    });
+    let begun = Instant::now();
+    while !slow.has_news() {
+        assert!(begun.elapsed() < PATIENCE, "a drip is waited for without end");
+        drop(slow.try_send("x"));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let response = slow.read_response();
+    assert_eq!((response.status, response.closes()), (408, true));
+    assert!(response.text().contains("below the minimum rate"), "{}", response.text());
+    let (end, taken) = taker.join().unwrap();
+    assert!(matches!(end, Broken::Cut(_)), "a reset, so that the kernel lets go of what it holds: {end}");
+    assert!(taken < 50_000_000, "{taken} bytes");
+    eventually("both are counted", || inside.slab.causes[Cause::ClientTimeoutBody as usize].get() == 2);
     origin.wait_for_open(0);
 }
 
@@ -126,7 +211,7 @@ fn an_answer_that_comes_too_late_is_nobodys_answer() {
     let origin = Origin::script(|conn| {
         while let Some(request) = conn.read_request() {
             if request.target == "/late" {
-                std::thread::sleep(std::time::Duration::from_millis(600));
+                std::thread::sleep(Duration::from_millis(600));
             }
             conn.write(ok(&request.target));
         }
@@ -167,7 +252,7 @@ fn a_body_that_keeps_coming_may_take_longer_than_its_pause_bound() {
         conn.read_request();
         conn.write("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n");
         for _ in 0..8 {
-            std::thread::sleep(std::time::Duration::from_millis(400));
+            std::thread::sleep(Duration::from_millis(400));
             conn.write("x");
         }
     });

@@ -120,6 +120,11 @@ impl Raw {
         self.0.some().unwrap_or_else(|broken| panic!("no bytes: {broken}"))
     }
 
+    /// Whatever comes next, at least one byte, or how the connection ended.
+    pub fn try_read_some(&mut self) -> Result<Vec<u8>, Broken> {
+        self.0.some()
+    }
+
     /// Bytes until so many have come, whatever they are.
     #[track_caller]
     pub fn read_at_least(&mut self, n: usize) -> Vec<u8> {

@@ -18,12 +18,12 @@
 //! | 11 | `main` | app |
 //! | 10 | `app` | config, control, worker, demo, snapshot, shard, observe, io, model, address, time, limits, id |
 //! | 9 | `worker` | shard, serve, snapshot, observe, io, model, address, time, limits, id, rand |
-//! | 8 | `serve` | shard, snapshot, route, balance, upstream, relay, wire, io, http, model, observe, address, time, buf, limits, id |
+//! | 8 | `serve` | shard, snapshot, route, balance, upstream, relay, wire, io, http, model, observe, address, time, buf, limits, id, rand |
 //! | 7 | `control` | config, model, snapshot, admin, shard, observe, address, time, limits, id |
 //! | 6 | `shard` | snapshot, upstream, balance, observe, io, http, model, address, time, buf, rand, id, limits |
 //! | 6 | `admin` | model, snapshot, observe, address, time, limits, id |
 //! | 5 | `relay` | wire, io, http, observe, time, buf, limits |
-//! | 5 | `upstream` | wire, snapshot, io, observe, address, time, buf, id |
+//! | 5 | `upstream` | wire, snapshot, io, observe, address, time, buf, id, rand |
 //! | 4 | `snapshot` | model, route, address, id, limits |
 //! | 4 | `wire` | io, http, observe, address, time, buf, limits |
 //! | 3 | `config` | model, http, address, limits, id |

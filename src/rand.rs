@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::hash::BuildHasher;
 use std::hash::RandomState;
+use std::time::Duration;
 
 /// A stream of random numbers (SplitMix64), a few instructions each.
 #[derive(Debug)]
@@ -38,5 +39,64 @@ impl Rng {
     pub fn below(&self, n: usize) -> usize {
         let wide = u128::from(self.next()) * n as u128;
         usize::try_from(wide >> 64).unwrap_or(0)
+    }
+}
+
+/// What chance takes off a bound, a tenth of it at the most, so that what began together does not end together.
+#[derive(Clone, Copy, Debug)]
+pub struct Share(u8);
+
+impl Share {
+    /// Any share.
+    #[inline]
+    #[must_use]
+    pub fn draw(rng: &Rng) -> Self {
+        Self(rng.next().to_le_bytes()[0])
+    }
+
+    /// A duration less this share.
+    #[must_use]
+    pub fn off(self, whole: Duration) -> Duration {
+        whole.saturating_sub(whole / TENTHS * u32::from(self.0))
+    }
+
+    /// A number less this share.
+    #[must_use]
+    pub fn off_number(self, whole: u32) -> u32 {
+        let off = u64::from(whole) * u64::from(self.0) / u64::from(TENTHS);
+        whole.saturating_sub(u32::try_from(off).unwrap_or(0))
+    }
+}
+
+/// The largest share is not quite a tenth of these.
+const TENTHS: u32 = 2560;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_takes_a_tenth_at_the_most_and_is_not_always_the_same() {
+        let (rng, hour) = (Rng::seeded(7), Duration::from_hours(1));
+        let (mut times, mut numbers) = (Vec::new(), Vec::new());
+        for _ in 0..1000 {
+            let share = Share::draw(&rng);
+            times.push(share.off(hour));
+            numbers.push(share.off_number(10_000));
+        }
+        assert!(times.iter().all(|time| (hour * 9 / 10..=hour).contains(time)));
+        assert!(numbers.iter().all(|number| (9_000..=10_000).contains(number)));
+        times.sort_unstable();
+        numbers.sort_unstable();
+        assert!(times[100] < hour * 92 / 100 && times[900] > hour * 98 / 100);
+        assert!(numbers[100] < 9_200 && numbers[900] > 9_800);
+    }
+
+    #[test]
+    fn the_smallest_bounds_stay() {
+        let largest = Share(255);
+        assert_eq!([0, 1, 2, 10, 11].map(|whole| largest.off_number(whole)), [0, 1, 2, 10, 10]);
+        assert_eq!(largest.off_number(u32::MAX), u32::MAX - u32::MAX / 2560 * 255 - 152);
+        assert!(largest.off(Duration::MAX) > Duration::MAX / 10 * 9);
     }
 }

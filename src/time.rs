@@ -48,6 +48,14 @@ impl Clock {
         self.now().saturating_duration_since(self.start)
     }
 
+    /// How long ago the clock was made, in ticks, as of the last one; they last for six years.
+    #[inline]
+    #[must_use]
+    pub fn ticks(&self) -> u32 {
+        let ticks = self.coarse.get().saturating_duration_since(self.start).as_millis() / TICK.as_millis();
+        u32::try_from(ticks).unwrap_or(u32::MAX)
+    }
+
     /// When the clock was made.
     #[must_use]
     pub fn start(&self) -> Instant {

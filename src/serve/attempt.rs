@@ -273,7 +273,7 @@ async fn converse(
         line.gone().await;
         Err(Lost::Source(Cutoff::Broken(Broken::Closed)))
     };
-    let answer = respond::respond(scene, &asked, line, (upline, upbound, response));
+    let answer = respond::respond(scene, &asked, (upline, upbound, response));
     // A client that breaks off, or goes, ends the exchange; a request that the endpoint would not take any more may
     // still be answered.
     let (answer, lost) = beside(answer, side, |lost: &Result<(), Lost>| !matches!(lost, Err(Lost::Sink(_)))).await;

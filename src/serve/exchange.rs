@@ -110,7 +110,7 @@ async fn answer_whole(
 ) -> (Ended, Fate) {
     let request = client.request.view(client.inbound.bytes());
     let head_only = request.method_kind() == Method::Head;
-    let keep = body.source.ended() && request.keep_alive() && shard.keeps(client.seat.place.listener);
+    let keep = body.source.ended() && request.keep_alive() && client.seat.stays(shard).is_some();
     reply::send(shard, client, tally, Answer { close: !keep, head_only, ..answer }).await;
     (tally.ended(answer.cause), if keep { Fate::Keep } else { Fate::Linger })
 }

@@ -47,13 +47,16 @@ pub(crate) async fn turns(shard: &Rc<Shard>, seat: &Seat) -> Spell {
     let mut client = Client::at(seat);
     loop {
         let fate = match next_head(shard, &mut client).await {
-            Ok(true) => exchange::exchange(shard, &mut client).await,
+            Ok(true) => {
+                seat.served.set(seat.served.get().saturating_add(1));
+                exchange::exchange(shard, &mut client).await
+            }
             Ok(false) => return Spell::Idle,
             Err(NoRequest::Ended) => Fate::Close,
             Err(reason) => reply::refuse_head(shard, &mut client, reason).await,
         };
         match fate {
-            Fate::Keep => seat.fresh.set(false),
+            Fate::Keep => {}
             Fate::Close => return Spell::Over,
             Fate::Linger => {
                 seat.line.linger(LINGER_BYTES, LINGER_TIME).await;
@@ -74,7 +77,7 @@ async fn next_head(shard: &Shard, client: &mut Client<'_>) -> Result<bool, NoReq
         if shard.draining.get() {
             return Err(NoRequest::Ended);
         }
-        if client.seat.fresh.get() {
+        if client.seat.served.get() == 0 {
             h1::await_first(&client.seat.line, &mut client.inbound, settings.head_timeout).await?;
             // The first head has one time from accept on: the deadline that is armed goes on.
             patience = None;
@@ -92,13 +95,12 @@ async fn next_head(shard: &Shard, client: &mut Client<'_>) -> Result<bool, NoReq
 
 /// Waits for an idle client without holding a buffer or a future of any size for it; false: the connection is over.
 pub(crate) async fn park(shard: &Shard, seat: &Seat) -> bool {
-    let idle_timeout = match shard.generation().listener(seat.place.listener) {
-        Some(listener) if !shard.draining.get() => listener.settings.idle_timeout,
-        _ => return false,
-    };
+    let idle_timeout = shard.generation().listener(seat.place.listener).map(|listener| listener.settings.idle_timeout);
+    let (Some(idle_timeout), Some(left)) = (idle_timeout, seat.stays(shard)) else { return false };
+    let patience = seat.share.off(idle_timeout).saturating_sub(GRACE).min(left);
     seat.line.shed();
     shard.slab.parked.add(1);
-    seat.line.park(idle_timeout.saturating_sub(GRACE)).await;
+    seat.line.park(patience).await;
     shard.slab.parked.sub(1);
     seat.line.socket().has_bytes()
 }

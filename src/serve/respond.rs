@@ -11,7 +11,6 @@ use crate::http::framing::Framing;
 use crate::http::head::Method;
 use crate::http::head::ResponseHead;
 use crate::http::head::Version;
-use crate::id::ListenerSlot;
 use crate::io::line::Broken;
 use crate::io::line::Line;
 use crate::limits;
@@ -24,6 +23,7 @@ use crate::relay::Lost;
 use crate::relay::Pump;
 use crate::serve::attempt::Scene;
 use crate::serve::conn::Client;
+use crate::serve::conn::Seat;
 use crate::time::us;
 use crate::wire::body::Clean;
 use crate::wire::body::Cutoff;
@@ -34,14 +34,15 @@ use crate::wire::h1::NoResponse;
 
 /// What the response must know of its request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct Asked<'a> {
     method: Method,
     version: Version,
     /// Whether the client wants its connection kept.
     keep: bool,
     /// Whether it waits for leave to send its body.
     pub(crate) expects: bool,
-    listener: ListenerSlot,
+    /// Whose it is.
+    seat: &'a Seat,
     /// When the attempt began.
     began: Instant,
 }
@@ -95,16 +96,16 @@ struct Headed {
 /// Room for what the gateway adds to a response head.
 const ADDED_ROOM: usize = 400;
 
-impl Asked {
+impl<'a> Asked<'a> {
     /// What the request at the front of the client's buffer says.
-    pub(crate) fn of(client: &Client<'_>, began: Instant) -> Self {
+    pub(crate) fn of(client: &Client<'a>, began: Instant) -> Self {
         let request = client.request.view(client.inbound.bytes());
         Self {
             method: request.method_kind(),
             version: request.version(),
             keep: request.keep_alive(),
             expects: request.expects_continue(),
-            listener: client.seat.place.listener,
+            seat: client.seat,
             began,
         }
     }
@@ -113,12 +114,12 @@ impl Asked {
 /// Awaits the response and relays it.
 pub(crate) async fn respond(
     scene: &Scene<'_>,
-    asked: &Asked,
-    client: &Line,
+    asked: &Asked<'_>,
     (line, inbound, head): Side<'_>,
 ) -> Result<Answered, Unanswered> {
     let Scene { shard, upstream, terms, tally, .. } = *scene;
-    await_final(scene, asked, client, (line, inbound, head)).await?;
+    let client = &asked.seat.line;
+    await_final(scene, asked, (line, inbound, head)).await?;
     line.reading().disarm();
     let passed = us(shard.clock.now().saturating_duration_since(asked.began));
     tally.upstream_us.set(tally.upstream_us.get() + passed);
@@ -150,12 +151,7 @@ pub(crate) async fn respond(
 }
 
 /// Reads heads until a final one stands at the front of `inbound`, passing interim ones on (RFC 9110 §15.2).
-async fn await_final(
-    scene: &Scene<'_>,
-    asked: &Asked,
-    client: &Line,
-    (line, inbound, head): Side<'_>,
-) -> Result<(), Unanswered> {
+async fn await_final(scene: &Scene<'_>, asked: &Asked<'_>, (line, inbound, head): Side<'_>) -> Result<(), Unanswered> {
     for _ in 0..=limits::INTERIM_RESPONSES {
         if let Err(reason) = h1::read_response(line, inbound, head).await {
             return Err(unheard(reason, !inbound.is_empty()));
@@ -171,7 +167,7 @@ async fn await_final(
                     forward::encode_interim(out.tail(), response);
                     let size = out.len() as u64;
                     // A client that does not take this one will not take the final one either: seen there.
-                    if client.write(&mut out, scene.terms.pause()).await.is_ok() {
+                    if asked.seat.line.write(&mut out, scene.terms.pause()).await.is_ok() {
                         scene.tally.bytes_out.set(scene.tally.bytes_out.get() + size);
                     }
                 }
@@ -184,7 +180,12 @@ async fn await_final(
 }
 
 /// Takes the head and what of the body came with it out of `inbound`, and writes them as the client gets them.
-fn translate(scene: &Scene<'_>, asked: &Asked, inbound: &mut Block, head: &ResponseHead) -> Result<Headed, Unanswered> {
+fn translate(
+    scene: &Scene<'_>,
+    asked: &Asked<'_>,
+    inbound: &mut Block,
+    head: &ResponseHead,
+) -> Result<Headed, Unanswered> {
     let Scene { shard, tally, .. } = *scene;
     let response = head.view(inbound.bytes());
     let received = framing::response(response, asked.method).map_err(|fault| Unanswered::faulty(fault.words()))?;
@@ -194,7 +195,8 @@ fn translate(scene: &Scene<'_>, asked: &Asked, inbound: &mut Block, head: &Respo
         (Framing::Chunked, Version::Http10) => Framing::UntilClose,
         (framing, _) => framing,
     };
-    let close = !asked.keep || !tally.uploaded.get() || framing == Framing::UntilClose || !shard.keeps(asked.listener);
+    let close =
+        !asked.keep || !tally.uploaded.get() || framing == Framing::UntilClose || asked.seat.stays(shard).is_none();
     let (status, endpoint_keeps) = (response.status(), response.keep_alive());
     let mut out = Block::with_room(inbound.len() + ADDED_ROOM);
     let date = shard.date();

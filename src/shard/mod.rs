@@ -15,6 +15,7 @@ use crate::http::date;
 use crate::id::CoreId;
 use crate::id::ListenerSlot;
 use crate::io::deadline::Wheel;
+use crate::model::KeepAlive;
 use crate::observe::access_log::LogBuffer;
 use crate::observe::metrics::Slab;
 use crate::observe::record::Record;
@@ -97,11 +98,13 @@ impl Shard {
         self.generation.replace(Rc::new(next));
     }
 
-    /// Whether connections of a listener may carry another request: not once the core drains, or the listener has left
-    /// the configuration.
+    /// How long a listener's connections are kept. None is kept once the core drains, or the listener has left the
+    /// configuration.
     #[must_use]
-    pub fn keeps(&self, listener: ListenerSlot) -> bool {
-        !self.draining.get() && self.generation.borrow().listener(listener).is_some()
+    pub fn keep_alive(&self, listener: ListenerSlot) -> Option<KeepAlive> {
+        let generation = self.generation.borrow();
+        let listener = generation.listener(listener).filter(|_| !self.draining.get())?;
+        Some(listener.settings.keep_alive)
     }
 
     /// Counts an exchange and notes it for the log.

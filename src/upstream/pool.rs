@@ -15,6 +15,8 @@ use std::time::Instant;
 use crate::id::EndpointSlot;
 use crate::io::deadline::Wheel;
 use crate::observe::metrics::Slab;
+use crate::rand::Rng;
+use crate::rand::Share;
 use crate::time::TICK;
 use crate::upstream::connect::Connection;
 
@@ -26,6 +28,8 @@ pub struct Pools {
     /// The core's counts.
     pub slab: Arc<Slab>,
     stacks: RefCell<Vec<Stack>>,
+    /// Its chance.
+    rng: Rng,
     /// The next slot to look at.
     cursor: Cell<usize>,
 }
@@ -41,7 +45,7 @@ struct Stack {
 pub struct Terms {
     /// How many at the most; 0 also once the endpoint has left the configuration.
     pub most: usize,
-    /// For how long.
+    /// For how long, less a share by chance.
     pub idle: Duration,
 }
 
@@ -49,6 +53,15 @@ pub struct Terms {
 struct Idle {
     connection: Connection,
     since: Instant,
+    /// What is taken off the time for which it is kept.
+    share: Share,
+}
+
+impl Idle {
+    /// Whether it has not been idle for too long.
+    fn lasts(&self, now: Instant, terms: &Terms) -> bool {
+        now.saturating_duration_since(self.since) < self.share.off(terms.idle)
+    }
 }
 
 /// Ticks in which every pool is looked at once.
@@ -58,7 +71,7 @@ impl Pools {
     /// No pools yet.
     #[must_use]
     pub fn new(wheel: Rc<Wheel>, slab: Arc<Slab>) -> Self {
-        Self { wheel, slab, stacks: RefCell::default(), cursor: Cell::new(0) }
+        Self { wheel, slab, stacks: RefCell::default(), rng: Rng::from_system(), cursor: Cell::new(0) }
     }
 
     /// Sets the terms of the endpoints of a configuration; those not named keep nothing from now on.
@@ -90,8 +103,7 @@ impl Pools {
         let mut stacks = self.stacks.borrow_mut();
         let stack = stacks.get_mut(slot.index())?;
         while let Some(idle) = stack.idle.pop_back() {
-            let rested = now.saturating_duration_since(idle.since);
-            let fits = idle.connection.address == address && rested < stack.terms.idle;
+            let fits = idle.connection.address == address && idle.lasts(now, &stack.terms);
             if fits && !idle.connection.line.socket().has_news() {
                 return Some(idle.connection);
             }
@@ -109,7 +121,7 @@ impl Pools {
         if stack.idle.len() >= stack.terms.most {
             stack.idle.pop_front();
         }
-        stack.idle.push_back(Idle { connection, since: now });
+        stack.idle.push_back(Idle { connection, since: now, share: Share::draw(&self.rng) });
     }
 
     /// Looks at a part of the pools and closes what is old or was closed by its endpoint; to be called every tick.
@@ -120,10 +132,10 @@ impl Pools {
             let place = self.cursor.get();
             self.cursor.set(if place + 1 < stacks.len() { place + 1 } else { 0 });
             let Some(stack) = stacks.get_mut(place) else { continue };
-            let patience = stack.terms.idle;
-            stack.idle.retain(|idle| {
-                let rested = now.saturating_duration_since(idle.since);
-                rested < patience && (rested <= TICK || !idle.connection.line.socket().has_news())
+            let Stack { idle, terms } = stack;
+            idle.retain(|idle| {
+                let fresh = now.saturating_duration_since(idle.since) <= TICK;
+                idle.lasts(now, terms) && (fresh || !idle.connection.line.socket().has_news())
             });
         }
     }

@@ -1,8 +1,17 @@
 //! Connections that live on: whose bytes are whose, when one is used again, and when never.
 
+use std::time::Duration;
+use std::time::Instant;
+
+use ringway::io::ring::Plan;
+use ringway::io::ring::Wanted;
+use ringway::model::KeepAlive;
+
 use crate::support::Gate;
 use crate::support::Gateway;
+use crate::support::Inside;
 use crate::support::Origin;
+use crate::support::PATIENCE;
 use crate::support::Raw;
 use crate::support::get;
 use crate::support::ok;
@@ -177,6 +186,53 @@ fn an_idle_client_is_closed_after_its_time() {
     assert_eq!(gateway.wait_log_lines(1, |_| true).len(), 1, "an idle close is no exchange");
 }
 
+fn kept(origin: &Origin, requests: u32, age: Duration) -> Inside {
+    let plan = Plan { wanted: Wanted::Auto, entries: 256, completions: 512 };
+    Inside::start_with(plan, &simple(&[origin], "", ""), |model| {
+        model.listeners[0].keep_alive = KeepAlive { requests, age };
+    })
+}
+
+#[test]
+fn the_last_request_that_a_connection_may_carry_is_told_so() {
+    let origin = Origin::named("a");
+    let inside = kept(&origin, 3, Duration::from_hours(1));
+    let mut raw = Raw::connect(inside.addr);
+    let closes: Vec<_> = (0..3).map(|_| raw.get("/").closes()).collect();
+    assert_eq!(closes, [false, false, true]);
+    raw.expect_closed();
+    // Also where several stand in the buffer at once, and where the answer is the gateway's own.
+    let mut raw = Raw::connect(inside.addr);
+    raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(4));
+    let closes: Vec<_> = (0..3).map(|_| raw.read_response().closes()).collect();
+    assert_eq!(closes, [false, false, true]);
+    raw.expect_closed();
+    drop(origin);
+    let mut raw = Raw::connect(inside.addr);
+    let closes: Vec<_> = (0..3).map(|_| raw.get("/").closes()).collect();
+    assert_eq!(closes, [false, false, true]);
+    raw.expect_closed();
+}
+
+#[test]
+fn a_busy_connection_over_its_age_is_told_so_and_an_idle_one_is_closed() {
+    let origin = Origin::named("a");
+    let inside = kept(&origin, 1_000_000, Duration::from_secs(3));
+    let mut idle = Raw::connect(inside.addr);
+    assert!(!idle.get("/").closes());
+    let mut busy = Raw::connect(inside.addr);
+    let (mut requests, begun) = (1, Instant::now());
+    while !busy.get("/").closes() {
+        requests += 1;
+        assert!(begun.elapsed() < PATIENCE, "kept without end");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(requests > 1, "closed at once");
+    busy.expect_closed();
+    idle.expect_closed();
+    assert_eq!(inside.slab.exchanges.get(), requests + 1, "an idle close is no exchange");
+}
+
 #[test]
 fn an_idle_upstream_connection_is_closed_after_its_time() {
     let origin = Origin::named("a");
@@ -206,7 +262,7 @@ fn a_parked_connection_wakes_up_whole() {
     let gateway = Gateway::before(&[&origin]);
     let mut raw = Raw::connect(gateway.http());
     assert_eq!(raw.get("/1").text(), "/1");
-    std::thread::sleep(std::time::Duration::from_millis(2_500)); // past the grace before an idle connection is parked
+    std::thread::sleep(Duration::from_millis(2_500)); // past the grace before an idle connection is parked
     raw.send_slowly("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n", 5);
     assert_eq!(raw.read_response().text(), "/2");
     assert_eq!(raw.get("/3").text(), "/3");

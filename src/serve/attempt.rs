@@ -12,11 +12,13 @@ use crate::http::forward;
 use crate::http::forward::Hop;
 use crate::http::framing;
 use crate::http::framing::Framing;
+use crate::http::h1::chunked::ChunkLimits;
 use crate::http::head::Method;
 use crate::http::head::Version;
 use crate::io::both::beside;
 use crate::io::line::Broken;
 use crate::io::socket::Cut;
+use crate::model;
 use crate::observe::ended::Cause;
 use crate::observe::ended::Ended;
 use crate::observe::ended::Phase;
@@ -150,15 +152,16 @@ impl Terms {
 
 impl Body {
     /// Settles the framing of the request at the front of the client's buffer and takes what of its body came with it.
-    pub(crate) fn begin(client: &mut Client<'_>, route: Option<&Route>) -> Result<Self, Answer<'static>> {
+    pub(crate) fn begin(client: &mut Client<'_>, facts: &Facts<'_>) -> Result<Self, Answer<'static>> {
         let head = client.request.len();
         let framing = framing::request(client.request.view(client.inbound.bytes())).map_err(reply::refused)?;
-        let most = route.and_then(|route| route.settings.max_body);
+        let most = facts.route.and_then(|route| route.settings.max_body);
         let too_large = |size: u64| most.is_some_and(|most| size > most);
         if matches!(framing, Framing::Length(length) if too_large(length)) {
             return Err(Answer::to(Cause::BodyTooLarge, ""));
         }
-        let mut source = Source::new(framing);
+        let limits = facts.listener.map(|listener| chunk_limits(&listener.settings)).unwrap_or_default();
+        let mut source = Source::new(framing, limits);
         let behind = client.inbound.bytes_mut().get_mut(head..).unwrap_or(&mut []);
         let taken = source.buffered(behind).map_err(|fault| Answer::to(Cause::BadRequest, fault.words()))?;
         if too_large(source.taken()) {
@@ -167,6 +170,10 @@ impl Body {
         let data = head + taken.data.start..head + taken.data.end;
         Ok(Self { framing, source, data, consumed: head + taken.consumed, streamed: false })
     }
+}
+
+fn chunk_limits(settings: &model::Listener) -> ChunkLimits {
+    ChunkLimits { line_bytes: settings.chunks.line_bytes, extension_bytes: settings.chunks.extension_bytes }
 }
 
 impl Failed {

@@ -36,7 +36,7 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
     let listener = generation.listener(client.seat.place.listener);
     let facts = Facts { generation: &generation, listener, route, understood: true };
 
-    let ((ended, fate), consumed) = match Body::begin(client, route) {
+    let ((ended, fate), consumed) = match Body::begin(client, &facts) {
         Err(answer) => (refuse(shard, client, &tally, answer).await, 0),
         Ok(mut body) => {
             let outcome = match route {

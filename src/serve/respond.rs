@@ -8,12 +8,14 @@ use crate::http::forward;
 use crate::http::forward::Answer;
 use crate::http::framing;
 use crate::http::framing::Framing;
+use crate::http::h1::chunked::ChunkLimits;
+use crate::http::head::HeadLimits;
 use crate::http::head::Method;
 use crate::http::head::ResponseHead;
 use crate::http::head::Version;
 use crate::io::line::Broken;
 use crate::io::line::Line;
-use crate::limits;
+use crate::model::ResponseLimits;
 use crate::observe::ended::Cause;
 use crate::observe::ended::Phase;
 use crate::observe::metrics;
@@ -152,8 +154,10 @@ pub(crate) async fn respond(
 
 /// Reads heads until a final one stands at the front of `inbound`, passing interim ones on (RFC 9110 §15.2).
 async fn await_final(scene: &Scene<'_>, asked: &Asked<'_>, (line, inbound, head): Side<'_>) -> Result<(), Unanswered> {
-    for _ in 0..=limits::INTERIM_RESPONSES {
-        if let Err(reason) = h1::read_response(line, inbound, head).await {
+    let ResponseLimits { head_bytes, fields, interim } = scene.upstream.settings.response;
+    let limits = HeadLimits { head_bytes, fields, target_bytes: 0 };
+    for _ in 0..=interim {
+        if let Err(reason) = h1::read_response(line, inbound, head, &limits).await {
             return Err(unheard(reason, !inbound.is_empty()));
         }
         let response = head.view(inbound.bytes());
@@ -202,7 +206,7 @@ fn translate(
     let date = shard.date();
     let answer = Answer { framing, close, client_version: asked.version, request_id: tally.id.as_bytes(), date: &date };
     forward::encode_response(out.tail(), response, &answer);
-    let mut source = Source::new(received);
+    let mut source = Source::new(received, ChunkLimits::default());
     let behind = inbound.bytes_mut().get_mut(head.len()..).unwrap_or(&mut []);
     let taken = source.buffered(behind).map_err(|fault| Unanswered::faulty(fault.words()))?;
     let data = behind.get(taken.data).unwrap_or(&[]);

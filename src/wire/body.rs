@@ -8,6 +8,7 @@ use crate::buf::Block;
 use crate::http::ChunkFault;
 use crate::http::framing::Framing;
 use crate::http::h1::chunked;
+use crate::http::h1::chunked::ChunkLimits;
 use crate::http::h1::chunked::Chunked;
 use crate::io::line::Broken;
 use crate::io::line::Line;
@@ -72,13 +73,13 @@ const PIECE: usize = 16 * 1024;
 const LONG_PIECE: usize = 128 * 1024;
 
 impl Source {
-    /// The body of a message of this framing.
+    /// The body of a message of this framing, its chunks within these limits.
     #[must_use]
-    pub fn new(framing: Framing) -> Self {
+    pub fn new(framing: Framing, limits: ChunkLimits) -> Self {
         let state = match framing {
             Framing::None | Framing::Length(0) => State::Done { clean: true, trailers: None },
             Framing::Length(length) => State::Length(length),
-            Framing::Chunked => State::Chunked(Chunked::default()),
+            Framing::Chunked => State::Chunked(Chunked::new(limits)),
             Framing::UntilClose => State::UntilClose,
         };
         Self { state, taken: 0 }

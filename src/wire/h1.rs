@@ -100,11 +100,16 @@ pub async fn read_request(
 ///
 /// # Errors
 /// [`NoResponse`].
-pub async fn read_response(line: &Line, inbound: &mut Block, head: &mut ResponseHead) -> Result<(), NoResponse> {
+pub async fn read_response(
+    line: &Line,
+    inbound: &mut Block,
+    head: &mut ResponseHead,
+    limits: &HeadLimits,
+) -> Result<(), NoResponse> {
     head.reset();
     loop {
         if !inbound.is_empty() {
-            match head.parse(inbound.bytes(), &RESPONSE_LIMITS) {
+            match head.parse(inbound.bytes(), limits) {
                 Ok(Parse::Whole) => return Ok(()),
                 Ok(Parse::Partial) => {}
                 Err(fault) => return Err(NoResponse::Faulty(fault)),
@@ -117,9 +122,3 @@ pub async fn read_response(line: &Line, inbound: &mut Block, head: &mut Response
         line.read(inbound, room).await.map_err(NoResponse::Broken)?;
     }
 }
-
-const RESPONSE_LIMITS: HeadLimits = HeadLimits {
-    head_bytes: crate::limits::RESPONSE_HEAD_BYTES,
-    fields: crate::limits::RESPONSE_FIELDS,
-    target_bytes: 0,
-};

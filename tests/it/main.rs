@@ -20,6 +20,7 @@ mod support;
 mod admin;
 mod balance;
 mod bodies;
+mod bounds;
 mod cli;
 mod cores;
 mod demo;

@@ -9,9 +9,19 @@ use crate::http::ChunkFault;
 use crate::http::forward;
 use crate::limits;
 
+/// How much framing one body may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkLimits {
+    /// Bytes of one chunk-size line, extensions included, CRLF not.
+    pub line_bytes: usize,
+    /// Bytes of extensions, all chunks together.
+    pub extension_bytes: usize,
+}
+
 /// A decoder between two pieces of one body.
 #[derive(Debug, Default)]
 pub struct Chunked {
+    limits: ChunkLimits,
     state: State,
     /// Bytes left of the chunk, or its size so far.
     left: u64,
@@ -59,7 +69,20 @@ pub struct Decoded {
 /// Chunk sizes are below this, so that sums of them never overflow.
 const SIZE_MAX: u64 = 1 << 60;
 
+impl Default for ChunkLimits {
+    /// Those of a response, and of a request unless its listener says otherwise.
+    fn default() -> Self {
+        Self { line_bytes: limits::CHUNK_LINE_BYTES, extension_bytes: limits::CHUNK_EXTENSION_BYTES }
+    }
+}
+
 impl Chunked {
+    /// At the beginning of a body.
+    #[must_use]
+    pub fn new(limits: ChunkLimits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
     /// Decodes a piece. The data of the first chunk stays where it stands, that of the others is moved up to it; bytes
     /// past the end of the body are not touched.
     ///
@@ -150,13 +173,13 @@ impl Chunked {
 
     fn lengthen(&mut self) -> Result<(), ChunkFault> {
         self.line += 1;
-        if self.line > limits::CHUNK_LINE_BYTES { Err(ChunkFault::LineTooLong) } else { Ok(()) }
+        if self.line > self.limits.line_bytes { Err(ChunkFault::LineTooLong) } else { Ok(()) }
     }
 
     fn extension(&mut self) -> Result<(), ChunkFault> {
         self.lengthen()?;
         self.extensions += 1;
-        if self.extensions > limits::CHUNK_EXTENSION_BYTES { Err(ChunkFault::BadExtension) } else { Ok(()) }
+        if self.extensions > self.limits.extension_bytes { Err(ChunkFault::BadExtension) } else { Ok(()) }
     }
 
     fn trailer(&mut self, byte: u8) -> Result<State, ChunkFault> {

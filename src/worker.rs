@@ -136,6 +136,7 @@ fn bury(shard: &Shard, sockets: &Sockets) {
         let open = &slab.listener(listener.slot).open;
         (0..open.get()).for_each(|_| listener.connections.leave());
         open.set(0);
+        listener.clients.forget(shard.core);
     }
     // Those that came by a listener that has left the configuration count here too.
     (0..slab.connections.get()).for_each(|_| snapshot.connections.leave());

@@ -160,7 +160,7 @@ fn listeners(reading: &Reading) -> Vec<Value> {
             "connections": sum(|counts| counts.open.get()),
             "connections_max": listener.settings.connections_max,
             "accepted": sum(|counts| counts.accepted.get()),
-            "refused": sum(|counts| counts.refused.get()),
+            "refused": sum(|counts| counts.refused.iter().map(Count::get).sum()),
         })
     });
     listeners.collect()

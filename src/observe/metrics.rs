@@ -93,6 +93,20 @@ pub fn class(status: u16) -> usize {
     }
 }
 
+/// Whose bound it was that a connection was refused for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The listener's.
+    Listener,
+    /// The process's.
+    Process,
+    /// That of one client at the listener.
+    Client,
+}
+
+/// The words for each [`Refusal`].
+pub const REFUSALS: [&str; 3] = ["listener", "process", "client"];
+
 /// Series of one listener.
 #[derive(Debug, Default)]
 pub struct ListenerCounts {
@@ -100,8 +114,8 @@ pub struct ListenerCounts {
     pub accepted: Count,
     /// Connections open now.
     pub open: Count,
-    /// Connections closed at once because a bound was reached.
-    pub refused: Count,
+    /// Connections closed at once because a bound was reached, by [`Refusal`].
+    pub refused: [Count; REFUSALS.len()],
 }
 
 /// Series of one route: a histogram for each method, status class and protocol that occurred.
@@ -137,6 +151,13 @@ pub struct EndpointCounts {
     pub attempts: Count,
     /// Attempts that failed.
     pub failures: Count,
+}
+
+impl ListenerCounts {
+    /// Counts a connection that was refused.
+    pub fn refuse(&self, reason: Refusal) {
+        self.refused[reason as usize].add(1);
+    }
 }
 
 impl RouteCounts {

@@ -2,6 +2,7 @@
 //! those that wait; what is over a bound is closed at once and counted.
 
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,10 @@ use crate::id::ListenerSlot;
 use crate::io::listen::Acceptor;
 use crate::io::socket::Socket;
 use crate::io::task;
+use crate::observe::metrics::Refusal;
 use crate::serve::conn;
 use crate::shard::Shard;
+use crate::snapshot::clients::Counted;
 use crate::snapshot::slots::Shared;
 
 /// Accepts that wait at once on one listener of one core.
@@ -27,6 +30,8 @@ pub struct Place {
     /// The listener it came by.
     pub listener: ListenerSlot,
     shared: [Arc<Shared>; 2],
+    /// Its place among those of its client, where these are bounded.
+    client: Option<Box<Counted>>,
 }
 
 /// Accepts from a listener until it is closed.
@@ -58,11 +63,17 @@ async fn next(shard: &Shard, acceptor: &Acceptor) -> Option<(Socket, Peer)> {
 }
 
 fn admit(shard: &Rc<Shard>, slot: ListenerSlot, socket: Socket, peer: Peer) {
-    let Some(place) = Place::take(shard, slot) else {
-        // Dropped here, and closed: the cheapest refusal, at the time when cheapness matters.
-        shard.slab.listener(slot).refused.add(1);
-        return;
+    // What is refused is dropped here, and closed: the cheapest refusal, at the time when cheapness matters.
+    let mut place = match Place::take(shard, slot) {
+        Ok(place) => place,
+        Err(reason) => return shard.slab.listener(slot).refuse(reason),
     };
+    if let Some(address) = peer.ip().filter(|_| !place.is_relayed())
+        && !place.admit_client(address)
+    {
+        return;
+    }
+    shard.slab.listener(slot).accepted.add(1);
     let owner = shard.clone();
     let task = conn::run(owner, socket, peer, place);
     let slab = shard.slab.clone();
@@ -73,23 +84,40 @@ fn admit(shard: &Rc<Shard>, slot: ListenerSlot, socket: Socket, peer: Peer) {
 }
 
 impl Place {
-    fn take(shard: &Rc<Shard>, slot: ListenerSlot) -> Option<Self> {
+    fn take(shard: &Rc<Shard>, slot: ListenerSlot) -> Result<Self, Refusal> {
         let generation = shard.generation();
-        let listener = generation.listener(slot)?;
+        // One that has left the configuration has no place to give.
+        let listener = generation.listener(slot).ok_or(Refusal::Listener)?;
         let process = &generation.snapshot.connections;
         if !process.enter(generation.snapshot.model.process.connections_max) {
-            return None;
+            return Err(Refusal::Process);
         }
         if !listener.connections.enter(listener.settings.connections_max) {
             process.leave();
-            return None;
+            return Err(Refusal::Listener);
         }
         shard.slab.connections.add(1);
-        let counts = shard.slab.listener(slot);
-        counts.accepted.add(1);
-        counts.open.add(1);
+        shard.slab.listener(slot).open.add(1);
         let shared = [process.clone(), listener.connections.clone()];
-        Some(Self { shard: shard.clone(), listener: slot, shared })
+        Ok(Self { shard: shard.clone(), listener: slot, shared, client: None })
+    }
+
+    /// Whether the client is known only once a proxy has told who it is.
+    fn is_relayed(&self) -> bool {
+        self.shard.generation().listener(self.listener).is_some_and(|listener| listener.settings.proxy_protocol)
+    }
+
+    /// Counts the connection as one of the client at this address. False: it has as many as it may, and this one, which
+    /// is counted as refused, is to be closed.
+    pub fn admit_client(&mut self, address: IpAddr) -> bool {
+        let generation = self.shard.generation();
+        let Some(listener) = generation.listener(self.listener) else { return true };
+        let Some(max) = listener.settings.client_connections_max else { return true };
+        self.client = listener.clients.enter(address, self.shard.core, max).map(Box::new);
+        if self.client.is_none() {
+            self.shard.slab.listener(self.listener).refuse(Refusal::Client);
+        }
+        self.client.is_some()
     }
 }
 

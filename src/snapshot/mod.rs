@@ -1,6 +1,7 @@
 //! The configuration compiled for serving: immutable, shared by all cores behind one `Arc`, never written after it is
 //! published. It refuses to know sockets and balancer state: what changes belongs to a core.
 
+pub mod clients;
 pub mod slots;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use crate::id::UpstreamSlot;
 use crate::model;
 use crate::model::Model;
 use crate::route::Table;
+use crate::snapshot::clients::Clients;
 use crate::snapshot::slots::Shared;
 use crate::snapshot::slots::Slots;
 
@@ -46,6 +48,8 @@ pub struct Listener {
     pub settings: model::Listener,
     /// Its open connections, all cores together.
     pub connections: Arc<Shared>,
+    /// The same by client, where that is bounded.
+    pub clients: Arc<Clients>,
 }
 
 /// An upstream, compiled.
@@ -94,7 +98,7 @@ impl Snapshot {
     pub fn compile(model: Model, slots: &mut Slots) -> Self {
         let listeners = model.listeners.iter().map(|settings| {
             let (slot, connections) = slots.listener(&settings.name);
-            Listener { slot, settings: settings.clone(), connections }
+            Listener { slot, settings: settings.clone(), connections, clients: slots.clients(slot) }
         });
         let listeners = listeners.collect();
         let upstreams = model.upstreams.iter().map(|settings| Upstream {

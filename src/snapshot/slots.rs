@@ -13,6 +13,7 @@ use crate::id::ListenerSlot;
 use crate::id::RouteSlot;
 use crate::id::UpstreamSlot;
 use crate::limits;
+use crate::snapshot::clients::Clients;
 
 /// A number of open connections that all cores change, when a connection opens or closes and at no other time.
 #[derive(Debug, Default)]
@@ -48,6 +49,7 @@ pub struct Slots {
     sequence: u64,
     process: Arc<Shared>,
     listeners: Names,
+    clients: HashMap<ListenerSlot, Arc<Clients>>,
     routes: Names,
     upstreams: Names,
     endpoints: Names,
@@ -64,6 +66,7 @@ impl Default for Slots {
             sequence: 0,
             process: Arc::default(),
             listeners: Names::default(),
+            clients: HashMap::default(),
             routes: Names::default(),
             upstreams: Names::default(),
             endpoints: Names::default(),
@@ -83,6 +86,11 @@ impl Slots {
     pub(super) fn listener(&mut self, name: &str) -> (ListenerSlot, Arc<Shared>) {
         let (slot, shared) = self.listeners.slot(name);
         (ListenerSlot(slot), shared)
+    }
+
+    /// Who has connections open at a listener. Names past the bound share no count.
+    pub(super) fn clients(&mut self, slot: ListenerSlot) -> Arc<Clients> {
+        if slot == ListenerSlot(0) { Arc::default() } else { self.clients.entry(slot).or_default().clone() }
     }
 
     pub(super) fn route(&mut self, label: &str) -> RouteSlot {

@@ -9,12 +9,16 @@ use ringway::model::Model;
 use ringway::model::ResponseLimits;
 use ringway::model::Route;
 use ringway::observe::ended::Cause;
+use ringway::observe::metrics::Refusal;
+use ringway::shard::mailbox::Drill;
+use ringway::shard::mailbox::Message;
 
 use crate::support::Broken;
 use crate::support::Inside;
 use crate::support::Origin;
 use crate::support::Raw;
 use crate::support::Response;
+use crate::support::eventually;
 use crate::support::get;
 use crate::support::ok;
 use crate::support::simple;
@@ -76,6 +80,52 @@ fn a_response_head_has_the_bounds_of_its_upstream() {
     assert_eq!(statuses(900, 11, 2), [502, 200, 200]);
     assert_eq!(statuses(2000, 10, 2), [200, 502, 200]);
     assert_eq!(statuses(2000, 11, 1), [200, 200, 502]);
+}
+
+#[test]
+fn a_client_has_so_many_connections_and_another_has_its_own() {
+    let origin = Origin::named("a");
+    let inside = core(&[&origin], |model| model.listeners[0].client_connections_max = Some(3));
+    let connect = |from: [u8; 4]| Raw::connect_from(from.into(), inside.addr);
+    let mut held: Vec<_> = (0..3).map(|_| connect([127, 0, 0, 1])).collect();
+    for raw in &mut held {
+        assert_eq!(raw.get("/").status, 200);
+    }
+    for _ in 0..5 {
+        connect([127, 0, 0, 1]).expect_closed();
+    }
+    let mut other = connect([127, 0, 0, 2]);
+    assert_eq!(other.get("/").text(), "a");
+    let counts = inside.slab.listener(inside.snapshot.listeners[0].slot);
+    let refused = |reason: Refusal| counts.refused[reason as usize].get();
+    assert_eq!([refused(Refusal::Client), refused(Refusal::Listener), refused(Refusal::Process)], [5, 0, 0]);
+    assert_eq!((counts.accepted.get(), counts.open.get()), (4, 4));
+    assert_eq!(inside.snapshot.listeners[0].clients.known(), 2);
+    drop(held.pop());
+    eventually("a place is given back", || {
+        let mut raw = connect([127, 0, 0, 1]);
+        drop(raw.try_send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+        raw.try_read_response().is_ok_and(|response| response.status == 200)
+    });
+    drop((held, other));
+    eventually("nobody is held who has nothing open", || inside.snapshot.listeners[0].clients.known() == 0);
+}
+
+#[test]
+fn a_dead_core_owes_its_clients_no_places() {
+    let origin = Origin::named("a");
+    let inside = core(&[&origin], |model| model.listeners[0].client_connections_max = Some(2));
+    let mut held = [Raw::connect(inside.addr), Raw::connect(inside.addr)];
+    for raw in &mut held {
+        assert_eq!(raw.get("/").status, 200);
+    }
+    inside.post(Message::Drill(Drill::Core));
+    held.iter_mut().for_each(Raw::expect_closed);
+    eventually("the core has been started again", || inside.slab.restarts.get() == 1);
+    let mut again = [Raw::connect(inside.addr), Raw::connect(inside.addr)];
+    for raw in &mut again {
+        assert_eq!(raw.get("/").status, 200);
+    }
 }
 
 #[test]

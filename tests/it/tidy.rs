@@ -55,6 +55,7 @@ const SHARED_MUTABLE: &[(&str, &str)] = &[
     ("src/observe/metrics.rs", "one slab for each core: written by the core alone, read at scrape"),
     ("src/shard/mailbox.rs", "the only way into a core: a bounded queue, its bell and its acknowledgements"),
     ("src/snapshot/slots.rs", "open connections of the process, to one endpoint or of one listener, one counter each"),
+    ("src/snapshot/clients.rs", "open connections of one client, where bounded: locked when one opens or closes"),
     ("src/app.rs", "one flag: stop"),
     ("src/app/", "one flag: stop"),
     ("src/observe/access_log", "bounded queues to the one writing thread, and whether it is to go on or to reopen"),

@@ -16,12 +16,14 @@ use crate::admin::process;
 use crate::admin::scene::Core;
 use crate::admin::scene::Reading;
 use crate::id::EndpointSlot;
+use crate::id::ListenerSlot;
 use crate::observe::ended::Cause;
 use crate::observe::metrics::CLASSES;
 use crate::observe::metrics::EndpointCounts;
 use crate::observe::metrics::ListenerCounts;
 use crate::observe::metrics::METHODS;
 use crate::observe::metrics::PROTOCOLS;
+use crate::observe::metrics::REFUSALS;
 
 /// Every metric.
 pub(super) const FAMILIES: &[Family] = &[
@@ -82,9 +84,9 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "ringway_connections_refused_total",
         kind: Counter,
-        labels: &["listener"],
-        help: "Client connections closed at once because a bound was reached.",
-        write: |reading, out| listeners(reading, out, |counts| counts.refused.get()),
+        labels: &["listener", "reason"],
+        help: "Client connections closed at once because a bound was reached, by whose bound it was.",
+        write: refusals,
     },
     Family {
         name: "ringway_accept_failures_total",
@@ -251,6 +253,7 @@ pub(super) const LABELS: &[(&str, &str)] = &[
     ("upstream", "name of the upstream"),
     ("endpoint", "address of the endpoint"),
     ("listener", "name of the listener"),
+    ("reason", "whose bound it was: `listener`, `process` or `client`"),
     ("core", "number of the core, from 0"),
     ("io", "`io_uring` or `epoll`"),
     ("flags", "the ring flags in force"),
@@ -295,15 +298,26 @@ fn client_durations(reading: &Reading, out: &mut Series<'_>) {
 
 /// A sample for each listener in force, and for each that was and has left something behind.
 fn listeners(reading: &Reading, out: &mut Series<'_>, of: fn(&ListenerCounts) -> u64) {
-    let scene = &reading.scene;
-    let configured: HashSet<_> = scene.snapshot.listeners.iter().map(|listener| listener.slot).collect();
-    for (slot, name) in scene.labels.listeners.iter() {
-        let value = reading.sum(|slab| slab.peek_listener(*slot).map_or(0, of));
-        let accepted = |counts: &ListenerCounts| counts.accepted.get();
-        if configured.contains(slot) || reading.sum(|slab| slab.peek_listener(*slot).map_or(0, accepted)) > 0 {
-            out.put(&[name], value);
+    for (slot, name) in known_listeners(reading) {
+        out.put(&[name], reading.sum(|slab| slab.peek_listener(slot).map_or(0, of)));
+    }
+}
+
+fn refusals(reading: &Reading, out: &mut Series<'_>) {
+    for (slot, name) in known_listeners(reading) {
+        for (reason, word) in REFUSALS.iter().enumerate() {
+            let of = |counts: &ListenerCounts| counts.refused[reason].get();
+            out.put(&[name, word], reading.sum(|slab| slab.peek_listener(slot).map_or(0, of)));
         }
     }
+}
+
+fn known_listeners(reading: &Reading) -> impl Iterator<Item = (ListenerSlot, &str)> {
+    let scene = &reading.scene;
+    let configured: HashSet<_> = scene.snapshot.listeners.iter().map(|listener| listener.slot).collect();
+    let accepted = |slot| reading.sum(|slab| slab.peek_listener(slot).map_or(0, |counts| counts.accepted.get()));
+    let all = scene.labels.listeners.iter().map(|(slot, name)| (*slot, name.as_str()));
+    all.filter(move |(slot, _)| configured.contains(slot) || accepted(*slot) > 0)
 }
 
 /// A sample for each upstream in force, and for each that was and has left something behind.

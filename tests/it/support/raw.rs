@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::io::Write;
+use std::net::IpAddr;
 use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpStream;
@@ -37,6 +38,15 @@ impl Raw {
     pub fn connect_with_small_window(addr: SocketAddr) -> Self {
         let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect_timeout(&addr.into(), PATIENCE).unwrap();
+        Self::over(socket.into())
+    }
+
+    /// Connects from an address of this machine's own.
+    #[track_caller]
+    pub fn connect_from(from: IpAddr, addr: SocketAddr) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(from, 0).into()).unwrap();
         socket.connect_timeout(&addr.into(), PATIENCE).unwrap();
         Self::over(socket.into())
     }

@@ -28,6 +28,7 @@ mod drain;
 mod drills;
 mod edges;
 mod ended_log;
+mod exhaustion;
 mod failures;
 mod framing;
 mod hop_by_hop;

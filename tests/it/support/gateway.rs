@@ -19,6 +19,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -99,6 +100,15 @@ impl Gateway {
         gateway
     }
 
+    /// Starts `ringway run` under limits of the shell, `ulimit -n 100` say, with a whole configuration.
+    #[track_caller]
+    pub fn start_under(limits: &str, toml: &str) -> Self {
+        let scratch = Scratch::new();
+        let file = scratch.write("gateway.toml", toml);
+        let process = Process::spawn_under(limits, &["run", "-c", file.to_str().unwrap()], scratch.path());
+        Self::ready(process, scratch, told_addresses)
+    }
+
     /// Starts a gateway with one listener, `http`, and one route: everything goes to these origins, the upstream `app`.
     #[track_caller]
     pub fn before(origins: &[&Origin]) -> Self {
@@ -115,7 +125,11 @@ impl Gateway {
     /// interface is.
     #[track_caller]
     pub fn launch_until(args: &[&str], scratch: Scratch, find: impl Fn(&[String]) -> Option<Addresses>) -> Self {
-        let process = Process::spawn(args, scratch.path());
+        Self::ready(Process::spawn(args, scratch.path()), scratch, find)
+    }
+
+    #[track_caller]
+    fn ready(process: Process, scratch: Scratch, find: impl Fn(&[String]) -> Option<Addresses>) -> Self {
         let ready = |output: &Output| output.ended || find(&output.stdout).is_some();
         let output = process.output.wait("the gateway to be ready", ready);
         let found = find(&output.stdout);
@@ -263,6 +277,19 @@ impl Gateway {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
+    /// Processor time that it has used, in user space and in the kernel.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let ticks: u64 = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 10) // a hundred a second, on every machine
+    }
+
+    /// Descriptors that it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+    }
+
     /// Waits until it has ended by itself, or by a signal that was sent.
     #[track_caller]
     pub fn wait_exit(mut self) -> ExitStatus {
@@ -344,8 +371,19 @@ struct Process {
 
 impl Process {
     fn spawn(args: &[&str], folder: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ringway"))
-            .args(args)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+        command.args(args);
+        Self::run(command, folder)
+    }
+
+    fn spawn_under(limits: &str, args: &[&str], folder: &Path) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{limits} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_ringway")]).args(args);
+        Self::run(command, folder)
+    }
+
+    fn run(mut command: Command, folder: &Path) -> Self {
+        let mut child = command
             .current_dir(folder)
             .env_remove("RUST_LOG")
             .env("NO_COLOR", "1")
@@ -383,7 +421,7 @@ impl Process {
                 self.kill();
                 panic!("the process did not end:\n{}", self.output.lock().dump());
             }
-            std::thread::sleep(std::time::Duration::from_millis(2));
+            std::thread::sleep(Duration::from_millis(2));
         };
         self.join();
         status

@@ -33,13 +33,11 @@ use crate::model::KeepAlive;
 use crate::model::Listener;
 use crate::model::Model;
 use crate::model::PathPattern;
-use crate::model::PathRule;
 use crate::model::Paths;
 use crate::model::Process;
 use crate::model::ResponseLimits;
 use crate::model::Ring;
 use crate::model::Route;
-use crate::model::Server;
 use crate::model::Timeouts;
 use crate::model::Upstream;
 use std::time::Duration;
@@ -137,6 +135,15 @@ fn listener(
         );
         faults.add(Fault::wrong(at, message).help("the head holds the target: raise `head` or lower `target`"));
     }
+    let trusted = resolve(&own.trusted, &defaults.trusted, &keys::TRUSTED_PROXIES);
+    let proxy_protocol = resolve(&own.proxy_protocol, &defaults.proxy_protocol, &keys::LISTEN_PROXY_PROTOCOL);
+    if proxy_protocol == Some(true) && trusted.as_ref().is_some_and(Networks::is_empty) {
+        let at = own.proxy_protocol.or(&defaults.proxy_protocol).at().unwrap_or(named.at);
+        let message =
+            format!("listener {} has `proxy_protocol`, and its `trusted_proxies` name nobody", quote(&named.name));
+        let help = "list the proxies in `trusted_proxies`, or \"0.0.0.0/0\" and \"::/0\" for everyone";
+        faults.add(Fault::wrong(at, message).help(help));
+    }
     Some(Listener {
         name: named.name.clone(),
         bind: *bind.value()?,
@@ -147,14 +154,24 @@ fn listener(
         head_timeout: resolve(&own.head_timeout, &defaults.head_timeout, &keys::HEAD_TIMEOUT)?,
         idle_timeout: resolve(&own.idle_timeout, &defaults.idle_timeout, &keys::IDLE_TIMEOUT)?,
         body_timeout: resolve(&own.body_timeout, &defaults.body_timeout, &keys::BODY_TIMEOUT)?,
-        client_connections_max: None,
-        trusted: Networks::default(),
-        proxy_protocol: false,
-        paths: Paths { dots: PathRule::Resolve, slashes: PathRule::Keep, encoded_slashes: PathRule::Keep },
-        server: Server::Pass,
-        min_rate: 240,
-        chunks: Chunks { line_bytes: limits::CHUNK_LINE_BYTES, extension_bytes: limits::CHUNK_EXTENSION_BYTES },
-        keep_alive: KeepAlive { requests: 10_000, age: Duration::from_hours(1) },
+        client_connections_max: optional(&own.connections_per_client, &defaults.connections_per_client)?,
+        trusted: trusted?,
+        proxy_protocol: proxy_protocol?,
+        paths: Paths {
+            dots: resolve(&own.dots, &defaults.dots, &keys::DOTS)?,
+            slashes: resolve(&own.slashes, &defaults.slashes, &keys::SLASHES)?,
+            encoded_slashes: resolve(&own.encoded_slashes, &defaults.encoded_slashes, &keys::ENCODED_SLASHES)?,
+        },
+        server: resolve(&own.server, &defaults.server, &keys::SERVER)?,
+        min_rate: resolve(&own.min_rate, &defaults.min_rate, &keys::LISTEN_MIN_RATE)?,
+        chunks: Chunks {
+            line_bytes: resolve(&own.chunk_line, &defaults.chunk_line, &keys::CHUNK_LINE)?,
+            extension_bytes: resolve(&own.chunk_extensions, &defaults.chunk_extensions, &keys::CHUNK_EXTENSIONS)?,
+        },
+        keep_alive: KeepAlive {
+            requests: resolve(&own.keep_alive_requests, &defaults.keep_alive_requests, &keys::KEEP_ALIVE_REQUESTS)?,
+            age: resolve(&own.keep_alive_age, &defaults.keep_alive_age, &keys::KEEP_ALIVE_AGE)?,
+        },
     })
 }
 
@@ -285,4 +302,12 @@ fn hosts(form: &Form) -> Option<Vec<Host>> {
 
 fn resolve<K: Kind>(own: &Field<K::Value>, defaults: &Field<K::Value>, key: &Key<K>) -> Option<K::Value> {
     own.or(defaults).resolve(key)
+}
+
+/// Of a key that may be absent; nothing where it is faulty.
+fn optional<T: Copy>(own: &Field<T>, defaults: &Field<T>) -> Option<Option<T>> {
+    match own.or(defaults) {
+        Field::Faulty => None,
+        field => Some(field.value().copied()),
+    }
 }

@@ -20,12 +20,15 @@ use super::tree::Entry;
 use super::tree::Node;
 use super::tree::Table;
 use super::tree::Value;
+use crate::address::Networks;
 use crate::model::AccessLog;
 use crate::model::Balance;
 use crate::model::Cores;
 use crate::model::Endpoint;
 use crate::model::HostPattern;
 use crate::model::Io;
+use crate::model::PathRule;
+use crate::model::Server;
 
 /// All tables of all files.
 pub(super) struct Form {
@@ -69,6 +72,18 @@ pub(super) struct ListenForm {
     pub(super) head_timeout: Field<Duration>,
     pub(super) idle_timeout: Field<Duration>,
     pub(super) body_timeout: Field<Duration>,
+    pub(super) trusted: Field<Networks>,
+    pub(super) proxy_protocol: Field<bool>,
+    pub(super) connections_per_client: Field<u32>,
+    pub(super) dots: Field<PathRule>,
+    pub(super) slashes: Field<PathRule>,
+    pub(super) encoded_slashes: Field<PathRule>,
+    pub(super) chunk_line: Field<usize>,
+    pub(super) chunk_extensions: Field<usize>,
+    pub(super) min_rate: Field<u64>,
+    pub(super) keep_alive_requests: Field<u32>,
+    pub(super) keep_alive_age: Field<Duration>,
+    pub(super) server: Field<Server>,
 }
 
 /// `[upstream.NAME]` and `[defaults.upstream]`, all but `endpoints`.
@@ -178,8 +193,11 @@ fn process(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ProcessForm {
 }
 
 fn listen(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ListenForm {
-    let timeout = reader.and_then(|reader| reader.group(&keys::LISTEN_TIMEOUT, faults));
-    let timeout = timeout.as_ref();
+    let mut group = |group| reader.and_then(|reader| reader.group(group, faults));
+    let (path, chunk) = (group(&keys::LISTEN_PATH), group(&keys::CHUNK));
+    let (timeout, keep_alive) = (group(&keys::LISTEN_TIMEOUT), group(&keys::LISTEN_KEEP_ALIVE));
+    let (path, chunk) = (path.as_ref(), chunk.as_ref());
+    let (timeout, keep_alive) = (timeout.as_ref(), keep_alive.as_ref());
     ListenForm {
         connections: field(reader, faults, |r, f| r.get(&keys::LISTEN_CONNECTIONS, f)),
         head: field(reader, faults, |r, f| r.get(&keys::HEAD, f)),
@@ -188,6 +206,18 @@ fn listen(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ListenForm {
         head_timeout: field(timeout, faults, |r, f| r.get(&keys::HEAD_TIMEOUT, f)),
         idle_timeout: field(timeout, faults, |r, f| r.get(&keys::IDLE_TIMEOUT, f)),
         body_timeout: field(timeout, faults, |r, f| r.get(&keys::BODY_TIMEOUT, f)),
+        trusted: field(reader, faults, |r, f| r.get(&keys::TRUSTED_PROXIES, f)),
+        proxy_protocol: field(reader, faults, |r, f| r.get(&keys::LISTEN_PROXY_PROTOCOL, f)),
+        connections_per_client: field(reader, faults, |r, f| r.get(&keys::CONNECTIONS_PER_CLIENT, f)),
+        dots: field(path, faults, |r, f| r.get(&keys::DOTS, f)),
+        slashes: field(path, faults, |r, f| r.get(&keys::SLASHES, f)),
+        encoded_slashes: field(path, faults, |r, f| r.get(&keys::ENCODED_SLASHES, f)),
+        chunk_line: field(chunk, faults, |r, f| r.get(&keys::CHUNK_LINE, f)),
+        chunk_extensions: field(chunk, faults, |r, f| r.get(&keys::CHUNK_EXTENSIONS, f)),
+        min_rate: field(reader, faults, |r, f| r.get(&keys::LISTEN_MIN_RATE, f)),
+        keep_alive_requests: field(keep_alive, faults, |r, f| r.get(&keys::KEEP_ALIVE_REQUESTS, f)),
+        keep_alive_age: field(keep_alive, faults, |r, f| r.get(&keys::KEEP_ALIVE_AGE, f)),
+        server: field(reader, faults, |r, f| r.get(&keys::SERVER, f)),
     }
 }
 

@@ -27,6 +27,7 @@ mod schema;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod tree;
 mod unit;
 mod write;

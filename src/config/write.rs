@@ -43,15 +43,33 @@ fn process(process: &Process) -> String {
 fn listener(listener: &Listener) -> String {
     let mut lines = Lines::default();
     lines.add(&keys::BIND, &listener.bind);
+    lines.add(&keys::TRUSTED_PROXIES, &listener.trusted);
+    lines.add(&keys::LISTEN_PROXY_PROTOCOL, &listener.proxy_protocol);
     lines.add(&keys::LISTEN_CONNECTIONS, &listener.connections_max);
+    lines.add_some(&keys::CONNECTIONS_PER_CLIENT, listener.client_connections_max.as_ref());
     lines.add(&keys::HEAD, &listener.head_bytes);
     lines.add(&keys::FIELDS, &listener.fields);
     lines.add(&keys::TARGET, &listener.target_bytes);
+    let mut path = Lines::default();
+    path.add(&keys::DOTS, &listener.paths.dots);
+    path.add(&keys::SLASHES, &listener.paths.slashes);
+    path.add(&keys::ENCODED_SLASHES, &listener.paths.encoded_slashes);
+    lines.group(keys::LISTEN_PATH.name, &path);
+    let mut chunk = Lines::default();
+    chunk.add(&keys::CHUNK_LINE, &listener.chunks.line_bytes);
+    chunk.add(&keys::CHUNK_EXTENSIONS, &listener.chunks.extension_bytes);
+    lines.group(keys::CHUNK.name, &chunk);
     let mut timeout = Lines::default();
     timeout.add(&keys::HEAD_TIMEOUT, &listener.head_timeout);
     timeout.add(&keys::IDLE_TIMEOUT, &listener.idle_timeout);
     timeout.add(&keys::BODY_TIMEOUT, &listener.body_timeout);
     lines.group(keys::LISTEN_TIMEOUT.name, &timeout);
+    lines.add(&keys::LISTEN_MIN_RATE, &listener.min_rate);
+    let mut keep_alive = Lines::default();
+    keep_alive.add(&keys::KEEP_ALIVE_REQUESTS, &listener.keep_alive.requests);
+    keep_alive.add(&keys::KEEP_ALIVE_AGE, &listener.keep_alive.age);
+    lines.group(keys::LISTEN_KEEP_ALIVE.name, &keep_alive);
+    lines.add(&keys::SERVER, &listener.server);
     lines.table(&format!("[listen.{}]", name(&listener.name)))
 }
 
@@ -102,6 +120,13 @@ impl Lines {
     fn add<K: Kind>(&mut self, key: &Key<K>, value: &K::Value) {
         if key.default().as_ref() != Some(value) {
             self.0.push(format!("{} = {}", key.name, key.kind.show(value)));
+        }
+    }
+
+    /// Of a key that may be absent.
+    fn add_some<K: Kind>(&mut self, key: &Key<K>, value: Option<&K::Value>) {
+        if let Some(value) = value {
+            self.add(key, value);
         }
     }
 

@@ -24,7 +24,6 @@ use super::suggest::advice;
 use super::unit;
 use crate::address::Networks;
 use crate::id::UpstreamIndex;
-use crate::limits;
 use crate::model::Chunks;
 use crate::model::Endpoint;
 use crate::model::Host;
@@ -228,12 +227,12 @@ fn upstream(named: &Named<(Field<Vec<Endpoint>>, UpstreamForm)>, defaults: &Upst
         )?,
         connections_max: resolve(&own.connections, &defaults.connections, &keys::UPSTREAM_CONNECTIONS)?,
         response: ResponseLimits {
-            head_bytes: limits::RESPONSE_HEAD_BYTES,
-            fields: limits::RESPONSE_FIELDS,
-            interim: limits::INTERIM_RESPONSES,
+            head_bytes: resolve(&own.response_head, &defaults.response_head, &keys::RESPONSE_HEAD)?,
+            fields: resolve(&own.response_fields, &defaults.response_fields, &keys::RESPONSE_FIELDS)?,
+            interim: resolve(&own.response_interim, &defaults.response_interim, &keys::RESPONSE_INTERIM)?,
         },
-        min_rate: 0,
-        proxy_protocol: None,
+        min_rate: resolve(&own.min_rate, &defaults.min_rate, &keys::UPSTREAM_MIN_RATE)?,
+        proxy_protocol: resolve(&own.proxy_protocol, &defaults.proxy_protocol, &keys::UPSTREAM_PROXY_PROTOCOL)?,
     })
 }
 

@@ -28,6 +28,7 @@ use crate::model::Endpoint;
 use crate::model::HostPattern;
 use crate::model::Io;
 use crate::model::PathRule;
+use crate::model::ProxyVersion;
 use crate::model::Server;
 
 /// All tables of all files.
@@ -97,6 +98,11 @@ pub(super) struct UpstreamForm {
     pub(super) keep_alive_connections: Field<usize>,
     pub(super) connections: Field<u32>,
     pub(super) attempts: Field<u32>,
+    pub(super) min_rate: Field<u64>,
+    pub(super) proxy_protocol: Field<Option<ProxyVersion>>,
+    pub(super) response_head: Field<usize>,
+    pub(super) response_fields: Field<usize>,
+    pub(super) response_interim: Field<u32>,
 }
 
 /// `[host."PATTERN"]`.
@@ -222,10 +228,11 @@ fn listen(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ListenForm {
 }
 
 fn upstream(reader: Option<&Reader<'_>>, faults: &mut Faults) -> UpstreamForm {
-    let timeout = reader.and_then(|reader| reader.group(&keys::UPSTREAM_TIMEOUT, faults));
-    let keep_alive = reader.and_then(|reader| reader.group(&keys::KEEP_ALIVE, faults));
-    let retry = reader.and_then(|reader| reader.group(&keys::RETRY, faults));
+    let mut group = |group| reader.and_then(|reader| reader.group(group, faults));
+    let (timeout, keep_alive) = (group(&keys::UPSTREAM_TIMEOUT), group(&keys::KEEP_ALIVE));
+    let (retry, response) = (group(&keys::RETRY), group(&keys::RESPONSE));
     let (timeout, keep_alive) = (timeout.as_ref(), keep_alive.as_ref());
+    let response = response.as_ref();
     UpstreamForm {
         balance: field(reader, faults, |r, f| r.get(&keys::BALANCE, f)),
         connect_timeout: field(timeout, faults, |r, f| r.get(&keys::CONNECT_TIMEOUT, f)),
@@ -235,6 +242,11 @@ fn upstream(reader: Option<&Reader<'_>>, faults: &mut Faults) -> UpstreamForm {
         keep_alive_connections: field(keep_alive, faults, |r, f| r.get(&keys::KEEP_ALIVE_CONNECTIONS, f)),
         connections: field(reader, faults, |r, f| r.get(&keys::UPSTREAM_CONNECTIONS, f)),
         attempts: field(retry.as_ref(), faults, |r, f| r.get(&keys::ATTEMPTS, f)),
+        min_rate: field(reader, faults, |r, f| r.get(&keys::UPSTREAM_MIN_RATE, f)),
+        proxy_protocol: field(reader, faults, |r, f| r.get(&keys::UPSTREAM_PROXY_PROTOCOL, f)),
+        response_head: field(response, faults, |r, f| r.get(&keys::RESPONSE_HEAD, f)),
+        response_fields: field(response, faults, |r, f| r.get(&keys::RESPONSE_FIELDS, f)),
+        response_interim: field(response, faults, |r, f| r.get(&keys::RESPONSE_INTERIM, f)),
     }
 }
 

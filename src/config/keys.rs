@@ -38,6 +38,7 @@ use crate::model::Io;
 use crate::model::LogFormat;
 use crate::model::LogTarget;
 use crate::model::PathRule;
+use crate::model::ProxyVersion;
 use crate::model::Server;
 
 // === the file ===
@@ -377,10 +378,28 @@ pub(super) static SERVER: Key<Servers> = Key {
 
 // === [upstream.NAME] ===
 
-pub(super) static UPSTREAM: Keys =
-    &[&ENDPOINTS, &BALANCE, &UPSTREAM_TIMEOUT, &KEEP_ALIVE, &UPSTREAM_CONNECTIONS, &RETRY];
+pub(super) static UPSTREAM: Keys = &[
+    &ENDPOINTS,
+    &BALANCE,
+    &UPSTREAM_TIMEOUT,
+    &UPSTREAM_MIN_RATE,
+    &KEEP_ALIVE,
+    &UPSTREAM_CONNECTIONS,
+    &UPSTREAM_PROXY_PROTOCOL,
+    &RETRY,
+    &RESPONSE,
+];
 /// `[defaults.upstream]`: all of them but what makes each upstream its own.
-pub(super) static UPSTREAM_DEFAULTS: Keys = &[&BALANCE, &UPSTREAM_TIMEOUT, &KEEP_ALIVE, &UPSTREAM_CONNECTIONS, &RETRY];
+pub(super) static UPSTREAM_DEFAULTS: Keys = &[
+    &BALANCE,
+    &UPSTREAM_TIMEOUT,
+    &UPSTREAM_MIN_RATE,
+    &KEEP_ALIVE,
+    &UPSTREAM_CONNECTIONS,
+    &UPSTREAM_PROXY_PROTOCOL,
+    &RETRY,
+    &RESPONSE,
+];
 
 pub(super) static ENDPOINTS: Key<Endpoints> = Key {
     name: "endpoints",
@@ -446,6 +465,15 @@ pub(super) static RESPONSE_BODY_TIMEOUT: Key<Time> = Key {
     example: "\"1m\"",
 };
 
+pub(super) static UPSTREAM_MIN_RATE: Key<Bytes<u64>> = Key {
+    name: "min_rate",
+    kind: RATE,
+    need: Default(0),
+    doc: "Bytes a second that an endpoint must send of a response, in the mean over the time that it was waited for; `0B` \
+          is no bound, because an event stream is slow by nature.",
+    example: "\"1KiB\"",
+};
+
 pub(super) static KEEP_ALIVE: Group = Group {
     name: "keep_alive",
     keys: &[&KEEP_ALIVE_IDLE, &KEEP_ALIVE_CONNECTIONS],
@@ -476,6 +504,15 @@ pub(super) static UPSTREAM_CONNECTIONS: Key<Integer<u32>> = Key {
     example: "500",
 };
 
+pub(super) static UPSTREAM_PROXY_PROTOCOL: Key<Words<Option<ProxyVersion>>> = Key {
+    name: "proxy_protocol",
+    kind: Words { words: &[("off", None), ("v1", Some(ProxyVersion::V1)), ("v2", Some(ProxyVersion::V2))] },
+    need: Default(None),
+    doc: "The PROXY protocol header that each connection begins with, if any, so that the endpoint knows the client's \
+          address. Such a connection serves one client's request and is not kept.",
+    example: "\"v2\"",
+};
+
 pub(super) static RETRY: Group =
     Group { name: "retry", keys: &[&ATTEMPTS], doc: "Tries at another endpoint, for requests that may be repeated." };
 
@@ -485,6 +522,36 @@ pub(super) static ATTEMPTS: Key<Integer<u32>> = Key {
     need: Default(2),
     doc: "Tries at one request, the first included; 1 is no retry.",
     example: "3",
+};
+
+pub(super) static RESPONSE: Group = Group {
+    name: "response",
+    keys: &[&RESPONSE_HEAD, &RESPONSE_FIELDS, &RESPONSE_INTERIM],
+    doc: "Bounds of a response; one that is over them is replaced by 502.",
+};
+
+pub(super) static RESPONSE_HEAD: Key<Bytes<usize>> = Key {
+    name: "head",
+    kind: Bytes { min: 1024, max: 256 * 1024 },
+    need: Default(limits::RESPONSE_HEAD_BYTES),
+    doc: "Longest response head.",
+    example: "\"64KiB\"",
+};
+
+pub(super) static RESPONSE_FIELDS: Key<Integer<usize>> = Key {
+    name: "fields",
+    kind: Integer { min: 1, max: limits::RESPONSE_FIELDS },
+    need: Default(limits::RESPONSE_FIELDS),
+    doc: "Most header fields of a response.",
+    example: "100",
+};
+
+pub(super) static RESPONSE_INTERIM: Key<Integer<u32>> = Key {
+    name: "interim",
+    kind: Integer { min: 0, max: 1000 },
+    need: Default(limits::INTERIM_RESPONSES),
+    doc: "Most interim (1xx) responses to one request.",
+    example: "4",
 };
 
 // === [host."PATTERN"] ===

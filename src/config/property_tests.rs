@@ -34,6 +34,8 @@ use crate::model::PathPattern;
 use crate::model::PathRule;
 use crate::model::Paths;
 use crate::model::Process;
+use crate::model::ProxyVersion;
+use crate::model::ResponseLimits;
 use crate::model::Ring;
 use crate::model::Route;
 use crate::model::Server;
@@ -262,8 +264,11 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     let timeout = (time(10, 60_000), time(10, 3_600_000), time(10, 3_600_000), time(1000, 3_600_000))
         .prop_map(|(connect, response, body, idle)| Timeouts { connect, response, body, idle });
     let balance = select(vec![Balance::LeastRequest, Balance::RoundRobin]);
-    (endpoints, balance, timeout, 1..=10_u32, 0..=10_000_usize, 1..=1_000_000_u32).prop_map(
-        |(endpoints, balance, timeout, attempts, idle_connections, connections_max)| Upstream {
+    let response = (1024..=262_144_usize, 1..=200_usize, 0..=1000_u32)
+        .prop_map(|(head_bytes, fields, interim)| ResponseLimits { head_bytes, fields, interim });
+    let more = (response, rate(), select(vec![None, Some(ProxyVersion::V1), Some(ProxyVersion::V2)]));
+    (endpoints, balance, timeout, 1..=10_u32, 0..=10_000_usize, 1..=1_000_000_u32, more).prop_map(
+        |(endpoints, balance, timeout, attempts, idle_connections, connections_max, more)| Upstream {
             name: String::new(),
             endpoints,
             balance,
@@ -271,7 +276,9 @@ fn upstream() -> impl Strategy<Value = Upstream> {
             attempts,
             idle_connections,
             connections_max,
-            ..fixture::upstream("", &[])
+            response: more.0,
+            min_rate: more.1,
+            proxy_protocol: more.2,
         },
     )
 }

@@ -392,7 +392,7 @@ fn every_key_has_an_effect() {
     }
     try_on(SMALL, &SMALL.replace("upstream = \"app\"", "upstream = \"app\", max_body = \"10MiB\""));
     try_on(SMALL, &SMALL.replace("\"/*\"", "\"/orders/*\""));
-    assert_eq!(tried, 70);
+    assert_eq!(tried, 80);
 }
 
 fn required_line(name: &str) -> &'static str {

@@ -44,7 +44,7 @@ impl Kind for NetworkList {
         let mut seen: HashMap<Option<IpNet>, Span> = HashMap::new();
         let mut faulty = false;
         for item in items {
-            let Some(network) = self.one(item, place, faults) else {
+            let Some(network) = one(item, place, faults) else {
                 faulty = true;
                 continue;
             };
@@ -77,33 +77,28 @@ impl Kind for NetworkList {
     }
 }
 
-impl NetworkList {
-    /// One entry: a network, or nothing for "unix"; no entry after a fault.
-    fn one(&self, item: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<Option<IpNet>> {
-        let Value::Text(written) = &item.value else {
-            refuse(item, place, ONE_NETWORK, faults);
-            return None;
-        };
-        if written == UNIX {
-            return Some(None);
-        }
-        let (reason, help) = match address::network(written) {
-            Some(IpNet::V6(network)) if mapped(network.addr()).is_some() => {
-                ("is an IPv4 network written as IPv6", mapped_advice(network.addr(), network.prefix_len()))
-            }
-            Some(network) if network.trunc() == network => return Some(Some(network)),
-            Some(network) => {
-                let (whole, alone) = (network.trunc(), network.addr());
-                (
-                    "has bits behind its prefix",
-                    format!("write \"{whole}\" for the network, or \"{alone}\" for the address"),
-                )
-            }
-            None => ("is not a network", network_advice(written)),
-        };
-        faults.add(Fault::wrong(item.span, format!("{place}: {} {reason}", quote(written))).help(help));
-        None
+/// One entry: a network, or nothing for "unix"; no entry after a fault.
+fn one(item: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<Option<IpNet>> {
+    let Value::Text(written) = &item.value else {
+        refuse(item, place, ONE_NETWORK, faults);
+        return None;
+    };
+    if written == UNIX {
+        return Some(None);
     }
+    let (reason, help) = match address::network(written) {
+        Some(IpNet::V6(network)) if mapped(network.addr()).is_some() => {
+            ("is an IPv4 network written as IPv6", mapped_advice(network.addr(), network.prefix_len()))
+        }
+        Some(network) if network.trunc() == network => return Some(Some(network)),
+        Some(network) => {
+            let (whole, alone) = (network.trunc(), network.addr());
+            ("has bits behind its prefix", format!("write \"{whole}\" for the network, or \"{alone}\" for the address"))
+        }
+        None => ("is not a network", network_advice(written)),
+    };
+    faults.add(Fault::wrong(item.span, format!("{place}: {} {reason}", quote(written))).help(help));
+    None
 }
 
 fn show(network: Option<IpNet>) -> String {

@@ -82,14 +82,21 @@ fn upstream(upstream: &Upstream) -> String {
     timeout.add(&keys::RESPONSE_TIMEOUT, &upstream.timeout.response);
     timeout.add(&keys::RESPONSE_BODY_TIMEOUT, &upstream.timeout.body);
     lines.group(keys::UPSTREAM_TIMEOUT.name, &timeout);
+    lines.add(&keys::UPSTREAM_MIN_RATE, &upstream.min_rate);
     let mut keep_alive = Lines::default();
     keep_alive.add(&keys::KEEP_ALIVE_IDLE, &upstream.timeout.idle);
     keep_alive.add(&keys::KEEP_ALIVE_CONNECTIONS, &upstream.idle_connections);
     lines.group(keys::KEEP_ALIVE.name, &keep_alive);
     lines.add(&keys::UPSTREAM_CONNECTIONS, &upstream.connections_max);
+    lines.add(&keys::UPSTREAM_PROXY_PROTOCOL, &upstream.proxy_protocol);
     let mut retry = Lines::default();
     retry.add(&keys::ATTEMPTS, &upstream.attempts);
     lines.group(keys::RETRY.name, &retry);
+    let mut response = Lines::default();
+    response.add(&keys::RESPONSE_HEAD, &upstream.response.head_bytes);
+    response.add(&keys::RESPONSE_FIELDS, &upstream.response.fields);
+    response.add(&keys::RESPONSE_INTERIM, &upstream.response.interim);
+    lines.group(keys::RESPONSE.name, &response);
     lines.table(&format!("[upstream.{}]", name(&upstream.name)))
 }
 

@@ -15,11 +15,12 @@ use super::key::Field;
 use super::key::Key;
 use super::keys;
 use super::kind::Kind;
-use super::kinds::RouteForm;
 use super::report::Fault;
 use super::report::Faults;
 use super::report::Span;
 use super::report::quote;
+use super::routes::RouteForm;
+use super::routes::plain;
 use super::suggest::advice;
 use super::unit;
 use crate::address::Networks;
@@ -31,7 +32,6 @@ use crate::model::HostPattern;
 use crate::model::KeepAlive;
 use crate::model::Listener;
 use crate::model::Model;
-use crate::model::PathPattern;
 use crate::model::Paths;
 use crate::model::Process;
 use crate::model::ResponseLimits;
@@ -39,7 +39,6 @@ use crate::model::Ring;
 use crate::model::Route;
 use crate::model::Timeouts;
 use crate::model::Upstream;
-use std::time::Duration;
 
 /// The model, or nothing after a fault; and what is odd about it.
 pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fault>) {
@@ -64,23 +63,11 @@ pub(super) fn serve(to: SocketAddr, listen: SocketAddr) -> Option<Model> {
     let endpoint = Endpoint { address: to, weight: keys::WEIGHT.default()? };
     let listen = Named { name: "http".into(), at, form: (Field::Set(listen, at), ListenForm::default()) };
     let app = Named { name: "app".into(), at, form: (Field::Set(vec![endpoint], at), UpstreamForm::default()) };
-    let route = Route {
-        path: PathPattern::Prefix(String::new()),
-        upstream: UpstreamIndex(0),
-        max_body: None,
-        upgrade: Vec::new(),
-        connect: false,
-        tunnel_timeout: Duration::from_mins(5),
-        response_timeout: None,
-        body_timeout: None,
-        min_rate: None,
-        attempts: None,
-    };
     Some(Model {
         process: process(&ProcessForm::default(), &mut faults)?,
         listeners: vec![listener(&listen, &ListenForm::default(), &mut faults)?],
         upstreams: vec![upstream(&app, &UpstreamForm::default())?],
-        hosts: vec![Host { pattern: HostPattern::Any, routes: vec![route] }],
+        hosts: vec![Host { pattern: HostPattern::Any, routes: vec![plain()] }],
     })
 }
 
@@ -277,18 +264,7 @@ fn hosts(form: &Form) -> Option<Vec<Host>> {
     let index = |name: &str| names.binary_search(&name).ok().and_then(|index| u32::try_from(index).ok());
     let route = |route: &RouteForm| {
         let upstream = UpstreamIndex(index(&route.upstream)?);
-        Some(Route {
-            path: route.path.clone(),
-            upstream,
-            max_body: route.max_body,
-            upgrade: Vec::new(),
-            connect: false,
-            tunnel_timeout: Duration::from_mins(5),
-            response_timeout: None,
-            body_timeout: None,
-            min_rate: None,
-            attempts: None,
-        })
+        Some(Route { upstream, ..route.route.clone() })
     };
     let host = |host: &HostForm| {
         let routes = host.routes.value()?.iter().map(route).collect::<Option<Vec<_>>>()?;

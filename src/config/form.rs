@@ -7,14 +7,15 @@ use std::time::Duration;
 use super::key::Field;
 use super::key::Keys;
 use super::key::Reader;
+use super::key::field;
 use super::keys;
-use super::kinds::RouteForm;
 use super::pattern;
 use super::report::Fault;
 use super::report::Faults;
 use super::report::Span;
 use super::report::quote;
 use super::report::tick;
+use super::routes::RouteForm;
 use super::suggest::key_advice;
 use super::tree::Entry;
 use super::tree::Node;
@@ -252,8 +253,8 @@ fn upstream(reader: Option<&Reader<'_>>, faults: &mut Faults) -> UpstreamForm {
 
 fn hosts(root: &Table, faults: &mut Faults) -> Vec<HostForm> {
     let read = named(root, &HOST, faults, |node, owner, faults| {
-        let reader = Reader::open(node, owner, keys::HOST, faults);
-        field(reader.as_ref(), faults, |r, f| r.get(&keys::ROUTES, f))
+        let reader = Reader::open(node, owner, keys::host::HOST, faults);
+        field(reader.as_ref(), faults, |r, f| r.get(&keys::host::ROUTES, f))
     });
     let form = |host: Named<Field<Vec<RouteForm>>>, faults: &mut Faults| {
         let pattern = pattern::host(&host.name).map_err(|refusal| {
@@ -280,7 +281,7 @@ const LISTEN: Section =
 const UPSTREAM: Section =
     Section { key: "upstream", noun: "upstream", header: "[upstream.NAME]", keys: keys::UPSTREAM, name: true };
 const HOST: Section =
-    Section { key: "host", noun: "host", header: "[host.\"PATTERN\"]", keys: keys::HOST, name: false };
+    Section { key: "host", noun: "host", header: "[host.\"PATTERN\"]", keys: keys::host::HOST, name: false };
 
 fn named<T>(
     root: &Table,
@@ -354,15 +355,6 @@ fn article(noun: &str) -> &'static str {
 
 fn reader<'a>(root: &'a Table, key: &str, owner: &'a str, keys: Keys, faults: &mut Faults) -> Option<Reader<'a>> {
     root.get(key).and_then(|entry| Reader::open(&entry.node, owner, keys, faults))
-}
-
-/// A key of a table that may be absent or no table.
-fn field<T>(
-    reader: Option<&Reader<'_>>,
-    faults: &mut Faults,
-    get: impl FnOnce(&Reader<'_>, &mut Faults) -> Field<T>,
-) -> Field<T> {
-    reader.map_or(Field::Absent, |reader| get(reader, faults))
 }
 
 /// Bytes of a name: it becomes a label and a part of addresses.

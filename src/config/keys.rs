@@ -23,10 +23,7 @@ use super::kinds::AccessLogs;
 use super::kinds::CoreChoice;
 use super::kinds::Endpoints;
 use super::kinds::LogTargets;
-use super::kinds::Paths;
 use super::kinds::Patterns;
-use super::kinds::Reference;
-use super::kinds::Routes;
 use super::texts::NetworkList;
 use super::texts::Servers;
 use crate::address::Networks;
@@ -40,6 +37,8 @@ use crate::model::LogTarget;
 use crate::model::PathRule;
 use crate::model::ProxyVersion;
 use crate::model::Server;
+
+pub(super) mod host;
 
 // === the file ===
 
@@ -518,7 +517,7 @@ pub(super) static RETRY: Group =
 
 pub(super) static ATTEMPTS: Key<Integer<u32>> = Key {
     name: "attempts",
-    kind: Integer { min: 1, max: 10 },
+    kind: ATTEMPTS_RANGE,
     need: Default(2),
     doc: "Tries at one request, the first included; 1 is no retry.",
     example: "3",
@@ -554,46 +553,9 @@ pub(super) static RESPONSE_INTERIM: Key<Integer<u32>> = Key {
     example: "4",
 };
 
-// === [host."PATTERN"] ===
-
-pub(super) static HOST: Keys = &[&ROUTES];
-
-pub(super) static ROUTES: Key<Routes> = Key {
-    name: "routes",
-    kind: Routes { keys: &[&PATH, &ROUTE_UPSTREAM, &MAX_BODY] },
-    need: Required,
-    doc: "Where requests for this host go, at least one. The most specific path wins, whatever the order: an exact path, \
-          then the longest `/*`.",
-    example: "[{ path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\" }]",
-};
-
-pub(super) static PATH: Key<Paths> = Key {
-    name: "path",
-    kind: Paths,
-    need: Required,
-    doc: "`/orders` is that path alone; `/orders/*` is `/orders` and all below it, part by part; `/*` is every path.",
-    example: "\"/orders/*\"",
-};
-
-pub(super) static ROUTE_UPSTREAM: Key<Reference> = Key {
-    name: "upstream",
-    kind: Reference,
-    need: Required,
-    doc: "The NAME of an `[upstream.NAME]`.",
-    example: "\"orders\"",
-};
-
-pub(super) static MAX_BODY: Key<Bytes<u64>> = Key {
-    name: "max_body",
-    kind: Bytes { min: 0, max: 1 << 40 },
-    need: Optional,
-    doc: "Longest request body; a longer one is answered with 413. Without it there is no bound: bodies are streamed, not \
-          held.",
-    example: "\"10MiB\"",
-};
-
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
+const ATTEMPTS_RANGE: Integer<u32> = Integer { min: 1, max: 10 };
 /// Bytes a second.
 const RATE: Bytes<u64> = Bytes { min: 0, max: 1 << 30 };
 const PATH_RULE: Words<PathRule> =

@@ -23,6 +23,7 @@ mod pattern;
 mod property_tests;
 mod reference;
 mod report;
+mod routes;
 mod schema;
 mod suggest;
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::load_text;
 use super::to_toml;
 use crate::address;
 use crate::address::Networks;
+use crate::id::UpstreamIndex;
 use crate::model::AccessLog;
 use crate::model::Balance;
 use crate::model::Chunks;
@@ -41,7 +42,6 @@ use crate::model::Route;
 use crate::model::Server;
 use crate::model::Timeouts;
 use crate::model::Upstream;
-use crate::model::fixture;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
@@ -299,8 +299,27 @@ fn hosts(upstreams: u32) -> impl Strategy<Value = Vec<Host>> {
         "(/[a-z]{1,3}){1,2}/".prop_map(PathPattern::Exact),
     ];
     let bound = option::of(prop_oneof![Just(0), 1..=(1_u64 << 40), (0..=40_u32).prop_map(|shift| 1 << shift)]);
-    let routes = proptest::collection::hash_map(path, (0..upstreams, bound), 1..6).prop_map(|routes| {
-        let route = |(path, (upstream, max_body))| Route { max_body, ..fixture::route(path, upstream) };
+    let times = (option::of(time(10, 3_600_000)), option::of(time(100, 3_600_000)), time(1000, 86_400_000));
+    let protocol = "[a-z!#$%&'*+.^_`|~0-9-]{1,8}".prop_filter("refused", |name| name != "*" && name != "h2c");
+    let upgrade =
+        proptest::collection::hash_set(protocol, 0..3).prop_map(|names| names.into_iter().collect::<Vec<_>>());
+    let settings = (0..upstreams, bound, upgrade, any::<bool>(), times, option::of(rate()), option::of(1..=10_u32));
+    let routes = proptest::collection::hash_map(path, settings, 1..6).prop_map(|routes| {
+        let route = |(path, (upstream, max_body, upgrade, connect, times, min_rate, attempts))| {
+            let (response_timeout, body_timeout, tunnel_timeout) = times;
+            Route {
+                path,
+                upstream: UpstreamIndex(upstream),
+                max_body,
+                upgrade,
+                connect,
+                tunnel_timeout,
+                response_timeout,
+                body_timeout,
+                min_rate,
+                attempts,
+            }
+        };
         routes.into_iter().map(route).collect::<Vec<_>>()
     });
     btree_map(pattern, routes, 1..4).prop_map(|hosts| {

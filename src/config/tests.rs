@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
+use super::key::Described;
 use super::keys::LISTEN;
 use super::keys::LISTEN_DEFAULTS;
 use super::keys::PROCESS;
@@ -274,7 +275,9 @@ fn the_reference_loads_and_states_the_defaults() {
     let bare = model(
         "[listen.http]\nbind = \"0.0.0.0:8080\"\nconnections_per_client = 100\n[upstream.orders]\n\
          endpoints = [\"10.0.0.11:8080\", { address = \"10.0.0.12:8080\", weight = 2 }]\n[host.\"shop.example.com\"]\n\
-         routes = [{ path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\" }]\n",
+         routes = [{ path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\", retry.attempts = 2 },\n\
+         { path = \"/live\", upstream = \"orders\", upgrade = [\"websocket\"], min_rate = \"0B\",\n\
+         timeout = { response = \"5s\", body = \"1m\", tunnel = \"1h\" } }]\n",
     );
     assert_eq!(reference, bare);
 }
@@ -365,13 +368,7 @@ fn every_key_has_an_effect() {
         ("[defaults.upstream]", UPSTREAM_DEFAULTS),
     ] {
         for key in keys {
-            let lines = match key.group() {
-                Some(group) => {
-                    group.iter().map(|one| format!("{}.{} = {}", key.name(), one.name(), one.example())).collect()
-                }
-                None => vec![format!("{} = {}", key.name(), key.example())],
-            };
-            for line in lines {
+            for line in lines(*key) {
                 // A required key stands there already.
                 let text = below(header, &line);
                 let text = if key.required() { text.replacen(required_line(key.name()), "", 1) } else { text };
@@ -390,9 +387,21 @@ fn every_key_has_an_effect() {
     for part in ["address = \"10.0.0.9:1\"", "address = \"10.0.0.1:3000\", weight = 2"] {
         try_on(SMALL, &SMALL.replace("\"10.0.0.1:3000\"", &format!("{{ {part} }}")));
     }
-    try_on(SMALL, &SMALL.replace("upstream = \"app\"", "upstream = \"app\", max_body = \"10MiB\""));
+    for key in super::keys::host::ROUTES.kind.keys.iter().filter(|key| !key.required()) {
+        for line in lines(*key) {
+            try_on(SMALL, &SMALL.replace("upstream = \"app\"", &format!("upstream = \"app\", {line}")));
+        }
+    }
     try_on(SMALL, &SMALL.replace("\"/*\"", "\"/orders/*\""));
-    assert_eq!(tried, 80);
+    assert_eq!(tried, 87);
+}
+
+/// A key, or each key below it, with its example.
+fn lines(key: &dyn Described) -> Vec<String> {
+    match key.group() {
+        Some(group) => group.iter().map(|one| format!("{}.{} = {}", key.name(), one.name(), one.example())).collect(),
+        None => vec![format!("{} = {}", key.name(), key.example())],
+    }
 }
 
 fn required_line(name: &str) -> &'static str {

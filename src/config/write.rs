@@ -5,8 +5,8 @@ use super::key::Key;
 use super::keys;
 use super::kind::Kind;
 use super::kind::string;
-use super::kinds::RouteForm;
 use super::report::Span;
+use super::routes::RouteForm;
 use crate::model::Host;
 use crate::model::Listener;
 use crate::model::Model;
@@ -103,13 +103,12 @@ fn upstream(upstream: &Upstream) -> String {
 fn host(host: &Host, upstreams: &[Upstream]) -> String {
     let nowhere = Span { file: 0, start: 0, end: 0 };
     let routes = host.routes.iter().map(|route| RouteForm {
-        path: route.path.clone(),
+        route: route.clone(),
         upstream: upstreams.get(route.upstream.index()).map(|upstream| upstream.name.clone()).unwrap_or_default(),
         upstream_at: nowhere,
-        max_body: route.max_body,
     });
     let mut lines = Lines::default();
-    lines.add(&keys::ROUTES, &routes.collect());
+    lines.add(&keys::host::ROUTES, &routes.collect());
     lines.table(&format!("[host.{}]", toml::Value::String(host.pattern.text())))
 }
 
@@ -121,26 +120,31 @@ fn name(name: &str) -> String {
 
 /// The `key = value` lines of one table.
 #[derive(Default)]
-struct Lines(Vec<String>);
+pub(super) struct Lines(Vec<String>);
 
 impl Lines {
-    fn add<K: Kind>(&mut self, key: &Key<K>, value: &K::Value) {
+    pub(super) fn add<K: Kind>(&mut self, key: &Key<K>, value: &K::Value) {
         if key.default().as_ref() != Some(value) {
             self.0.push(format!("{} = {}", key.name, key.kind.show(value)));
         }
     }
 
     /// Of a key that may be absent.
-    fn add_some<K: Kind>(&mut self, key: &Key<K>, value: Option<&K::Value>) {
+    pub(super) fn add_some<K: Kind>(&mut self, key: &Key<K>, value: Option<&K::Value>) {
         if let Some(value) = value {
             self.add(key, value);
         }
     }
 
-    fn group(&mut self, name: &str, group: &Self) {
+    pub(super) fn group(&mut self, name: &str, group: &Self) {
         if !group.0.is_empty() {
-            self.0.push(format!("{name} = {{ {} }}", group.0.join(", ")));
+            self.0.push(format!("{name} = {}", group.inline()));
         }
+    }
+
+    /// As a table in a line.
+    pub(super) fn inline(&self) -> String {
+        format!("{{ {} }}", self.0.join(", "))
     }
 
     fn table(&self, header: &str) -> String {

@@ -1,13 +1,6 @@
 //! Bounds are those of the configuration: of the listener, of the upstream, and of the route where it has its own.
 
-use std::time::Duration;
-
-use ringway::io::ring::Plan;
 use ringway::io::ring::Wanted;
-use ringway::model::Chunks;
-use ringway::model::Model;
-use ringway::model::ResponseLimits;
-use ringway::model::Route;
 use ringway::observe::ended::Cause;
 use ringway::observe::metrics::Refusal;
 use ringway::shard::mailbox::Drill;
@@ -23,13 +16,14 @@ use crate::support::get;
 use crate::support::ok;
 use crate::support::simple;
 
-fn core(origins: &[&Origin], change: impl FnOnce(&mut Model)) -> Inside {
-    let plan = Plan { wanted: Wanted::Auto, entries: 256, completions: 512 };
-    Inside::start_with(plan, &simple(origins, "", ""), change)
+fn core(origins: &[&Origin], app: &str, listen: &str) -> Inside {
+    Inside::start(&simple(origins, app, listen), Wanted::Auto)
 }
 
-fn routed(origins: &[&Origin], change: impl FnOnce(&mut Route)) -> Inside {
-    core(origins, |model| change(&mut model.hosts[0].routes[0]))
+/// With more keys for the one route.
+fn routed(origins: &[&Origin], more: &str) -> Inside {
+    let toml = simple(origins, "", "").replace("upstream = \"app\" }", &format!("upstream = \"app\", {more} }}"));
+    Inside::start(&toml, Wanted::Auto)
 }
 
 fn post(inside: &Inside, body: &str) -> Response {
@@ -43,14 +37,14 @@ fn chunks_of_a_request_have_the_bounds_of_their_listener() {
     let origin = Origin::named("a");
     let (line, many) =
         (format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(300)), "1;xxxxxxxx\r\na\r\n".repeat(3) + "0\r\n\r\n");
-    let with = |line_bytes, extension_bytes| {
-        core(&[&origin], |model| model.listeners[0].chunks = Chunks { line_bytes, extension_bytes })
+    let answers = |bounds: &str| {
+        let inside = core(&[&origin], "", bounds);
+        [post(&inside, &line).status, post(&inside, &many).status]
     };
-    let answers = |inside: &Inside| [post(inside, &line).status, post(inside, &many).status];
-    assert_eq!(answers(&with(256, 16_384)), [400, 200]);
-    assert_eq!(answers(&with(400, 16_384)), [200, 200]);
-    assert_eq!(answers(&with(400, 26)), [400, 400], "three extensions of nine bytes each");
-    assert_eq!(answers(&with(400, 27)), [400, 200]);
+    assert_eq!(answers(""), [400, 200]);
+    assert_eq!(answers("chunk = { line = \"400B\" }"), [200, 200]);
+    assert_eq!(answers("chunk = { line = \"400B\", extensions = \"26B\" }"), [400, 400], "they have nine bytes each");
+    assert_eq!(answers("chunk = { line = \"400B\", extensions = \"27B\" }"), [400, 200]);
 }
 
 #[test]
@@ -58,34 +52,33 @@ fn chunks_of_a_response_keep_their_own_bounds() {
     let line = "x".repeat(300);
     let origin =
         Origin::fixed(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;{line}\r\na\r\n0\r\n\r\n"));
-    let wide = Chunks { line_bytes: 4000, extension_bytes: 4000 };
-    let inside = core(&[&origin], |model| model.listeners[0].chunks = wide);
+    let inside = core(&[&origin], "", "chunk = { line = \"4KiB\" }");
     assert_eq!(get(inside.addr, "/").status, 502);
 }
 
 #[test]
 fn a_response_head_has_the_bounds_of_its_upstream() {
     let origin = Origin::answer(|request| match request.target.as_str() {
-        "/bytes" => format!("HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 0\r\n\r\n", "x".repeat(900)),
+        "/bytes" => format!("HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 0\r\n\r\n", "x".repeat(1024)),
         "/fields" => format!("HTTP/1.1 200 OK\r\n{}Content-Length: 0\r\n\r\n", "X: y\r\n".repeat(10)),
         _ => format!("{}{}", "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(2), ok("a")),
     });
     let paths = ["/bytes", "/fields", "/interim"];
-    let statuses = |head_bytes, fields, interim| {
-        let bounds = ResponseLimits { head_bytes, fields, interim };
-        let inside = core(&[&origin], |model| model.upstreams[0].response = bounds);
+    let statuses = |head: &str, fields, interim| {
+        let bounds = format!("response = {{ head = \"{head}\", fields = {fields}, interim = {interim} }}");
+        let inside = core(&[&origin], &bounds, "");
         paths.map(|path| get(inside.addr, path).status)
     };
-    assert_eq!(statuses(2000, 11, 2), [200, 200, 200]);
-    assert_eq!(statuses(900, 11, 2), [502, 200, 200]);
-    assert_eq!(statuses(2000, 10, 2), [200, 502, 200]);
-    assert_eq!(statuses(2000, 11, 1), [200, 200, 502]);
+    assert_eq!(statuses("2KiB", 11, 2), [200, 200, 200]);
+    assert_eq!(statuses("1KiB", 11, 2), [502, 200, 200]);
+    assert_eq!(statuses("2KiB", 10, 2), [200, 502, 200]);
+    assert_eq!(statuses("2KiB", 11, 1), [200, 200, 502]);
 }
 
 #[test]
 fn a_client_has_so_many_connections_and_another_has_its_own() {
     let origin = Origin::named("a");
-    let inside = core(&[&origin], |model| model.listeners[0].client_connections_max = Some(3));
+    let inside = core(&[&origin], "", "connections_per_client = 3");
     let connect = |from: [u8; 4]| Raw::connect_from(from.into(), inside.addr);
     let mut held: Vec<_> = (0..3).map(|_| connect([127, 0, 0, 1])).collect();
     for raw in &mut held {
@@ -114,7 +107,7 @@ fn a_client_has_so_many_connections_and_another_has_its_own() {
 #[test]
 fn a_dead_core_owes_its_clients_no_places() {
     let origin = Origin::named("a");
-    let inside = core(&[&origin], |model| model.listeners[0].client_connections_max = Some(2));
+    let inside = core(&[&origin], "", "connections_per_client = 2");
     let mut held = [Raw::connect(inside.addr), Raw::connect(inside.addr)];
     for raw in &mut held {
         assert_eq!(raw.get("/").status, 200);
@@ -131,7 +124,7 @@ fn a_dead_core_owes_its_clients_no_places() {
 #[test]
 fn a_route_may_have_its_own_time_for_a_response() {
     let origin = Origin::silent();
-    let inside = routed(&[&origin], |route| route.response_timeout = Some(Duration::from_millis(200)));
+    let inside = routed(&[&origin], "timeout = { response = \"200ms\" }");
     let response = get(inside.addr, "/");
     assert_eq!(response.status, 504);
     assert!(response.text().contains("upstream_timeout_headers"));
@@ -146,7 +139,7 @@ fn a_route_may_have_its_own_pause_for_bodies_either_way() {
             conn.wait_closed();
         }
     });
-    let inside = routed(&[&origin], |route| route.body_timeout = Some(Duration::from_millis(200)));
+    let inside = routed(&[&origin], "timeout = { body = \"200ms\" }");
     let mut raw = Raw::connect(inside.addr);
     raw.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf.");
     let response = raw.read_response();
@@ -162,12 +155,12 @@ fn a_route_may_have_its_own_pause_for_bodies_either_way() {
 #[test]
 fn a_route_may_have_its_own_number_of_attempts() {
     let refusing = [Origin::refusing(), Origin::refusing(), Origin::refusing()];
-    let attempts = |attempts| {
-        let inside = routed(&refusing.each_ref(), |route| route.attempts = attempts);
+    let attempts = |more: &str| {
+        let inside = routed(&refusing.each_ref(), more);
         assert_eq!(get(inside.addr, "/").status, 502);
         let endpoints = &inside.snapshot.upstreams[0].endpoints;
         endpoints.iter().map(|endpoint| inside.slab.endpoint(endpoint.slot).failures.get()).sum::<u64>()
     };
-    assert_eq!([Some(1), Some(2), Some(3)].map(attempts), [1, 2, 3]);
-    assert_eq!(attempts(None), 2, "as many as the upstream makes");
+    assert_eq!([1, 2, 3].map(|n| attempts(&format!("retry = {{ attempts = {n} }}"))), [1, 2, 3]);
+    assert_eq!(attempts("max_body = \"1MiB\""), 2, "as many as the upstream makes");
 }

@@ -3,9 +3,7 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use ringway::io::ring::Plan;
 use ringway::io::ring::Wanted;
-use ringway::model::KeepAlive;
 
 use crate::support::Gate;
 use crate::support::Gateway;
@@ -186,17 +184,14 @@ fn an_idle_client_is_closed_after_its_time() {
     assert_eq!(gateway.wait_log_lines(1, |_| true).len(), 1, "an idle close is no exchange");
 }
 
-fn kept(origin: &Origin, requests: u32, age: Duration) -> Inside {
-    let plan = Plan { wanted: Wanted::Auto, entries: 256, completions: 512 };
-    Inside::start_with(plan, &simple(&[origin], "", ""), |model| {
-        model.listeners[0].keep_alive = KeepAlive { requests, age };
-    })
+fn kept(origin: &Origin, bounds: &str) -> Inside {
+    Inside::start(&simple(&[origin], "", &format!("keep_alive = {{ {bounds} }}")), Wanted::Auto)
 }
 
 #[test]
 fn the_last_request_that_a_connection_may_carry_is_told_so() {
     let origin = Origin::named("a");
-    let inside = kept(&origin, 3, Duration::from_hours(1));
+    let inside = kept(&origin, "requests = 3");
     let mut raw = Raw::connect(inside.addr);
     let closes: Vec<_> = (0..3).map(|_| raw.get("/").closes()).collect();
     assert_eq!(closes, [false, false, true]);
@@ -217,7 +212,7 @@ fn the_last_request_that_a_connection_may_carry_is_told_so() {
 #[test]
 fn a_busy_connection_over_its_age_is_told_so_and_an_idle_one_is_closed() {
     let origin = Origin::named("a");
-    let inside = kept(&origin, 1_000_000, Duration::from_secs(3));
+    let inside = kept(&origin, "age = \"3s\"");
     let mut idle = Raw::connect(inside.addr);
     assert!(!idle.get("/").closes());
     let mut busy = Raw::connect(inside.addr);

@@ -4,10 +4,7 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use ringway::io::ring::Plan;
 use ringway::io::ring::Wanted;
-use ringway::model::PathPattern;
-use ringway::model::Route;
 use ringway::observe::ended::Cause;
 
 use crate::support::Broken;
@@ -134,13 +131,9 @@ fn a_body_below_the_minimum_rate_is_cut_off_either_way() {
             conn.wait_closed();
         }
     });
-    let plan = Plan { wanted: Wanted::Auto, entries: 256, completions: 512 };
-    let inside = Inside::start_with(plan, &simple(&[&origin], "", ""), |model| {
-        model.listeners[0].min_rate = 1_000_000;
-        let routes = &mut model.hosts[0].routes;
-        let free = Route { path: PathPattern::Exact("/free".into()), min_rate: Some(0), ..routes[0].clone() };
-        routes.push(free);
-    });
+    let free = "routes = [{ path = \"/free\", upstream = \"app\", min_rate = \"0B\" }, ";
+    let toml = simple(&[&origin], "", "min_rate = \"1MB\"").replace("routes = [", free);
+    let inside = Inside::start(&toml, Wanted::Auto);
     let mut free = Raw::connect(inside.addr);
     free.send("POST /free HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
     let mut sent = 0;

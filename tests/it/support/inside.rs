@@ -9,7 +9,6 @@ use ringway::id::CoreId;
 use ringway::io::listen;
 use ringway::io::ring::Plan;
 use ringway::io::ring::Wanted;
-use ringway::model::Model;
 use ringway::observe::access_log::LogBuffer;
 use ringway::observe::metrics::Slab;
 use ringway::shard::mailbox::Mailbox;
@@ -35,13 +34,12 @@ pub struct Inside {
 impl Inside {
     /// Starts a core on a configuration with one listener.
     pub fn start(toml: &str, wanted: Wanted) -> Self {
-        Self::start_with(Plan { wanted, entries: 256, completions: 512 }, toml, |_| ())
+        Self::start_on(Plan { wanted, entries: 256, completions: 512 }, toml)
     }
 
-    /// Starts a core with a loop of this plan, on a configuration with one listener that was changed like this.
-    pub fn start_with(plan: Plan, toml: &str, change: impl FnOnce(&mut Model)) -> Self {
-        let mut model = config::load_text("inside.toml", toml).expect("a configuration without faults").model;
-        change(&mut model);
+    /// Starts a core with a loop of this plan, on a configuration with one listener.
+    pub fn start_on(plan: Plan, toml: &str) -> Self {
+        let model = config::load_text("inside.toml", toml).expect("a configuration without faults").model;
         let mut slots = Slots::default();
         let snapshot = Arc::new(Snapshot::compile(model, &mut slots));
         let listener = &snapshot.listeners[0];

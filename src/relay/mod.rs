@@ -66,22 +66,24 @@ pub enum Lost {
 /// lost on one side is seen as lost on the other.
 pub async fn pump(pump: Pump<'_>) -> Result<(), Lost> {
     let Pump { mut out, source, sink, from, rest, to, mut bounds } = pump;
+    let mut room = Room::after(source.taken());
     loop {
+        let mut stalled = false;
         // A read that held only framing makes no piece.
         while !out.is_empty() {
-            give(to, &mut out, &mut bounds).await?;
+            stalled |= give(to, &mut out, &mut bounds).await?;
         }
         if source.ended() {
             return Ok(());
         }
         let (began, before) = (from.coarse(), source.taken());
-        let filled = source.fill(from, &mut out, rest, bounds.read.patience()).await;
+        let filled = source.fill(from, &mut out, rest, (room.bytes(), bounds.read.patience())).await;
         bounds.read.waited(from.coarse().saturating_sub(began), source.taken() - before);
         match filled {
             Err(Cutoff::Broken(Broken::TimedOut)) if bounds.read.is_spent() => return Err(Lost::TooSlow),
             Err(cutoff) => return Err(Lost::Source(cutoff)),
-            Ok(()) if bounds.read.is_spent() && !source.ended() => return Err(Lost::TooSlow),
-            Ok(()) => {}
+            Ok(_) if bounds.read.is_spent() && !source.ended() => return Err(Lost::TooSlow),
+            Ok(read) => room.adapt(read, stalled),
         }
         if bounds.most.is_some_and(|most| source.taken() > most) {
             return Err(Lost::TooLarge);
@@ -90,13 +92,69 @@ pub async fn pump(pump: Pump<'_>) -> Result<(), Lost> {
     }
 }
 
-/// Writes what the kernel takes at once.
-async fn give(to: &Line, out: &mut Block, bounds: &mut Bounds<'_>) -> Result<(), Lost> {
+/// Writes what the kernel takes at once, and says whether it had to be waited for, or did not take all.
+async fn give(to: &Line, out: &mut Block, bounds: &mut Bounds<'_>) -> Result<bool, Lost> {
     let (began, pace) = (to.coarse(), &mut bounds.write);
     let passed = || to.coarse().saturating_sub(began);
     let first = pace.patience().min(pace.glance());
     let n = to.write_some(out, first, |unsent| pace.look(passed(), unsent)).await.map_err(Lost::Sink)?;
     pace.waited(passed(), n as u64);
     bounds.written.set(bounds.written.get() + n as u64);
-    Ok(())
+    Ok(!out.is_empty() || !passed().is_zero())
+}
+
+/// Room for the next piece: much where pieces are large and go at once, little where they drip or nobody takes them, so
+/// that who is slow does not hold much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Room(usize);
+
+/// The last but one and those below are sizes that blocks are in stock of.
+const ROOMS: [usize; 4] = [2_000, 16 * 1024, 64 * 1024, 128 * 1024];
+
+impl Room {
+    /// At first, when so much of the body came with its head.
+    fn after(taken: u64) -> Self {
+        Self(if taken > 8 * 1024 { 2 } else { 1 })
+    }
+
+    fn bytes(self) -> usize {
+        ROOMS.get(self.0).copied().unwrap_or(2_000)
+    }
+
+    /// After a read of so many bytes, before which a write `stalled`, or did not.
+    fn adapt(&mut self, read: usize, stalled: bool) {
+        let full = read >= self.bytes();
+        self.0 = match self.0 {
+            0 if full => 1,
+            n if stalled => n.min(1),
+            n if full => (n + 1).min(ROOMS.len() - 1),
+            n if read < self.bytes() / 8 => n.saturating_sub(1),
+            n => n,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_follows_what_comes_and_goes() {
+        let run = |first: u64, turns: &[(usize, bool)]| {
+            let mut room = Room::after(first);
+            turns
+                .iter()
+                .map(|(read, stalled)| {
+                    room.adapt(*read, *stalled);
+                    room.bytes()
+                })
+                .collect::<Vec<_>>()
+        };
+        let [drip, short, long, longest] = ROOMS;
+        assert_eq!(run(0, &[(short, false), (long, false), (longest, false)]), [long, longest, longest]);
+        assert_eq!(run(16_000, &[(long, false), (60_000, false)]), [longest, longest]);
+        assert_eq!(run(16_000, &[(long, true), (short, true), (short, false)]), [short, short, long]);
+        assert_eq!(run(0, &[(5, false), (5, true), (5, false), (drip, false)]), [drip, drip, drip, short]);
+        assert_eq!(run(0, &[(5_000, false), (5_000, true)]), [short, short]);
+    }
 }

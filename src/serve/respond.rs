@@ -126,6 +126,10 @@ pub(crate) async fn respond(
     let passed = us(shard.clock.now().saturating_duration_since(asked.began));
     tally.upstream_us.set(tally.upstream_us.get() + passed);
     let Headed { status, out, mut source, framing, endpoint_keeps, close } = translate(scene, asked, inbound, head)?;
+    // It may be long until there is more.
+    if inbound.is_empty() {
+        *inbound = Block::none();
+    }
     shard.slab.upstream(upstream.slot).observe(metrics::class(status), passed);
     tally.status.set(status);
     tally.phase.set(Phase::Response);
@@ -156,7 +160,7 @@ pub(crate) async fn respond(
 async fn await_final(scene: &Scene<'_>, asked: &Asked<'_>, (line, inbound, head): Side<'_>) -> Result<(), Unanswered> {
     let ResponseLimits { head_bytes, fields, interim } = scene.upstream.settings.response;
     let limits = HeadLimits { head_bytes, fields, target_bytes: 0 };
-    for _ in 0..=interim {
+    for passed in 0..=interim {
         if let Err(reason) = h1::read_response(line, inbound, head, &limits).await {
             return Err(unheard(reason, !inbound.is_empty()));
         }
@@ -164,6 +168,7 @@ async fn await_final(scene: &Scene<'_>, asked: &Asked<'_>, (line, inbound, head)
         match response.status() {
             // Nothing asked the endpoint to change the protocol: the field that could was removed.
             101 => return Err(Unanswered::faulty("101 without a request to switch protocols")),
+            100..=199 if passed == interim => break,
             100..=199 => {
                 scene.tally.continued.set(scene.tally.continued.get() || response.status() == 100);
                 if asked.version == Version::Http11 {

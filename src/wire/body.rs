@@ -67,11 +67,6 @@ pub enum Sink {
     Nothing,
 }
 
-/// Room for a piece of a body that is short or comes slowly.
-const PIECE: usize = 16 * 1024;
-/// Room for a piece of a long body.
-const LONG_PIECE: usize = 128 * 1024;
-
 impl Source {
     /// The body of a message of this framing, its chunks within these limits.
     #[must_use]
@@ -142,7 +137,7 @@ impl Source {
         Ok(taken)
     }
 
-    /// Reads the next piece into an emptied `block`. Bytes past the end of the message go to `rest`. The piece is empty if
+    /// Reads the next piece, of `room` bytes at the most, into an emptied `block`, and says how many there were. Bytes past the end of the message go to `rest`. The piece is empty if
     /// what came was framing alone, or the end of an until-close body.
     ///
     /// # Errors
@@ -152,17 +147,25 @@ impl Source {
         line: &Line,
         block: &mut Block,
         rest: &mut Block,
-        patience: Duration,
-    ) -> Result<(), Cutoff> {
+        (room, patience): (usize, Duration),
+    ) -> Result<usize, Cutoff> {
         block.clear();
-        let max = self.room(block);
+        // A block that was made for larger pieces is given back.
+        if block.spare() < room || block.spare() >= 2 * room {
+            *block = Block::with_room(room);
+        }
+        let max = match self.state {
+            State::Length(left) => usize::try_from(left).unwrap_or(usize::MAX).min(room),
+            _ => room,
+        };
         line.reading().arm(patience, Cut::Read);
         let result = line.read(block, max).await;
         line.reading().disarm();
+        let read = block.len();
         match result {
             Err(Broken::Closed) if matches!(self.state, State::UntilClose) => {
                 self.state = State::Done { clean: false, trailers: None };
-                return Ok(());
+                return Ok(0);
             }
             Err(broken) => return Err(Cutoff::Broken(broken)),
             Ok(_) => {}
@@ -174,23 +177,7 @@ impl Source {
         }
         block.truncate(taken.data.end);
         block.consume(taken.data.start);
-        Ok(())
-    }
-
-    fn room(&self, block: &mut Block) -> usize {
-        let (room, max) = match self.state {
-            State::Length(left) => {
-                let left = usize::try_from(left).unwrap_or(usize::MAX);
-                (if left > PIECE { LONG_PIECE } else { PIECE }, left.min(LONG_PIECE))
-            }
-            // A second piece already shows that it is not short.
-            _ if self.taken > PIECE as u64 => (LONG_PIECE, LONG_PIECE),
-            _ => (PIECE, PIECE),
-        };
-        if block.spare() < room {
-            *block = Block::with_room(room);
-        }
-        max
+        Ok(read)
     }
 }
 

@@ -17,6 +17,7 @@ mod tidy;
 mod support;
 
 // The promises.
+mod abuse;
 mod admin;
 mod balance;
 mod bodies;

@@ -293,12 +293,22 @@ impl RequestHead {
     #[inline]
     pub fn normalise_path(&mut self, bytes: &[u8], rules: Rules) -> Result<(), Refusal> {
         let path = self.path.of(bytes);
-        if path.first() == Some(&b'/') && path::normalise(path, rules, &mut self.rewritten)? == Outcome::Rewritten {
-            self.rewritten_path = self.rewritten.len();
-            let query = self.origin.of(bytes).get(path.len()..);
-            self.rewritten.extend_from_slice(query.unwrap_or(&[]));
+        if path.first() != Some(&b'/') {
+            return Ok(());
         }
-        Ok(())
+        match path::normalise(path, rules, &mut self.rewritten) {
+            Ok(Outcome::Normal) => Ok(()),
+            Ok(Outcome::Rewritten) => {
+                self.rewritten_path = self.rewritten.len();
+                let query = self.origin.of(bytes).get(path.len()..);
+                self.rewritten.extend_from_slice(query.unwrap_or(&[]));
+                Ok(())
+            }
+            Err(refusal) => {
+                self.rewritten.clear();
+                Err(refusal)
+            }
+        }
     }
 
     /// Forgets the head, keeps the room.

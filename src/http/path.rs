@@ -32,6 +32,11 @@ pub struct Rules {
     pub encoded_slashes: Rule,
 }
 
+impl Rules {
+    /// Nothing is taken that can be read in two ways.
+    pub const STRICT: Self = Self { dots: Rule::Refuse, slashes: Rule::Refuse, encoded_slashes: Rule::Refuse };
+}
+
 /// What came of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

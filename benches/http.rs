@@ -20,6 +20,9 @@ use ringway::http::head::Method;
 use ringway::http::head::RequestHead;
 use ringway::http::head::ResponseHead;
 use ringway::http::head::Version;
+use ringway::http::path::Rule;
+use ringway::http::path::Rules;
+use ringway::http::path::normalise;
 use ringway::limits;
 
 const LIMITS: HeadLimits = HeadLimits {
@@ -108,5 +111,21 @@ fn chunks(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, requests, responses, chunks);
+fn paths(criterion: &mut Criterion) {
+    let rules = Rules { dots: Rule::Resolve, slashes: Rule::Keep, encoded_slashes: Rule::Keep };
+    let mut out = Vec::with_capacity(256);
+    for (name, path) in [
+        ("6 bytes", "/cart/"),
+        ("30 bytes", "/orders/2026-11-24/items/12345"),
+        ("200 bytes", &"/orders/2026-11-24/items/".repeat(8)),
+        ("escapes", "/search/caf%C3%A9%20au%20lait/"),
+        ("rewritten", "/orders/%32026/../items/./12345"),
+    ] {
+        criterion.bench_function(&format!("path/{name}"), |bencher| {
+            bencher.iter(|| normalise(black_box(path.as_bytes()), rules, &mut out));
+        });
+    }
+}
+
+criterion_group!(benches, requests, responses, chunks, paths);
 criterion_main!(benches);

@@ -33,6 +33,7 @@ mod hop_by_hop;
 mod interim;
 mod keepalive;
 mod metrics;
+mod paths;
 mod reload;
 mod routing;
 mod timeouts;

@@ -9,6 +9,7 @@ use criterion::criterion_main;
 
 use ringway::http::forward::Answer;
 use ringway::http::forward::Hop;
+use ringway::http::forward::Server;
 use ringway::http::forward::encode_request;
 use ringway::http::forward::encode_response;
 use ringway::http::framing;
@@ -87,6 +88,7 @@ fn responses(criterion: &mut Criterion) {
                 client_version: Version::Http11,
                 request_id: HOP.request_id,
                 date: b"Tue, 24 Nov 2026 22:50:06 GMT",
+                server: Server::Pass,
             };
             out.clear();
             encode_response(&mut out, response, &answer);

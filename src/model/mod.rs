@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::address::Networks;
+use crate::http::forward;
 use crate::id::UpstreamIndex;
 
 pub use crate::http::path::Rule as PathRule;
@@ -326,6 +327,18 @@ impl PathPattern {
         match self {
             Self::Exact(path) => path.clone(),
             Self::Prefix(path) => format!("{path}/*"),
+        }
+    }
+}
+
+impl Server {
+    /// As those take it who write responses.
+    #[must_use]
+    pub fn field(&self) -> forward::Server<'_> {
+        match self {
+            Self::Pass => forward::Server::Pass,
+            Self::Off => forward::Server::Off,
+            Self::Set(text) => forward::Server::Set(text.as_bytes()),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::buf::Block;
 use crate::http::Refusal;
+use crate::http::forward::Server;
 use crate::http::status;
 use crate::observe::ended::Cause;
 use crate::serve::conn::Client;
@@ -71,10 +72,11 @@ pub(crate) fn refused(refusal: Refusal) -> Answer<'static> {
 /// Sends an answer. Whether the client takes it is of no interest: there is nothing else to do for it.
 pub(crate) async fn send(shard: &Shard, client: &mut Client<'_>, tally: &Tally, answer: Answer<'_>) {
     let mut out = Block::with_room(2000);
-    write(out.tail(), tally.id.as_bytes(), &shard.date(), answer);
-    tally.status.set(answer.status);
     let generation = shard.generation();
     let listener = generation.listener(client.seat.place.listener);
+    let server = listener.map_or(Server::Pass, |listener| listener.settings.server.field());
+    write(out.tail(), tally.id.as_bytes(), &shard.date(), server, answer);
+    tally.status.set(answer.status);
     let patience = listener.map_or(PATIENCE, |listener| listener.settings.body_timeout);
     let size = out.len() as u64;
     if client.seat.line.write(&mut out, patience).await.is_ok() {
@@ -85,7 +87,7 @@ pub(crate) async fn send(shard: &Shard, client: &mut Client<'_>, tally: &Tally, 
 /// Time to take an answer where no listener says another.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
-fn write(out: &mut Vec<u8>, id: &[u8], date: &[u8], answer: Answer<'_>) {
+fn write(out: &mut Vec<u8>, id: &[u8], date: &[u8], server: Server<'_>, answer: Answer<'_>) {
     let row = answer.cause.row();
     let reason = status::reason(answer.status);
     let code = answer.status.to_string();
@@ -102,6 +104,7 @@ fn write(out: &mut Vec<u8>, id: &[u8], date: &[u8], answer: Answer<'_>) {
     body.push(b'\n');
     let length = body.len().to_string();
     let close: &[u8] = if answer.close { b"\r\nConnection: close" } else { b"" };
+    let server: [&[u8]; 2] = if let Server::Set(server) = server { [b"\r\nServer: ", server] } else { [b"", b""] };
     for part in [
         b"HTTP/1.1 ",
         code.as_bytes(),
@@ -109,6 +112,8 @@ fn write(out: &mut Vec<u8>, id: &[u8], date: &[u8], answer: Answer<'_>) {
         reason.as_bytes(),
         b"\r\nDate: ",
         date,
+        server[0],
+        server[1],
         b"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ",
         length.as_bytes(),
         b"\r\nX-Request-Id: ",

@@ -36,4 +36,5 @@ mod metrics;
 mod paths;
 mod reload;
 mod routing;
+mod server_date;
 mod timeouts;

@@ -4,6 +4,7 @@
 use crate::buf::Block;
 use crate::http::Refusal;
 use crate::http::forward::Server;
+use crate::http::head::Version;
 use crate::http::status;
 use crate::observe::ended::Cause;
 use crate::serve::conn::Client;
@@ -74,8 +75,17 @@ pub(crate) async fn send(shard: &Shard, client: &mut Client<'_>, tally: &Tally, 
     let mut out = Block::with_room(2000);
     let generation = shard.generation();
     let listener = generation.listener(client.seat.place.listener);
-    let server = listener.map_or(Server::Pass, |listener| listener.settings.server.field());
-    write(out.tail(), tally.id.as_bytes(), &shard.date(), server, answer);
+    let server: [&[u8]; 2] = match listener.map_or(Server::Pass, |listener| listener.settings.server.field()) {
+        Server::Set(server) => [b"\r\nServer: ", server],
+        Server::Pass | Server::Off => [b"", b""],
+    };
+    let version = client.request.view(client.inbound.bytes()).version();
+    let connection: &[u8] = match (answer.close, version) {
+        (true, _) => b"\r\nConnection: close",
+        (false, Version::Http10) => b"\r\nConnection: keep-alive",
+        (false, Version::Http11) => b"",
+    };
+    write(out.tail(), tally.id.as_bytes(), &shard.date(), &[server[0], server[1], connection], answer);
     tally.status.set(answer.status);
     let patience = listener.map_or(PATIENCE, |listener| listener.settings.body_timeout);
     let size = out.len() as u64;
@@ -87,7 +97,8 @@ pub(crate) async fn send(shard: &Shard, client: &mut Client<'_>, tally: &Tally, 
 /// Time to take an answer where no listener says another.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
-fn write(out: &mut Vec<u8>, id: &[u8], date: &[u8], server: Server<'_>, answer: Answer<'_>) {
+/// `more` are further field lines, each behind its CRLF.
+fn write(out: &mut Vec<u8>, id: &[u8], date: &[u8], more: &[&[u8]], answer: Answer<'_>) {
     let row = answer.cause.row();
     let reason = status::reason(answer.status);
     let code = answer.status.to_string();
@@ -103,8 +114,6 @@ fn write(out: &mut Vec<u8>, id: &[u8], date: &[u8], server: Server<'_>, answer: 
     body.extend_from_slice(id);
     body.push(b'\n');
     let length = body.len().to_string();
-    let close: &[u8] = if answer.close { b"\r\nConnection: close" } else { b"" };
-    let server: [&[u8]; 2] = if let Server::Set(server) = server { [b"\r\nServer: ", server] } else { [b"", b""] };
     for part in [
         b"HTTP/1.1 ",
         code.as_bytes(),
@@ -112,17 +121,15 @@ fn write(out: &mut Vec<u8>, id: &[u8], date: &[u8], server: Server<'_>, answer: 
         reason.as_bytes(),
         b"\r\nDate: ",
         date,
-        server[0],
-        server[1],
         b"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ",
         length.as_bytes(),
         b"\r\nX-Request-Id: ",
         id,
-        close,
-        b"\r\n\r\n",
     ] {
         out.extend_from_slice(part);
     }
+    more.iter().for_each(|part| out.extend_from_slice(part));
+    out.extend_from_slice(b"\r\n\r\n");
     if !answer.head_only {
         out.extend_from_slice(&body);
     }

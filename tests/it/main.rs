@@ -33,6 +33,8 @@ mod hop_by_hop;
 mod interim;
 mod keepalive;
 mod metrics;
+mod old_version;
+mod order;
 mod paths;
 mod reload;
 mod routing;

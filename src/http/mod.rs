@@ -4,6 +4,7 @@
 //! - [`framing`]: where a message ends, decided in one place;
 //! - [`h1::chunked`]: chunked bodies, decoded in place;
 //! - [`forward`]: what a gateway writes of what it has read;
+//! - [`identity`]: who the client is, and how that is told on;
 //! - [`proxy`]: the header that a proxy may put before a connection's first request.
 
 pub mod date;
@@ -12,6 +13,7 @@ pub mod framing;
 pub mod h1;
 pub mod head;
 pub mod host;
+pub mod identity;
 pub mod proxy;
 pub mod status;
 

@@ -26,6 +26,8 @@ pub struct Place {
     shard: Rc<Shard>,
     /// The listener it came by.
     pub listener: ListenerSlot,
+    /// The port that this one listens on, if it is a port.
+    pub port: Option<u16>,
     shared: [Arc<Shared>; 2],
 }
 
@@ -35,7 +37,7 @@ pub fn start(shard: &Rc<Shard>, slot: ListenerSlot, acceptor: &Rc<Acceptor>) {
         let (shard, acceptor) = (shard.clone(), acceptor.clone());
         task::spawn_bare(async move {
             while let Some((socket, peer)) = next(&shard, &acceptor).await {
-                admit(&shard, slot, socket, peer);
+                admit(&shard, (slot, acceptor.port()), socket, peer);
             }
         });
     }
@@ -57,8 +59,8 @@ async fn next(shard: &Shard, acceptor: &Acceptor) -> Option<(Socket, Peer)> {
     }
 }
 
-fn admit(shard: &Rc<Shard>, slot: ListenerSlot, socket: Socket, peer: Peer) {
-    let Some(place) = Place::take(shard, slot) else {
+fn admit(shard: &Rc<Shard>, (slot, port): (ListenerSlot, Option<u16>), socket: Socket, peer: Peer) {
+    let Some(place) = Place::take(shard, slot, port) else {
         // Dropped here, and closed: the cheapest refusal, at the time when cheapness matters.
         shard.slab.listener(slot).refused.add(1);
         return;
@@ -73,7 +75,7 @@ fn admit(shard: &Rc<Shard>, slot: ListenerSlot, socket: Socket, peer: Peer) {
 }
 
 impl Place {
-    fn take(shard: &Rc<Shard>, slot: ListenerSlot) -> Option<Self> {
+    fn take(shard: &Rc<Shard>, slot: ListenerSlot, port: Option<u16>) -> Option<Self> {
         let generation = shard.generation();
         let listener = generation.listener(slot)?;
         let process = &generation.snapshot.connections;
@@ -89,7 +91,7 @@ impl Place {
         counts.accepted.add(1);
         counts.open.add(1);
         let shared = [process.clone(), listener.connections.clone()];
-        Some(Self { shard: shard.clone(), listener: slot, shared })
+        Some(Self { shard: shard.clone(), listener: slot, port, shared })
     }
 }
 

@@ -89,7 +89,7 @@ pub(crate) struct Failed {
 }
 
 /// Room for what the gateway adds to a request head.
-const ADDED_ROOM: usize = 600;
+const ADDED_ROOM: usize = 700;
 
 impl Body {
     /// Settles the framing of the request at the front of the client's buffer and takes what of its body came with it.
@@ -242,8 +242,8 @@ fn encode(client: &Client<'_>, body: &Body, tally: &Tally, endpoint: &Endpoint) 
     let request = client.request.view(bytes);
     let mut out = Block::with_room(body.data.end + ADDED_ROOM);
     let hop = Hop {
-        client: client.address_text.as_bytes(),
-        scheme: "http",
+        marks: &client.marks,
+        trusted: false,
         request_id: tally.id.as_bytes(),
         authority: endpoint.label.as_bytes(),
     };

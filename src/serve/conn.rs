@@ -7,6 +7,7 @@ use crate::address::Peer;
 use crate::buf::Block;
 use crate::http::head::RequestHead;
 use crate::http::head::ResponseHead;
+use crate::http::identity::Marks;
 use crate::io::line::Line;
 use crate::io::socket::Socket;
 use crate::serve::accept::Place;
@@ -32,8 +33,8 @@ pub(crate) struct Seat {
 pub(crate) struct Client<'a> {
     /// What outlasts the busy spell.
     pub(crate) seat: &'a Seat,
-    /// Its IP address in text, as every request of it is marked.
-    pub(crate) address_text: String,
+    /// What every request of it is marked with.
+    pub(crate) marks: Marks,
     /// What was read and not used yet: during an exchange the request head is at its front.
     pub(crate) inbound: Block,
     /// Room for a request head's fields, used again by each request.
@@ -58,7 +59,7 @@ impl<'a> Client<'a> {
     pub(crate) fn at(seat: &'a Seat) -> Self {
         Self {
             seat,
-            address_text: seat.peer.ip().map_or_else(|| "unknown".to_owned(), |ip| ip.to_string()),
+            marks: Marks::of(seat.peer, seat.place.port, "http"),
             inbound: Block::none(),
             request: RequestHead::default(),
             response: ResponseHead::default(),

@@ -17,6 +17,33 @@ use crate::http::head::Request;
 use crate::http::host;
 use crate::limits;
 
+/// Who sent a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The client, as far as it can be believed; port 0 where it is not known.
+    pub client: Peer,
+    /// Whether the peer's own words on the way before it are believed.
+    pub trusted: bool,
+}
+
+impl Identity {
+    /// Somebody of whom the connection alone tells.
+    #[must_use]
+    pub fn unheard(peer: Peer) -> Self {
+        Self { client: peer, trusted: false }
+    }
+
+    /// Who sent this request over a connection of `peer`.
+    #[must_use]
+    pub fn of(request: Request<'_>, peer: Peer, trusted: &Networks) -> Self {
+        if trusted.holds(peer) {
+            Self { client: client(request, peer, trusted), trusted: true }
+        } else {
+            Self::unheard(peer)
+        }
+    }
+}
+
 /// What every request of one connection is marked with.
 #[derive(Clone, Debug)]
 pub struct Marks {
@@ -63,14 +90,9 @@ impl Marks {
     }
 }
 
-/// Who the client of a request is, as far as it can be believed: the peer, or, as long as that is trusted, the next one
-/// of `X-Forwarded-For` from the right, whose fields are one list. An element that is no address ends the walk; so do
-/// [`limits::FORWARDED_FOR`] of them. The port is 0 where it is not known.
-#[must_use]
-pub fn client(request: Request<'_>, peer: Peer, trusted: &Networks) -> Peer {
-    if !trusted.holds(peer) {
-        return peer;
-    }
+/// The client behind a trusted peer: as long as an address is trusted, the next one of `X-Forwarded-For` from the right,
+/// whose fields are one list. An element that is no address ends the walk; so do [`limits::FORWARDED_FOR`] of them.
+fn client(request: Request<'_>, peer: Peer, trusted: &Networks) -> Peer {
     let (fields, bytes, _) = request.raw();
     let lists = fields.iter().rev().filter(|field| field.known == Known::XForwardedFor);
     let elements = lists.flat_map(|field| field.value.of(bytes).rsplit(|byte| *byte == b','));

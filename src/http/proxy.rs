@@ -12,13 +12,13 @@ use crate::limits;
 
 /// Whom a header names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum Ends {
     /// A connection from the first address to the second. IPv4 within IPv6 is read as what it means.
     Between(SocketAddr, SocketAddr),
     /// Somebody on a Unix socket of the proxy's machine.
     Unix,
     /// Nobody: the connection speaks for itself (LOCAL, UNKNOWN, an unspecified family).
-    Itself,
+    Own,
 }
 
 /// Why a header is none.
@@ -78,7 +78,7 @@ const UNIX_BYTES: usize = 216;
 ///
 /// # Errors
 /// [`ProxyFault`], mostly as soon as it can be seen.
-pub fn parse(bytes: &[u8]) -> Result<Option<(usize, Source)>, ProxyFault> {
+pub fn parse(bytes: &[u8]) -> Result<Option<(usize, Ends)>, ProxyFault> {
     if begins(bytes, SIGNATURE) {
         binary(bytes)
     } else if begins(bytes, WORD) {
@@ -93,28 +93,28 @@ fn begins(bytes: &[u8], start: &[u8]) -> bool {
     bytes.iter().zip(start).all(|(one, other)| one == other)
 }
 
-fn line(bytes: &[u8]) -> Result<Option<(usize, Source)>, ProxyFault> {
+fn line(bytes: &[u8]) -> Result<Option<(usize, Ends)>, ProxyFault> {
     let window = bytes.get(..LINE_BYTES).unwrap_or(bytes);
     let Some(end) = memchr::memchr(b'\n', window) else {
         return if window.len() < LINE_BYTES { Ok(None) } else { Err(ProxyFault::BadLine) };
     };
     let rest = window.get(WORD.len()..end).and_then(|rest| rest.strip_suffix(b"\r")).ok_or(ProxyFault::BadLine)?;
     let mut words = rest.split(|byte| *byte == b' ');
-    let source = match words.next() {
+    let ends = match words.next() {
         Some(b"TCP4") => between(words, |text| text.parse::<Ipv4Addr>().ok().map(IpAddr::V4))?,
         Some(b"TCP6") => between(words, |text| text.parse::<Ipv6Addr>().ok().map(IpAddr::V6))?,
         // Whatever else it says is to be ignored.
-        Some(b"UNKNOWN") => Source::Itself,
+        Some(b"UNKNOWN") => Ends::Own,
         _ => return Err(ProxyFault::BadFamily),
     };
-    Ok(Some((end + 1, source)))
+    Ok(Some((end + 1, ends)))
 }
 
 /// `SOURCE SP DESTINATION SP PORT SP PORT`, and nothing behind.
 fn between<'a>(
     mut words: impl Iterator<Item = &'a [u8]>,
     ip: impl Fn(&str) -> Option<IpAddr>,
-) -> Result<Source, ProxyFault> {
+) -> Result<Ends, ProxyFault> {
     let mut address = || {
         let text = std::str::from_utf8(words.next()?).ok()?;
         ip(text).map(|ip| ip.to_canonical())
@@ -126,10 +126,10 @@ fn between<'a>(
         std::str::from_utf8(digits).ok().filter(|_| plain)?.parse::<u16>().ok()
     };
     let ports = port().zip(port()).filter(|_| words.next().is_none()).ok_or(ProxyFault::BadPort)?;
-    Ok(Source::Between(SocketAddr::new(ips.0, ports.0), SocketAddr::new(ips.1, ports.1)))
+    Ok(Ends::Between(SocketAddr::new(ips.0, ports.0), SocketAddr::new(ips.1, ports.1)))
 }
 
-fn binary(bytes: &[u8]) -> Result<Option<(usize, Source)>, ProxyFault> {
+fn binary(bytes: &[u8]) -> Result<Option<(usize, Ends)>, ProxyFault> {
     let at = |place: usize| bytes.get(place).copied();
     let command = at(12).map(|byte| (byte >> 4, byte & 0x0f));
     let local = match command {
@@ -158,19 +158,19 @@ fn binary(bytes: &[u8]) -> Result<Option<(usize, Source)>, ProxyFault> {
     }
     let Some(body) = bytes.get(FIXED_BYTES..end) else { return Ok(None) };
     let (body, additions) = body.split_at_checked(addresses).ok_or(ProxyFault::BadLength)?;
-    let source = match addresses {
+    let ends = match addresses {
         // Without addresses nobody says where the additions begin.
-        0 => return Ok(Some((end, Source::Itself))),
+        0 => return Ok(Some((end, Ends::Own))),
         12 => pair::<4>(body),
         36 => pair::<16>(body),
-        _ => Some(Source::Unix),
+        _ => Some(Ends::Unix),
     };
     skip(additions)?;
-    Ok(Some((end, source.ok_or(ProxyFault::BadLength)?)))
+    Ok(Some((end, ends.ok_or(ProxyFault::BadLength)?)))
 }
 
 /// Two addresses of `N` bytes, then two ports.
-fn pair<const N: usize>(body: &[u8]) -> Option<Source>
+fn pair<const N: usize>(body: &[u8]) -> Option<Ends>
 where
     IpAddr: From<[u8; N]>,
 {
@@ -179,7 +179,7 @@ where
     let (from_port, to_port) = ports.split_first_chunk::<2>()?;
     let address =
         |ip: &[u8; N], port: [u8; 2]| SocketAddr::new(IpAddr::from(*ip).to_canonical(), u16::from_be_bytes(port));
-    Some(Source::Between(address(from, *from_port), address(to, to_port.first_chunk::<2>().copied()?)))
+    Some(Ends::Between(address(from, *from_port), address(to, to_port.first_chunk::<2>().copied()?)))
 }
 
 /// Walks over additions, each of a type, a length and so many bytes.
@@ -192,8 +192,8 @@ fn skip(mut additions: &[u8]) -> Result<(), ProxyFault> {
 }
 
 /// Appends a line of version 1. Whoever has no address there is UNKNOWN.
-pub fn write_line(out: &mut Vec<u8>, source: Source) {
-    match of_one_family(source) {
+pub fn write_line(out: &mut Vec<u8>, ends: Ends) {
+    match of_one_family(ends) {
         // The protocol's IPv6 addresses are groups of hexadecimal digits, with nothing of IPv4 in them.
         Some((SocketAddr::V6(from), SocketAddr::V6(to))) => {
             out.extend_from_slice(b"PROXY TCP6 ");
@@ -210,9 +210,9 @@ pub fn write_line(out: &mut Vec<u8>, source: Source) {
 }
 
 /// Appends a header of version 2. Whoever has no address there is LOCAL.
-pub fn write_binary(out: &mut Vec<u8>, source: Source) {
+pub fn write_binary(out: &mut Vec<u8>, ends: Ends) {
     out.extend_from_slice(SIGNATURE);
-    match of_one_family(source) {
+    match of_one_family(ends) {
         Some((SocketAddr::V4(from), SocketAddr::V4(to))) => {
             out.extend_from_slice(&[0x21, 0x11, 0, 12]);
             out.extend_from_slice(&from.ip().octets());
@@ -232,8 +232,8 @@ pub fn write_binary(out: &mut Vec<u8>, source: Source) {
 }
 
 /// The two addresses in one family: IPv6 if either needs it.
-fn of_one_family(source: Source) -> Option<(SocketAddr, SocketAddr)> {
-    let Source::Between(from, to) = source else { return None };
+fn of_one_family(ends: Ends) -> Option<(SocketAddr, SocketAddr)> {
+    let Ends::Between(from, to) = ends else { return None };
     let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
     let (from, to) = (plain(from), plain(to));
     if from.is_ipv4() && to.is_ipv4() {

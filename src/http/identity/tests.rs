@@ -35,7 +35,7 @@ fn with<T>(fields: &str, look: impl FnOnce(Request<'_>) -> T) -> T {
 }
 
 fn found(fields: &str, from: &str, trusted: &[&str]) -> String {
-    with(fields, |request| client(request, peer(from), &networks(trusted)).to_string())
+    with(fields, |request| Identity::of(request, peer(from), &networks(trusted)).client.to_string())
 }
 
 #[test]
@@ -52,6 +52,7 @@ fn the_client_is_the_first_from_the_right_that_is_not_trusted() {
         // Several fields are one list.
         ("192.0.2.1|10.0.0.2|10.0.0.3", "192.0.2.1"),
         ("6.6.6.6, 192.0.2.1|10.0.0.2, 10.0.0.3", "192.0.2.1"),
+        ("6.6.6.6|192.0.2.1, 10.0.0.2", "192.0.2.1"),
         // How an address may be written.
         ("192.0.2.1:8080", "192.0.2.1:8080"),
         ("2001:db8::1", "2001:db8::1"),

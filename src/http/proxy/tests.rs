@@ -6,8 +6,8 @@ use super::*;
 use ProxyFault as F;
 
 /// `v4 1.2.3.4:5 6.7.8.9:10` as addresses.
-fn between(from: &str, to: &str) -> Source {
-    Source::Between(from.parse().unwrap(), to.parse().unwrap())
+fn between(from: &str, to: &str) -> Ends {
+    Ends::Between(from.parse().unwrap(), to.parse().unwrap())
 }
 
 #[test]
@@ -18,8 +18,8 @@ fn lines_of_version_1() {
         ("PROXY TCP4 1.2.3.4 255.255.255.255 0 65535\r\n", Ok(v4)),
         ("PROXY TCP6 ::1 FD00:0:0:0:0:0:a:000b 80 443\r\n", Ok(v6)),
         ("PROXY TCP6 ::ffff:1.2.3.4 ::ffff:102:305 1 2\r\n", Ok(between("1.2.3.4:1", "1.2.3.5:2"))),
-        ("PROXY UNKNOWN\r\n", Ok(Source::Itself)),
-        ("PROXY UNKNOWN ffff::1 nonsense \r 1 \r\n", Ok(Source::Itself)),
+        ("PROXY UNKNOWN\r\n", Ok(Ends::Own)),
+        ("PROXY UNKNOWN ffff::1 nonsense \r 1 \r\n", Ok(Ends::Own)),
         ("PROXY TCP4  1.2.3.4 5.6.7.8 1 2\r\n", Err(F::BadAddress)),
         ("PROXY TCP4 1.2.3.4  5.6.7.8 1 2\r\n", Err(F::BadAddress)),
         ("PROXY TCP4 1.2.3.4 5.6.7.8  1 2\r\n", Err(F::BadPort)),
@@ -57,7 +57,7 @@ fn lines_of_version_1() {
         ("PROXY UNKNOWN\nGET / HTTP/1.1\r\n", Err(F::BadLine)),
     ] {
         let read = parse(line.as_bytes()).map(|read| read.expect("a whole line"));
-        assert_eq!(read, wanted.map(|source| (line.len(), source)), "{line:?}");
+        assert_eq!(read, wanted.map(|ends| (line.len(), ends)), "{line:?}");
     }
 }
 
@@ -89,12 +89,12 @@ fn headers_of_version_2() {
     for (command, family, body, wanted) in [
         (0x21, 0x11, v4.to_vec(), Ok(named)),
         (0x21, 0x21, v6.clone(), Ok(between("[::1]:1", "[fd00::2]:65535"))),
-        (0x21, 0x31, vec![b'/'; 216], Ok(Source::Unix)),
-        (0x21, 0x00, Vec::new(), Ok(Source::Itself)),
-        (0x21, 0x00, vec![7; 5], Ok(Source::Itself)),
-        (0x20, 0x00, Vec::new(), Ok(Source::Itself)),
-        (0x20, 0x11, v4.to_vec(), Ok(Source::Itself)),
-        (0x20, 0xff, vec![7; 5], Ok(Source::Itself)),
+        (0x21, 0x31, vec![b'/'; 216], Ok(Ends::Unix)),
+        (0x21, 0x00, Vec::new(), Ok(Ends::Own)),
+        (0x21, 0x00, vec![7; 5], Ok(Ends::Own)),
+        (0x20, 0x00, Vec::new(), Ok(Ends::Own)),
+        (0x20, 0x11, v4.to_vec(), Ok(Ends::Own)),
+        (0x20, 0xff, vec![7; 5], Ok(Ends::Own)),
         // Additions.
         (0x21, 0x11, with(&[4, 0, 0]), Ok(named)),
         (0x21, 0x11, with(&[2, 0, 3, b'a', b'b', b'c', 4, 0, 1, 0]), Ok(named)),
@@ -120,14 +120,14 @@ fn headers_of_version_2() {
     ] {
         let bytes = header(command, family, &body);
         let read = parse(&bytes).map(|read| read.expect("a whole header"));
-        assert_eq!(read, wanted.map(|source| (bytes.len(), source)), "{command:x} {family:x} {body:?}");
+        assert_eq!(read, wanted.map(|ends| (bytes.len(), ends)), "{command:x} {family:x} {body:?}");
     }
 }
 
 #[test]
 fn a_header_of_version_2_has_a_bound() {
     let most = limits::PROXY_BYTES - FIXED_BYTES;
-    assert_eq!(parse(&header(0x20, 0, &vec![0; most])), Ok(Some((limits::PROXY_BYTES, Source::Itself))));
+    assert_eq!(parse(&header(0x20, 0, &vec![0; most])), Ok(Some((limits::PROXY_BYTES, Ends::Own))));
     // It is seen before the bytes come.
     assert_eq!(parse(&header(0x20, 0, &vec![0; most + 1])[..16]), Err(F::BadLength));
     assert_eq!(parse(&header(0x21, 0x11, &[0; 11])[..16]), Err(F::BadLength));
@@ -139,28 +139,28 @@ fn a_header_of_version_2_has_a_bound() {
 fn what_is_written() {
     let v4 = between("1.2.3.4:5", "6.7.8.9:10");
     let mixed = between("1.2.3.4:5", "[fd00::1]:10");
-    for (source, line) in [
+    for (ends, line) in [
         (v4, "PROXY TCP4 1.2.3.4 6.7.8.9 5 10\r\n"),
         (between("[::ffff:1.2.3.4]:5", "6.7.8.9:10"), "PROXY TCP4 1.2.3.4 6.7.8.9 5 10\r\n"),
         (between("[::1]:0", "[fd00::1]:10"), "PROXY TCP6 ::1 fd00::1 0 10\r\n"),
         (mixed, "PROXY TCP6 ::ffff:102:304 fd00::1 5 10\r\n"),
-        (Source::Unix, "PROXY UNKNOWN\r\n"),
-        (Source::Itself, "PROXY UNKNOWN\r\n"),
+        (Ends::Unix, "PROXY UNKNOWN\r\n"),
+        (Ends::Own, "PROXY UNKNOWN\r\n"),
     ] {
         let mut out = Vec::new();
-        write_line(&mut out, source);
+        write_line(&mut out, ends);
         assert_eq!(String::from_utf8_lossy(&out), line);
     }
     let mapped = [[0; 10].as_slice(), &[0xff, 0xff, 1, 2, 3, 4], &[0xfd], &[0; 14], &[1, 0, 5, 0, 10]].concat();
-    for (source, bytes) in [
+    for (ends, bytes) in [
         (v4, header(0x21, 0x11, &[1, 2, 3, 4, 6, 7, 8, 9, 0, 5, 0, 10])),
         (mixed, header(0x21, 0x21, &mapped)),
-        (Source::Unix, header(0x20, 0, &[])),
-        (Source::Itself, header(0x20, 0, &[])),
+        (Ends::Unix, header(0x20, 0, &[])),
+        (Ends::Own, header(0x20, 0, &[])),
     ] {
         let mut out = Vec::new();
-        write_binary(&mut out, source);
-        assert_eq!(out, bytes, "{source:?}");
+        write_binary(&mut out, ends);
+        assert_eq!(out, bytes, "{ends:?}");
     }
 }
 
@@ -190,10 +190,10 @@ proptest! {
     #[test]
     fn what_is_written_reads_as_the_same(from in addresses(), to in addresses(), behind in prop::collection::vec(any::<u8>(), 0..20)) {
         let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
-        let wanted = Source::Between(plain(from), plain(to));
+        let wanted = Ends::Between(plain(from), plain(to));
         for write in [write_line, write_binary] {
             let mut out = Vec::new();
-            write(&mut out, Source::Between(from, to));
+            write(&mut out, Ends::Between(from, to));
             let end = out.len();
             out.extend_from_slice(&behind);
             prop_assert_eq!(parse(&out), Ok(Some((end, wanted))));

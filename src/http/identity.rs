@@ -36,7 +36,7 @@ impl Identity {
     /// Who sent this request over a connection of `peer`.
     #[must_use]
     pub fn of(request: Request<'_>, peer: Peer, trusted: &Networks) -> Self {
-        if trusted.holds(peer) {
+        if !trusted.is_empty() && trusted.holds(peer) {
             Self { client: client(request, peer, trusted), trusted: true }
         } else {
             Self::unheard(peer)
@@ -115,7 +115,7 @@ fn element_address(element: &[u8]) -> Option<SocketAddr> {
     let alone = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let address = match alone {
         Some(literal) => SocketAddr::new(IpAddr::V6(literal.parse().ok()?), 0),
-        None => text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, 0))).ok()?,
+        None => text.parse().map(|ip: IpAddr| SocketAddr::new(ip, 0)).or_else(|_| text.parse()).ok()?,
     };
     // A scope means something on the machine that wrote it alone.
     Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
@@ -184,10 +184,25 @@ fn is_port(value: &[u8]) -> bool {
 /// A host as a value of `Forwarded`: quoted unless it is a token (RFC 7239 §4). An authority has neither quotes nor
 /// backslashes.
 fn put_host(out: &mut Vec<u8>, host: &[u8]) {
-    let special = |byte: &u8| matches!(byte, b':' | b'[' | b']' | b'(' | b')' | b',' | b';' | b'=');
-    let quote: &[u8] = if host.is_empty() || host.iter().any(special) { b"\"" } else { b"" };
-    put(out, &[quote, host, quote]);
+    let token = host.iter().fold(!host.is_empty(), |token, byte| token & TOKEN[usize::from(*byte)]);
+    if token {
+        out.extend_from_slice(host);
+    } else {
+        put(out, &[b"\"", host, b"\""]);
+    }
 }
+
+/// Which bytes of an authority may stand in a token. Looked up rather than compared, since every request asks.
+const TOKEN: [bool; 256] = {
+    let mut token = [true; 256];
+    let others = b":[](),;=";
+    let mut at = 0;
+    while at < others.len() {
+        token[others[at] as usize] = false;
+        at += 1;
+    }
+    token
+};
 
 fn span(text: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
     let start = text.len();

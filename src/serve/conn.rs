@@ -78,6 +78,9 @@ async fn introduce(shard: &Shard, seat: &mut Seat, inbound: &mut Block) -> bool 
             Ok(Some((len, ends))) => {
                 inbound.consume(len);
                 seat.believe(ends);
+                if !inbound.is_empty() {
+                    seat.line.reading().occupy();
+                }
                 return true;
             }
             Ok(None) => {}

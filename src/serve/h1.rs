@@ -91,9 +91,11 @@ async fn next_head(shard: &Shard, client: &mut Client<'_>) -> Result<bool, NoReq
     Ok(true)
 }
 
-/// How long a whole request head may take; nothing once the listener has left the configuration.
+/// How long a first request head may take; nothing where none is taken any more.
 pub(crate) fn head_timeout(shard: &Shard, seat: &Seat) -> Option<Duration> {
-    Some(shard.generation().listener(seat.place.listener)?.settings.head_timeout)
+    let generation = shard.generation();
+    let listener = generation.listener(seat.place.listener).filter(|_| !shard.draining.get())?;
+    Some(listener.settings.head_timeout)
 }
 
 /// Waits for an idle client without holding a buffer or a future of any size for it; false: the connection is over.

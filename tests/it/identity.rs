@@ -377,6 +377,29 @@ fn a_header_and_the_first_head_have_one_time_together() {
     eventually("silence is counted", || (faults() - 1.0).abs() < 0.1);
 }
 
+#[test]
+fn a_drain_waits_for_a_head_that_has_begun_behind_a_header_and_for_no_other() {
+    let origin = Origin::named("app");
+    let head = "[process]\ncores = 1\nadmin = \"127.0.0.1:0\"\n\n";
+    let mut gateway = Gateway::start(&format!("{head}{}", simple(&[&origin], "", PROXIED)));
+    let connect = |bytes: &[u8]| {
+        let mut raw = Raw::connect_from("127.0.0.2", gateway.http());
+        raw.send(bytes);
+        raw
+    };
+    let mut silent = connect(b"");
+    let mut named_alone = connect(&named());
+    let mut begun = connect(&[named().as_slice(), &GET.as_bytes()[..20]].concat());
+    // Whatever came before this one has been read.
+    assert_eq!(connect(&[named().as_slice(), GET.as_bytes()].concat()).read_response().status, 200);
+    gateway.signal(crate::support::Signal::Term);
+    silent.expect_closed();
+    named_alone.expect_closed();
+    begun.send(&GET.as_bytes()[20..]);
+    assert_eq!(begun.read_response().status, 200);
+    assert!(gateway.wait_exit().success());
+}
+
 // === PROXY protocol headers that go ===
 
 /// An origin that reads a line of version 1 before the requests of a connection, and answers with it.

@@ -4,7 +4,9 @@
 //! - [`framing`]: where a message ends, decided in one place;
 //! - [`h1::chunked`]: chunked bodies, decoded in place;
 //! - [`path`]: the one reading of a path that is both routed and forwarded;
-//! - [`forward`]: what a gateway writes of what it has read.
+//! - [`forward`]: what a gateway writes of what it has read;
+//! - [`identity`]: who the client is, and how that is told on;
+//! - [`proxy`]: the header that a proxy may put before a connection's first request.
 
 pub mod date;
 pub mod forward;
@@ -12,7 +14,9 @@ pub mod framing;
 pub mod h1;
 pub mod head;
 pub mod host;
+pub mod identity;
 pub mod path;
+pub mod proxy;
 pub mod status;
 
 /// Why a request is refused. One variant for each rule, so that the answer can say which.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::balance::Tried;
 use crate::http::forward;
 use crate::http::head::Method;
+use crate::http::identity::Identity;
 use crate::http::path::Rules;
 use crate::observe::ended::Cause;
 use crate::observe::ended::Ended;
@@ -38,7 +39,10 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
     // What is routed is what is forwarded: of a path that is refused there is neither.
     let found = normal.ok().and_then(|()| generation.snapshot.table.find(request.host_name(), request.path()));
     let route = found.map(|index| generation.snapshot.route(index));
-    let facts = Facts { generation: &generation, listener, route, understood: true };
+    let peer = client.seat.peer;
+    let trusted = listener.map(|listener| &listener.settings.trusted);
+    let identity = trusted.map_or(Identity::unheard(peer), |trusted| Identity::of(request, peer, trusted));
+    let facts = Facts { generation: &generation, listener, identity, route, understood: true };
 
     let body = normal.map_err(reply::refused).and_then(|()| Body::begin(client, route));
     let ((ended, fate), consumed) = match body {

@@ -30,6 +30,7 @@ mod ended_log;
 mod failures;
 mod framing;
 mod hop_by_hop;
+mod identity;
 mod interim;
 mod keepalive;
 mod metrics;

@@ -27,6 +27,10 @@ pub const TRAILER_FIELDS: usize = 100;
 pub const REQUEST_ID_BYTES: usize = 128;
 /// How long one side of a body may be waited for in all, beyond what its bytes are worth at its minimum rate.
 pub const RATE_GRACE: Duration = Duration::from_secs(10);
+/// Bytes of a PROXY protocol header of version 2.
+pub const PROXY_BYTES: usize = 4096;
+/// Elements of `X-Forwarded-For` that are looked at for the client.
+pub const FORWARDED_FOR: usize = 100;
 /// Labels of one kind (routes, upstreams, endpoints, listeners) that metrics keep apart; the rest share slot 0.
 pub const LABELS: usize = 65_536;
 

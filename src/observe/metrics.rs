@@ -93,7 +93,7 @@ pub fn class(status: u16) -> usize {
     }
 }
 
-/// Whose bound it was that a connection was refused for.
+/// Whose bound it was that a connection was refused for; or that it came from the wrong place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The listener's.
@@ -102,10 +102,12 @@ pub enum Refusal {
     Process,
     /// That of one client at the listener.
     Client,
+    /// None: it may not send the PROXY protocol header that it must begin with.
+    Untrusted,
 }
 
 /// The words for each [`Refusal`].
-pub const REFUSALS: [&str; 3] = ["listener", "process", "client"];
+pub const REFUSALS: [&str; 4] = ["listener", "process", "client", "untrusted"];
 
 /// Series of one listener.
 #[derive(Debug, Default)]
@@ -114,8 +116,10 @@ pub struct ListenerCounts {
     pub accepted: Count,
     /// Connections open now.
     pub open: Count,
-    /// Connections closed at once because a bound was reached, by [`Refusal`].
+    /// Connections closed at once, by [`Refusal`].
     pub refused: [Count; REFUSALS.len()],
+    /// Connections closed because they did not begin with a PROXY protocol header as they should.
+    pub proxy_faults: Count,
 }
 
 /// Series of one route: a histogram for each method, status class and protocol that occurred.

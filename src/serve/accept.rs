@@ -1,5 +1,5 @@
 //! Step 1: connections arrive. Several accepts wait at once on each listener, since each turn of the loop completes only
-//! those that wait; what is over a bound is closed at once and counted.
+//! those that wait; what is over a bound, or may not say who the client is where it must, is closed at once and counted.
 
 use std::io;
 use std::net::IpAddr;
@@ -29,6 +29,10 @@ pub struct Place {
     shard: Rc<Shard>,
     /// The listener it came by.
     pub listener: ListenerSlot,
+    /// The port that this one listens on, if it is a port.
+    pub port: Option<u16>,
+    /// Whether the connection begins with a PROXY protocol header.
+    pub proxied: bool,
     shared: [Arc<Shared>; 2],
     /// Its place among those of its client, where these are bounded.
     client: Option<Box<Counted>>,
@@ -40,7 +44,7 @@ pub fn start(shard: &Rc<Shard>, slot: ListenerSlot, acceptor: &Rc<Acceptor>) {
         let (shard, acceptor) = (shard.clone(), acceptor.clone());
         task::spawn_bare(async move {
             while let Some((socket, peer)) = next(&shard, &acceptor).await {
-                admit(&shard, slot, socket, peer);
+                admit(&shard, (slot, acceptor.port()), socket, peer);
             }
         });
     }
@@ -62,13 +66,14 @@ async fn next(shard: &Shard, acceptor: &Acceptor) -> Option<(Socket, Peer)> {
     }
 }
 
-fn admit(shard: &Rc<Shard>, slot: ListenerSlot, socket: Socket, peer: Peer) {
+fn admit(shard: &Rc<Shard>, (slot, port): (ListenerSlot, Option<u16>), socket: Socket, peer: Peer) {
     // What is refused is dropped here, and closed: the cheapest refusal, at the time when cheapness matters.
-    let mut place = match Place::take(shard, slot) {
+    let mut place = match Place::take(shard, (slot, port), peer) {
         Ok(place) => place,
         Err(reason) => return shard.slab.listener(slot).refuse(reason),
     };
-    if let Some(address) = peer.ip().filter(|_| !place.is_relayed())
+    // Behind a proxy the client is known only once the proxy has named it.
+    if let Some(address) = peer.ip().filter(|_| !place.proxied)
         && !place.admit_client(address)
     {
         return;
@@ -84,10 +89,15 @@ fn admit(shard: &Rc<Shard>, slot: ListenerSlot, socket: Socket, peer: Peer) {
 }
 
 impl Place {
-    fn take(shard: &Rc<Shard>, slot: ListenerSlot) -> Result<Self, Refusal> {
+    fn take(shard: &Rc<Shard>, (slot, port): (ListenerSlot, Option<u16>), peer: Peer) -> Result<Self, Refusal> {
         let generation = shard.generation();
         // One that has left the configuration has no place to give.
         let listener = generation.listener(slot).ok_or(Refusal::Listener)?;
+        let proxied = listener.settings.proxy_protocol;
+        // Whoever may write the header names the client.
+        if proxied && !listener.settings.trusted.holds(peer) {
+            return Err(Refusal::Untrusted);
+        }
         let process = &generation.snapshot.connections;
         if !process.enter(generation.snapshot.model.process.connections_max) {
             return Err(Refusal::Process);
@@ -99,12 +109,7 @@ impl Place {
         shard.slab.connections.add(1);
         shard.slab.listener(slot).open.add(1);
         let shared = [process.clone(), listener.connections.clone()];
-        Ok(Self { shard: shard.clone(), listener: slot, shared, client: None })
-    }
-
-    /// Whether the client is known only once a proxy has told who it is.
-    fn is_relayed(&self) -> bool {
-        self.shard.generation().listener(self.listener).is_some_and(|listener| listener.settings.proxy_protocol)
+        Ok(Self { shard: shard.clone(), listener: slot, port, proxied, shared, client: None })
     }
 
     /// Counts the connection as one of the client at this address. False: it has as many as it may, and this one, which

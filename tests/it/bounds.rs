@@ -79,15 +79,15 @@ fn a_response_head_has_the_bounds_of_its_upstream() {
 fn a_client_has_so_many_connections_and_another_has_its_own() {
     let origin = Origin::named("a");
     let inside = core(&[&origin], "", "connections_per_client = 3");
-    let connect = |from: [u8; 4]| Raw::connect_from(from.into(), inside.addr);
-    let mut held: Vec<_> = (0..3).map(|_| connect([127, 0, 0, 1])).collect();
+    let connect = |from: &str| Raw::connect_from(from, inside.addr);
+    let mut held: Vec<_> = (0..3).map(|_| connect("127.0.0.1")).collect();
     for raw in &mut held {
         assert_eq!(raw.get("/").status, 200);
     }
     for _ in 0..5 {
-        connect([127, 0, 0, 1]).expect_closed();
+        connect("127.0.0.1").expect_closed();
     }
-    let mut other = connect([127, 0, 0, 2]);
+    let mut other = connect("127.0.0.2");
     assert_eq!(other.get("/").text(), "a");
     let counts = inside.slab.listener(inside.snapshot.listeners[0].slot);
     let refused = |reason: Refusal| counts.refused[reason as usize].get();
@@ -96,12 +96,34 @@ fn a_client_has_so_many_connections_and_another_has_its_own() {
     assert_eq!(inside.snapshot.listeners[0].clients.known(), 2);
     drop(held.pop());
     eventually("a place is given back", || {
-        let mut raw = connect([127, 0, 0, 1]);
+        let mut raw = connect("127.0.0.1");
         drop(raw.try_send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
         raw.try_read_response().is_ok_and(|response| response.status == 200)
     });
     drop((held, other));
     eventually("nobody is held who has nothing open", || inside.snapshot.listeners[0].clients.known() == 0);
+}
+
+#[test]
+fn behind_a_proxy_a_client_is_who_the_proxy_says() {
+    let origin = Origin::named("a");
+    let bounds = "proxy_protocol = true\ntrusted_proxies = [\"127.0.0.1\"]\nconnections_per_client = 2";
+    let inside = core(&[&origin], "", bounds);
+    let connect = |client: &str| {
+        let mut raw = Raw::connect(inside.addr);
+        raw.send(format!("PROXY TCP4 {client} 10.0.0.1 4000 80\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+        raw
+    };
+    let mut held: Vec<_> = ["192.0.2.1", "192.0.2.1", "192.0.2.2"].map(connect).into();
+    for raw in &mut held {
+        assert_eq!(raw.read_response().status, 200);
+    }
+    connect("192.0.2.1").expect_closed();
+    let mut own = Raw::connect(inside.addr);
+    own.send("PROXY UNKNOWN\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(own.read_response().status, 200);
+    let counts = inside.slab.listener(inside.snapshot.listeners[0].slot);
+    assert_eq!((counts.refused[Refusal::Client as usize].get(), counts.proxy_faults.get()), (1, 0));
 }
 
 #[test]

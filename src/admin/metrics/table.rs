@@ -85,8 +85,16 @@ pub(super) const FAMILIES: &[Family] = &[
         name: "ringway_connections_refused_total",
         kind: Counter,
         labels: &["listener", "reason"],
-        help: "Client connections closed at once because a bound was reached, by whose bound it was.",
+        help: "Client connections closed at once because a bound was reached, by whose bound it was; or because they come \
+               from somebody who is not trusted to send the PROXY protocol header that they must begin with.",
         write: refusals,
+    },
+    Family {
+        name: "ringway_proxy_protocol_faults_total",
+        kind: Counter,
+        labels: &["listener"],
+        help: "Client connections closed for want of a whole and well-formed PROXY protocol header.",
+        write: |reading, out| listeners(reading, out, |counts| counts.proxy_faults.get()),
     },
     Family {
         name: "ringway_accept_failures_total",
@@ -253,7 +261,7 @@ pub(super) const LABELS: &[(&str, &str)] = &[
     ("upstream", "name of the upstream"),
     ("endpoint", "address of the endpoint"),
     ("listener", "name of the listener"),
-    ("reason", "whose bound it was: `listener`, `process` or `client`"),
+    ("reason", "whose bound it was: `listener`, `process` or `client`; or `untrusted`"),
     ("core", "number of the core, from 0"),
     ("io", "`io_uring` or `epoll`"),
     ("flags", "the ring flags in force"),

@@ -2,7 +2,6 @@
 
 use std::io::ErrorKind;
 use std::io::Write;
-use std::net::IpAddr;
 use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpStream;
@@ -33,20 +32,20 @@ impl Raw {
         Self::over(TcpStream::connect_timeout(&addr, PATIENCE).unwrap_or_else(|fault| panic!("{addr}: {fault}")))
     }
 
+    /// Connects from an address of this machine: 127.0.0.2, say.
+    #[track_caller]
+    pub fn connect_from(from: &str, addr: SocketAddr) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(from.parse().unwrap(), 0).into()).unwrap();
+        socket.connect_timeout(&addr.into(), PATIENCE).unwrap();
+        Self::over(socket.into())
+    }
+
     /// Connects with a receive buffer so small that a large answer cannot hide in the kernel.
     #[track_caller]
     pub fn connect_with_small_window(addr: SocketAddr) -> Self {
         let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
-        socket.connect_timeout(&addr.into(), PATIENCE).unwrap();
-        Self::over(socket.into())
-    }
-
-    /// Connects from an address of this machine's own.
-    #[track_caller]
-    pub fn connect_from(from: IpAddr, addr: SocketAddr) -> Self {
-        let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::new(from, 0).into()).unwrap();
         socket.connect_timeout(&addr.into(), PATIENCE).unwrap();
         Self::over(socket.into())
     }

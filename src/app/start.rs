@@ -52,8 +52,8 @@ pub(super) fn start(plan: Plan) -> Result<(), String> {
     let Plan { model, path, level, ready } = plan;
     start_log(level);
     let (_remote, commands) = control::remote();
-    descriptors(&model);
     let cpus = cpus(&model.process.cores)?;
+    descriptors(&model, cpus.len())?;
     let admin = admin(model.process.admin)?;
     let admin_address = admin.local_addr().map_err(|error| error.to_string())?;
     let mut slots = Slots::default();
@@ -113,22 +113,32 @@ fn start_log(level: &str) {
     drop(started);
 }
 
-/// Takes as many descriptors as the system gives, and says so when they are too few: each exchange needs two.
-fn descriptors(model: &Model) {
+/// Takes as many descriptors as the system gives, and says so when they are too few: each exchange needs two. An error if
+/// they do not even do for a start.
+fn descriptors(model: &Model, cores: usize) -> Result<(), String> {
     let needed = 2 * u64::from(model.process.connections_max) + RESERVED;
-    if let Some(limit) = descriptors::raise().filter(|limit| *limit < needed) {
-        let connections = limit.saturating_sub(RESERVED) / 2;
-        tracing::info!(
-            limit,
-            "process.connections = {} may need {needed} descriptors; at the limit, some {connections} connections, \
-             accepting pauses until others close",
-            model.process.connections_max
-        );
+    let Some(limit) = descriptors::raise().filter(|limit| *limit < needed) else { return Ok(()) };
+    // For each core a ring and bells, and for each listener of it a socket under two numbers.
+    let least = LEAST + (cores * (4 + 2 * model.listeners.len())) as u64;
+    if limit < least {
+        return Err(format!(
+            "error: the process may open {limit} files, and needs {least} to serve at all: raise its limit (ulimit -n)"
+        ));
     }
+    let connections = limit.saturating_sub(RESERVED) / 2;
+    tracing::info!(
+        limit,
+        "process.connections = {} may need {needed} descriptors; at the limit, some {connections} connections, \
+         accepting pauses until others close",
+        model.process.connections_max
+    );
+    Ok(())
 }
 
 /// Descriptors for listeners, rings, logs and the admin interface.
 const RESERVED: u64 = 256;
+/// Without them, beside those of the cores, there is nothing to serve with.
+const LEAST: u64 = 32;
 
 fn cpus(cores: &Cores) -> Result<Vec<Option<usize>>, String> {
     let allowed: Vec<usize> = core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();

@@ -3,11 +3,18 @@
 
 use std::time::Duration;
 
+use ringway::io::ring::Plan;
+use ringway::io::ring::Wanted;
+
 use crate::support::Gateway;
+use crate::support::Inside;
 use crate::support::Origin;
 use crate::support::Raw;
 use crate::support::eventually;
 use crate::support::get;
+use crate::support::pattern;
+use crate::support::run_under;
+use crate::support::simple;
 
 /// Two upstreams, `app` and, below `/cold`, `cold`; on one core, with connections that are kept for long.
 fn toml(io: &str, app: &Origin, cold: &Origin) -> String {
@@ -64,4 +71,70 @@ fn out_of_descriptors(io: &str) {
     assert!(gateway.metrics().get("ringway_accept_failures_total", &[]) > 0.0);
     assert!(gateway.metrics().sum("ringway_connections_refused_total", &[]) < 0.5);
     assert_eq!(app.connections(), 1, "what was kept did not suffer");
+}
+
+#[test]
+fn a_start_with_too_few_descriptors_fails_in_words_or_is_one() {
+    let origin = Origin::refusing();
+    let head = "[process]\ncores = 2\nadmin = \"127.0.0.1:0\"\naccess_log = \"off\"\n\n";
+    let toml = format!("{head}{}", simple(&[&origin], "", ""));
+    let (mut failed, mut served) = (0, 0);
+    for descriptors in (8..64).step_by(4) {
+        let exit = run_under(&format!("ulimit -n {descriptors}"), &toml);
+        if exit.stdout.contains("READY") {
+            assert_eq!(exit.code, 0, "{descriptors}: {}", exit.stderr);
+            served += 1;
+        } else {
+            assert!(
+                exit.code == 1 && exit.stderr.contains("ulimit -n"),
+                "{descriptors}: {}: {}",
+                exit.code,
+                exit.stderr
+            );
+            assert!(served == 0, "fewer were enough");
+            failed = descriptors;
+        }
+    }
+    assert!(failed > 0 && served > 0, "{failed} are too few, {served} starts were made with more");
+    let app = Origin::named("app");
+    let toml = format!("{head}{}", simple(&[&app], "", ""));
+    let gateway = Gateway::start_under(&format!("ulimit -n {}", failed + 4), &toml);
+    assert_eq!(get(gateway.http(), "/").text(), "app");
+}
+
+#[test]
+fn a_gateway_that_may_lock_no_memory_serves_and_says_on_what() {
+    let (app, cold) = (Origin::named("app"), Origin::named("cold"));
+    let gateway = Gateway::start_under("ulimit -l 0", &toml("auto", &app, &cold));
+    assert_eq!(get(gateway.http(), "/").text(), "app");
+    let core = &gateway.get_json("/v1/cores")["cores"][0];
+    let best = core["io"] == "io_uring" && core["flags"] == "single_issuer defer_taskrun";
+    assert!(best != core["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{core}");
+}
+
+/// More operations at once than the smallest rings hold entries or completions for.
+#[test]
+fn a_ring_much_smaller_than_what_runs_on_it_loses_nothing() {
+    const CLIENTS: usize = 300;
+    let origin = Origin::answer(|request| {
+        let mut bytes = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.len()).into_bytes();
+        bytes.extend(&request.body);
+        bytes
+    });
+    for (entries, completions) in [(1, 2), (8, 16)] {
+        let inside = Inside::start_on(Plan { wanted: Wanted::Auto, entries, completions }, &simple(&[&origin], "", ""));
+        let report = inside.mailbox.report();
+        assert!(report.io == "epoll" || report.reason.is_empty(), "not the ring that was asked for: {report:?}");
+        let mut clients: Vec<_> = (0..CLIENTS).map(|_| Raw::connect(inside.addr)).collect();
+        for round in 0..3 {
+            let body = |n: usize| pattern(1 + n * 97 * (round + 1) % 30_000);
+            for (n, raw) in clients.iter_mut().enumerate() {
+                let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body(n).len());
+                raw.send([head.as_bytes(), &body(n)].concat());
+            }
+            for (n, raw) in clients.iter_mut().enumerate() {
+                assert!(raw.read_response().body == body(n), "client {n} in round {round}, {entries} entries");
+            }
+        }
+    }
 }

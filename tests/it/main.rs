@@ -40,6 +40,7 @@ mod metrics;
 mod old_version;
 mod order;
 mod paths;
+mod races;
 mod reload;
 mod routing;
 mod server_date;

@@ -28,6 +28,11 @@ impl Gate {
         self.0.1.notify_all();
     }
 
+    /// Whether it has been opened.
+    pub fn is_open(&self) -> bool {
+        self.0.0.lock().unwrap().open
+    }
+
     /// Waits until the gate is open.
     #[track_caller]
     pub fn wait(&self) {

@@ -81,7 +81,24 @@ pub enum Signal {
 /// Runs the program with these arguments until it ends by itself.
 #[track_caller]
 pub fn run(args: &[&str]) -> Exit {
-    let mut process = Process::spawn(args, Path::new(env!("CARGO_TARGET_TMPDIR")));
+    finish(Process::spawn(args, Path::new(env!("CARGO_TARGET_TMPDIR"))))
+}
+
+/// Starts `ringway run` under limits of the shell and ends it by TERM once it is ready, unless it has ended by itself.
+#[track_caller]
+pub fn run_under(limits: &str, toml: &str) -> Exit {
+    let scratch = Scratch::new();
+    let file = scratch.write("gateway.toml", toml);
+    let process = Process::spawn_under(limits, &["run", "-c", file.to_str().unwrap()], scratch.path());
+    let ready = |output: &Output| output.stdout.iter().any(|line| line == "READY");
+    if ready(&process.output.wait("it to be ready, or to end", |output| output.ended || ready(output))) {
+        process.signal(Signal::Term);
+    }
+    finish(process)
+}
+
+#[track_caller]
+fn finish(mut process: Process) -> Exit {
     let status = process.wait();
     let output = process.output.lock();
     Exit { code: status.code().unwrap_or(-1), stdout: output.stdout.join("\n"), stderr: output.stderr.join("\n") }

@@ -30,6 +30,7 @@ pub use gate::Gate;
 pub use gateway::Gateway;
 pub use gateway::Signal;
 pub use gateway::run;
+pub use gateway::run_under;
 pub use gateway::simple;
 pub use inside::Inside;
 pub use message::Broken;

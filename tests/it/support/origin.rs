@@ -293,6 +293,11 @@ impl Conn {
         self.incoming.stream.write_all(bytes.as_ref()).is_ok()
     }
 
+    /// Takes little at a time from now on: what it does not read stays with the gateway.
+    pub fn shrink_window(&mut self) {
+        SockRef::from(&self.incoming.stream).set_recv_buffer_size(65_536).unwrap();
+    }
+
     /// Waits until the gateway closes; what it sends is thrown away.
     pub fn wait_closed(&mut self) {
         while self.incoming.some().is_ok() {}

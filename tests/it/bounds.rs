@@ -186,3 +186,61 @@ fn a_route_may_have_its_own_number_of_attempts() {
     assert_eq!([1, 2, 3].map(|n| attempts(&format!("retry = {{ attempts = {n} }}"))), [1, 2, 3]);
     assert_eq!(attempts("max_body = \"1MiB\""), 2, "as many as the upstream makes");
 }
+
+/// The rows of the table of limits: what stands between the bars.
+fn rows(page: &str) -> Vec<Vec<&str>> {
+    let (_, limits) = page.split_once("## Limits").unwrap();
+    let table = limits.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    table.skip(2).map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect()
+}
+
+/// The default of a key such as `listen.timeout.head`, as the page writes it; nothing if there is no such key.
+fn default_of(reference: &toml::Table, key: &str) -> Option<String> {
+    let (table, path) = key.split_once('.')?;
+    let mut value = match table {
+        "process" => reference.get("process")?,
+        "listen" | "upstream" => reference.get("defaults")?.get(table)?,
+        "route" => reference["host"].as_table()?.values().next()?.get("routes")?.get(0)?,
+        _ => return None,
+    };
+    for part in path.split('.') {
+        value = value.get(part)?;
+    }
+    Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+}
+
+#[test]
+fn the_table_of_limits_is_whole_and_true() {
+    let text = |path: &str| std::fs::read_to_string(crate::source::root().join(path)).unwrap();
+    let (page, metrics) = (text("docs/operations.md"), text("docs/reference/metrics.md"));
+    let reference: toml::Table = text("config/reference.toml").parse().unwrap();
+    let mut keys = Vec::new();
+    for row in rows(&page) {
+        let &[limit, default, key, answer, cause, metric] = row.as_slice() else { panic!("{row:?}") };
+        if key != "fixed" {
+            let key = key.trim_matches('`');
+            let known = default_of(&reference, key).unwrap_or_else(|| panic!("{limit}: no key {key}"));
+            assert!(default == "none" || default == known, "{key}: {default} for {known}");
+            keys.push(key);
+        }
+        if !cause.is_empty() {
+            let word = cause.trim_matches('`');
+            let cause = Cause::ALL.into_iter().find(|cause| cause.row().word == word);
+            let status = cause.unwrap_or_else(|| panic!("{limit}: no cause {word}")).row().status.to_string();
+            assert!(answer == "cut" || answer.starts_with(&status), "{limit}: {answer} for {status}");
+        }
+        assert!(metric.is_empty() || metrics.contains(&format!("| {metric} |")), "{limit}: no metric {metric}");
+    }
+    // Whatever has a number or a unit is a limit.
+    for table in ["listen", "upstream"] {
+        let mut left: Vec<(String, &toml::Value)> = vec![(table.to_owned(), &reference["defaults"][table])];
+        while let Some((key, value)) = left.pop() {
+            if let Some(inner) = value.as_table() {
+                left.extend(inner.iter().map(|(name, value)| (format!("{key}.{name}"), value)));
+            }
+            let limit =
+                value.is_integer() || value.as_str().is_some_and(|text| text.starts_with(|c: char| c.is_ascii_digit()));
+            assert!(!limit || keys.contains(&key.as_str()), "{key} is not in the table of limits");
+        }
+    }
+}

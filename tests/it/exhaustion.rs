@@ -3,16 +3,13 @@
 
 use std::time::Duration;
 
-use ringway::io::ring::Plan;
-use ringway::io::ring::Wanted;
-
 use crate::support::Gateway;
-use crate::support::Inside;
 use crate::support::Origin;
 use crate::support::Raw;
+use crate::support::Signal;
 use crate::support::eventually;
 use crate::support::get;
-use crate::support::pattern;
+use crate::support::ok;
 use crate::support::run_under;
 use crate::support::simple;
 
@@ -112,28 +109,32 @@ fn a_gateway_that_may_lock_no_memory_serves_and_says_on_what() {
     assert!(best != core["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{core}");
 }
 
-/// More operations at once than the smallest rings hold entries or completions for.
+/// More completions at once than the smallest ring holds: the gateway is stopped while they come.
 #[test]
-fn a_ring_much_smaller_than_what_runs_on_it_loses_nothing() {
-    const CLIENTS: usize = 300;
-    let origin = Origin::answer(|request| {
-        let mut bytes = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.len()).into_bytes();
-        bytes.extend(&request.body);
-        bytes
-    });
-    for (entries, completions) in [(1, 2), (8, 16)] {
-        let inside = Inside::start_on(Plan { wanted: Wanted::Auto, entries, completions }, &simple(&[&origin], "", ""));
-        let report = inside.mailbox.report();
-        assert!(report.io == "epoll" || report.reason.is_empty(), "not the ring that was asked for: {report:?}");
-        let mut clients: Vec<_> = (0..CLIENTS).map(|_| Raw::connect(inside.addr)).collect();
-        for round in 0..3 {
-            let body = |n: usize| pattern(1 + n * 97 * (round + 1) % 30_000);
-            for (n, raw) in clients.iter_mut().enumerate() {
-                let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body(n).len());
-                raw.send([head.as_bytes(), &body(n)].concat());
-            }
-            for (n, raw) in clients.iter_mut().enumerate() {
-                assert!(raw.read_response().body == body(n), "client {n} in round {round}, {entries} entries");
+fn a_ring_that_overflows_loses_nothing() {
+    const CLIENTS: usize = 560;
+    let origin = Origin::answer(|request| ok(&request.body.len().to_string()));
+    let head = "[process]\ncores = 1\nadmin = \"127.0.0.1:0\"\naccess_log = \"off\"\n\
+                ring = { entries = 256, completions = 512 }\n\n";
+    let toml = simple(&[&origin], "", "").replace("\"/*\"", "\"/app\"");
+    let mut gateway = Gateway::start(&format!("{head}{toml}"));
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| Raw::connect(gateway.http())).collect();
+    let open = || gateway.metrics().sum("ringway_connections", &[]) as usize;
+    eventually("every client is in", || open() == CLIENTS);
+    for round in 0..3 {
+        gateway.signal(Signal::Stop);
+        for (n, raw) in clients.iter_mut().enumerate() {
+            let path = if n % 8 == 0 { "/app" } else { "/nowhere" };
+            let body = "x".repeat(n * (round + 1));
+            raw.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        }
+        gateway.signal(Signal::Cont);
+        for (n, raw) in clients.iter_mut().enumerate() {
+            let response = raw.read_response();
+            if n % 8 == 0 {
+                assert_eq!((response.status, response.text()), (200, (n * (round + 1)).to_string().as_str()));
+            } else {
+                assert_eq!((response.status, response.closes()), (404, false), "client {n} in round {round}");
             }
         }
     }

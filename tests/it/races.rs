@@ -31,7 +31,7 @@ fn app() -> Origin {
             match request.target.as_str() {
                 "/large" => {
                     conn.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
-                    while conn.write([b'x'; 65_536]) {}
+                    while conn.write([b'x'; 30_000]) {}
                     return;
                 }
                 "/silent" => return conn.wait_closed(),
@@ -60,7 +60,7 @@ fn resetting() -> Origin {
             _ => {
                 drop(conn.read_head());
                 conn.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
-                conn.write([b'x'; 100_000]);
+                conn.write(vec![b'x'; 100_000]);
             }
         }
         conn.reset();

@@ -76,6 +76,10 @@ pub enum Signal {
     Quit,
     /// Reopen logs.
     Usr1,
+    /// Stand still, whatever comes.
+    Stop,
+    /// Go on.
+    Cont,
 }
 
 /// Runs the program with these arguments until it ends by itself.

@@ -34,11 +34,6 @@ pub struct Inside {
 impl Inside {
     /// Starts a core on a configuration with one listener.
     pub fn start(toml: &str, wanted: Wanted) -> Self {
-        Self::start_on(Plan { wanted, entries: 256, completions: 512 }, toml)
-    }
-
-    /// Starts a core with a loop of this plan, on a configuration with one listener.
-    pub fn start_on(plan: Plan, toml: &str) -> Self {
         let model = config::load_text("inside.toml", toml).expect("a configuration without faults").model;
         let mut slots = Slots::default();
         let snapshot = Arc::new(Snapshot::compile(model, &mut slots));
@@ -50,7 +45,7 @@ impl Inside {
         let seed = Seed {
             core: CoreId(0),
             cpu: None,
-            plan,
+            plan: Plan { wanted, entries: 256, completions: 512 },
             inbox,
             slab: slab.clone(),
             log: LogBuffer::off(),

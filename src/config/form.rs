@@ -20,6 +20,7 @@ use super::tree::Entry;
 use super::tree::Node;
 use super::tree::Table;
 use super::tree::Value;
+use crate::address::Address;
 use crate::model::AccessLog;
 use crate::model::Balance;
 use crate::model::Cores;
@@ -32,12 +33,15 @@ pub(super) struct Form {
     pub(super) process: ProcessForm,
     pub(super) listen_defaults: ListenForm,
     pub(super) upstream_defaults: UpstreamForm,
-    pub(super) listeners: Vec<Named<(Field<SocketAddr>, ListenForm)>>,
+    pub(super) listeners: Vec<Named<(Field<Binds>, ListenForm)>>,
     pub(super) upstreams: Vec<Named<(Field<Vec<Endpoint>>, UpstreamForm)>>,
     pub(super) hosts: Vec<HostForm>,
     /// Every key of `[upstream]`, whatever is wrong with its table.
     pub(super) upstream_keys: Vec<String>,
 }
+
+/// The addresses of a listener, each with its place.
+pub(super) type Binds = Vec<(Address, Span)>;
 
 /// A table whose key is a name of the operator's.
 pub(super) struct Named<T> {
@@ -62,6 +66,7 @@ pub(super) struct ProcessForm {
 /// `[listen.NAME]` and `[defaults.listen]`, all but `bind`.
 #[derive(Default)]
 pub(super) struct ListenForm {
+    pub(super) socket_mode: Field<u32>,
     pub(super) connections: Field<u32>,
     pub(super) head: Field<usize>,
     pub(super) fields: Field<usize>,
@@ -181,6 +186,7 @@ fn listen(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ListenForm {
     let timeout = reader.and_then(|reader| reader.group(&keys::LISTEN_TIMEOUT, faults));
     let timeout = timeout.as_ref();
     ListenForm {
+        socket_mode: field(reader, faults, |r, f| r.get(&keys::SOCKET_MODE, f)),
         connections: field(reader, faults, |r, f| r.get(&keys::LISTEN_CONNECTIONS, f)),
         head: field(reader, faults, |r, f| r.get(&keys::HEAD, f)),
         fields: field(reader, faults, |r, f| r.get(&keys::FIELDS, f)),

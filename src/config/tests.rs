@@ -223,6 +223,10 @@ fn serve_is_what_it_prints() {
          [host.\"*\"]\nroutes = [\n  { path = \"/*\", upstream = \"app\" },\n]\n"
     );
     assert_eq!(self::model(&to_toml(&model)), model);
+    let model = serve("unix:/run/app.sock".parse().unwrap(), "unix:/run/http.sock".parse().unwrap());
+    assert!(to_toml(&model).contains("bind = \"unix:/run/http.sock\"\n"), "{}", to_toml(&model));
+    assert!(to_toml(&model).contains("endpoints = [\"unix:/run/app.sock\"]\n"), "{}", to_toml(&model));
+    assert_eq!(self::model(&to_toml(&model)), model);
 }
 
 #[test]
@@ -240,7 +244,7 @@ fn what_a_file_says_is_what_the_model_holds() {
     );
     assert_eq!(model.listeners.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!((model.listeners[0].head_bytes, model.listeners[0].target_bytes), (1536, 1000));
-    assert_eq!(model.listeners[1].bind, "0.0.0.0:80".parse().unwrap());
+    assert_eq!(model.listeners[1].bind, ["0.0.0.0:80".parse().unwrap()]);
     assert_eq!((model.upstreams[0].balance, model.upstreams[0].endpoints[0].weight), (Balance::RoundRobin, 7));
     assert_eq!(model.hosts[0].pattern, HostPattern::Wildcard("example.com".into()));
     assert_eq!(model.hosts[1].pattern, HostPattern::Exact("[::1]".into()));
@@ -272,7 +276,7 @@ fn the_reference_is_fresh() {
 fn the_reference_loads_and_states_the_defaults() {
     let reference = load(Path::new("config/reference.toml")).unwrap_or_else(|report| panic!("{report}")).model;
     let bare = model(
-        "[listen.http]\nbind = \"0.0.0.0:8080\"\n[upstream.orders]\n\
+        "[listen.http]\nbind = [\"0.0.0.0:8080\", \"[::]:8080\"]\n[upstream.orders]\n\
          endpoints = [\"10.0.0.11:8080\", { address = \"10.0.0.12:8080\", weight = 2 }]\n[host.\"shop.example.com\"]\n\
          routes = [{ path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\" }]\n",
     );
@@ -388,7 +392,7 @@ fn every_key_has_an_effect() {
     }
     try_one(&SMALL.replace("upstream = \"app\"", "upstream = \"app\", max_body = \"10MiB\""));
     try_one(&SMALL.replace("\"/*\"", "\"/orders/*\""));
-    assert_eq!(tried, 46);
+    assert_eq!(tried, 48);
 }
 
 fn required_line(name: &str) -> &'static str {

@@ -147,7 +147,7 @@ pub(crate) async fn attempt(
     let began = if tally.attempts.get() == 1 { tally.began } else { shard.clock.now() };
     let dial = Dial {
         slot: endpoint.slot,
-        address: endpoint.address,
+        address: &endpoint.address,
         shared: &endpoint.connections,
         connections_max: upstream.settings.connections_max,
         patience: upstream.settings.timeout.connect,
@@ -245,7 +245,7 @@ fn encode(client: &Client<'_>, body: &Body, tally: &Tally, endpoint: &Endpoint) 
         client: client.address_text.as_bytes(),
         scheme: "http",
         request_id: tally.id.as_bytes(),
-        authority: endpoint.label.as_bytes(),
+        authority: endpoint.authority().as_bytes(),
     };
     forward::encode_request(out.tail(), request, body.framing, &hop);
     let data = bytes.get(body.data.clone()).unwrap_or(&[]);

@@ -64,6 +64,6 @@ pub fn pattern(n: usize) -> Vec<u8> {
 
 /// The addresses of these origins as a TOML list.
 pub fn addresses(origins: &[Origin]) -> String {
-    let list: Vec<String> = origins.iter().map(|origin| format!("\"{}\"", origin.addr())).collect();
+    let list: Vec<String> = origins.iter().map(|origin| format!("\"{}\"", origin.address())).collect();
     format!("[{}]", list.join(", "))
 }

@@ -253,3 +253,20 @@ pub fn leave(address: &Address, socket: &OwnedFd) {
         cut(socket.as_raw_fd(), Cut::Read);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_socket_is_for_ipv6_alone_and_each_core_has_one_of_its_own() {
+        let opened = open(&"[::1]:0".parse().unwrap(), 3, false, 0).unwrap();
+        let ports =
+            opened.sockets.iter().map(|socket| SockRef::from(socket).local_addr().unwrap().as_socket().unwrap());
+        assert!(ports.map(Address::Ip).all(|address| address == opened.address && !address.is_open()));
+        assert!(opened.sockets.iter().all(|socket| SockRef::from(socket).only_v6().unwrap()));
+        assert!(opened.sockets.len() == 3 && opened.file.is_none());
+        assert_eq!(open(&opened.address, 1, false, 0).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert!(open(&opened.address, 1, true, 0).is_ok());
+    }
+}

@@ -5,7 +5,6 @@ use std::fs;
 use std::fs::Permissions;
 use std::io;
 use std::io::ErrorKind;
-use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::MetadataExt;
@@ -19,11 +18,8 @@ use socket2::SockAddr;
 use socket2::Socket;
 use socket2::Type;
 
-use crate::io::socket::Cut;
-use crate::io::socket::cut;
-
-/// A Unix socket that is listened on, and its file. Dropped: nobody can connect any more, connections that nobody has
-/// accepted are closed, and the file is gone.
+/// A Unix socket that is listened on, and its file. Dropped: the file is gone, so nobody can connect any more; whoever has
+/// a descriptor still may accept those that came before, and the last one that is closed resets the rest.
 #[derive(Debug)]
 pub struct SocketFile {
     path: Arc<Path>,
@@ -84,9 +80,6 @@ impl Drop for SocketFile {
             // Whoever removes it before us has done us no harm.
             drop(fs::remove_file(&self.path));
         }
-        // The descriptors that were shared out outlive this one; a dead loop may even hold one for ever.
-        cut(self.socket.as_raw_fd(), Cut::Both);
-        while self.socket.accept().is_ok() {}
     }
 }
 
@@ -124,7 +117,6 @@ fn identity(path: &Path) -> io::Result<Identity> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
     use std::os::unix::net::UnixDatagram;
     use std::os::unix::net::UnixStream;
 
@@ -206,19 +198,5 @@ mod tests {
         assert!(UnixStream::connect(&path).is_ok());
         drop(theirs);
         assert!(!path.exists());
-    }
-
-    #[test]
-    fn who_was_not_accepted_is_told_though_somebody_still_holds_the_socket() {
-        let folder = Folder::new("waiting");
-        let path = folder.file("a");
-        let file = create(&path).unwrap();
-        let held = file.share(2).unwrap();
-        let mut stream = UnixStream::connect(&path).unwrap();
-        drop(file);
-        stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
-        let end = stream.read(&mut [0]);
-        assert!(!matches!(&end, Err(error) if error.kind() == ErrorKind::WouldBlock), "{end:?}");
-        drop(held);
     }
 }

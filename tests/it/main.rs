@@ -17,6 +17,7 @@ mod tidy;
 mod support;
 
 // The promises.
+mod addresses;
 mod admin;
 mod balance;
 mod bodies;

@@ -7,6 +7,7 @@ use criterion::Criterion;
 use criterion::criterion_group;
 use criterion::criterion_main;
 
+use ringway::address::Peer;
 use ringway::http::forward::Answer;
 use ringway::http::forward::Hop;
 use ringway::http::forward::encode_request;
@@ -20,6 +21,7 @@ use ringway::http::head::Method;
 use ringway::http::head::RequestHead;
 use ringway::http::head::ResponseHead;
 use ringway::http::head::Version;
+use ringway::http::identity::Marks;
 use ringway::limits;
 
 const LIMITS: HeadLimits = HeadLimits {
@@ -42,8 +44,7 @@ const BROWSER: &[u8] = b"GET /orders/1?page=2&sort=date HTTP/1.1\r\nHost: shop.e
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nServer: orders\r\nDate: Tue, 24 Nov 2026 22:50:06 GMT\r\n\
     Content-Type: application/json\r\nContent-Length: 128\r\nCache-Control: no-store\r\n\r\n";
 
-const HOP: Hop<'_> =
-    Hop { client: b"192.0.2.1", scheme: "http", request_id: b"0123456789abcdef0123", authority: b"orders" };
+const REQUEST_ID: &[u8] = b"0123456789abcdef0123";
 
 fn requests(criterion: &mut Criterion) {
     for (name, bytes) in [("small", SMALL), ("browser", BROWSER)] {
@@ -60,13 +61,17 @@ fn requests(criterion: &mut Criterion) {
             bencher.iter(|| framing::request(black_box(&head).view(bytes)));
         });
         let mut out = Vec::with_capacity(4096);
-        criterion.bench_function(&format!("request/encode/{name}"), |bencher| {
-            bencher.iter(|| {
-                out.clear();
-                encode_request(&mut out, black_box(&head).view(bytes), Framing::None, &HOP);
-                out.len()
+        let marks = Marks::of(Peer::Ip(([192, 0, 2, 1], 7).into()), Some(8080), "http");
+        for (whose, trusted) in [("", false), (" of a trusted peer", true)] {
+            let hop = Hop { marks: &marks, trusted, request_id: REQUEST_ID, authority: b"orders" };
+            criterion.bench_function(&format!("request/encode/{name}{whose}"), |bencher| {
+                bencher.iter(|| {
+                    out.clear();
+                    encode_request(&mut out, black_box(&head).view(bytes), Framing::None, &hop);
+                    out.len()
+                });
             });
-        });
+        }
     }
 }
 
@@ -82,7 +87,7 @@ fn responses(criterion: &mut Criterion) {
                 framing,
                 close: false,
                 client_version: Version::Http11,
-                request_id: HOP.request_id,
+                request_id: REQUEST_ID,
                 date: b"Tue, 24 Nov 2026 22:50:06 GMT",
             };
             out.clear();

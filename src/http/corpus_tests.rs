@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::address::Peer;
 use crate::http::forward::Answer;
 use crate::http::forward::Hop;
 use crate::http::forward::encode_interim;
@@ -17,6 +18,7 @@ use crate::http::head::Parse;
 use crate::http::head::RequestHead;
 use crate::http::head::ResponseHead;
 use crate::http::head::Version;
+use crate::http::identity::Marks;
 use crate::limits;
 
 const REQUEST: HeadLimits = HeadLimits {
@@ -175,7 +177,8 @@ fn run_requests(raw: &[u8], cut: usize) -> (Vec<Message>, Rest) {
             Err(refusal) => return (all, Rest::Refused(refusal.status(), refusal.words())),
         };
         let mut message = Message { keep: request.keep_alive(), ..Message::default() };
-        let hop = Hop { client: b"192.0.2.1", scheme: "http", request_id: b"an-id", authority: b"upstream.example" };
+        let marks = Marks::of(Peer::Ip("192.0.2.1:7".parse().unwrap()), Some(80), "http");
+        let hop = Hop { marks: &marks, trusted: false, request_id: b"an-id", authority: b"upstream.example" };
         encode_request(&mut message.head, request, framing, &hop);
         feed.from += head.len();
         match body(&mut feed, framing) {

@@ -13,15 +13,20 @@ use crate::http::head::Method;
 use crate::http::head::Request;
 use crate::http::head::Response;
 use crate::http::head::Version;
+use crate::http::identity;
+use crate::http::identity::Marks;
 use crate::limits;
+
+const VIA_1_0: &[u8; 18] = b"Via: 1.0 ringway\r\n";
+const VIA_1_1: &[u8; 18] = b"Via: 1.1 ringway\r\n";
 
 /// What the gateway knows of the hop a request came by.
 #[derive(Clone, Copy, Debug)]
 pub struct Hop<'a> {
-    /// The client's address, in text.
-    pub client: &'a [u8],
-    /// `http` or `https`.
-    pub scheme: &'static str,
+    /// What it tells of its connection.
+    pub marks: &'a Marks,
+    /// Whether what the peer says of the way before it is believed.
+    pub trusted: bool,
     /// The request's id.
     pub request_id: &'a [u8],
     /// Host to name when the request names none (HTTP/1.0).
@@ -45,8 +50,9 @@ pub struct Answer<'a> {
 
 /// Appends a request as it goes to an endpoint.
 ///
-/// The target is in origin form, Host comes first, fields keep their order, case and bytes. `Via`, `X-Forwarded-*` and
-/// `X-Request-Id` are the gateway's own: what the client said of itself there is not believed.
+/// The target is in origin form, Host comes first, fields keep their order, case and bytes. `Via`, `X-Forwarded-*`,
+/// `Forwarded` and `X-Request-Id` are the gateway's own: what is said there, and in `X-Real-IP`, is not believed of a peer
+/// that is not trusted.
 pub fn encode_request(out: &mut Vec<u8>, request: Request<'_>, framing: Framing, hop: &Hop<'_>) {
     let (fields, bytes, nominates) = request.raw();
     out.reserve(bytes.len().min(limits::REQUEST_HEAD_BYTES) / 2);
@@ -66,6 +72,7 @@ pub fn encode_request(out: &mut Vec<u8>, request: Request<'_>, framing: Framing,
     put(out, &[request.method(), b" ", start, origin, b" HTTP/1.1\r\nHost: ", host, b"\r\n"]);
     for field in fields {
         match field.known {
+            Known::XForwarded | Known::XRealIp if hop.trusted => pass(out, field, bytes),
             known if nominates && may_be_stripped(known) && is_nominated(fields, bytes, field) => {}
             Known::Other
             | Known::Authorization
@@ -82,10 +89,9 @@ pub fn encode_request(out: &mut Vec<u8>, request: Request<'_>, framing: Framing,
         }
     }
     frame(out, framing);
-    let via: &[u8] = if request.version() == Version::Http10 { b"1.0" } else { b"1.1" };
-    put(out, &[b"Via: ", via, b" ringway\r\nX-Forwarded-For: ", hop.client, b"\r\nX-Forwarded-Proto: "]);
-    put(out, &[hop.scheme.as_bytes(), b"\r\nX-Forwarded-Host: ", host, b"\r\nX-Request-Id: ", hop.request_id]);
-    out.extend_from_slice(b"\r\n\r\n");
+    out.extend_from_slice(if request.version() == Version::Http10 { VIA_1_0 } else { VIA_1_1 });
+    identity::tell(out, request, host, hop.marks, hop.trusted);
+    put(out, &[b"X-Request-Id: ", hop.request_id, b"\r\n\r\n"]);
 }
 
 /// Appends a response as it goes to the client. Fields keep their order, case and bytes.

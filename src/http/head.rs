@@ -56,12 +56,18 @@ pub enum Known {
     Upgrade,
     UserAgent,
     Via,
+    /// `X-Forwarded-` and something else than the four below.
+    XForwarded,
     XForwardedFor,
     XForwardedHost,
     XForwardedPort,
     XForwardedProto,
+    XRealIp,
     XRequestId,
 }
+
+/// What the names of fields begin with that tell of the way a request came.
+const X_FORWARDED: &[u8] = b"x-forwarded-";
 
 impl Known {
     /// Which field a name is of, in either case.
@@ -69,11 +75,12 @@ impl Known {
     pub fn of(name: &[u8]) -> Self {
         // Most names differ from most candidates in their first byte, and most fields are none of these.
         let same = |(one, other): (&u8, &u8)| one | 0x20 == *other || (*one == b'_' && *other == b'-');
-        match Self::candidates(name.len()).iter().find(|(text, _)| name.iter().zip(*text).all(same)) {
-            Some(_) if name.contains(&b'_') => Self::Twin,
+        let known = match Self::candidates(name.len()).iter().find(|(text, _)| name.iter().zip(*text).all(same)) {
             Some((_, known)) => *known,
-            None => Self::Other,
-        }
+            None if name.len() > X_FORWARDED.len() && name.iter().zip(X_FORWARDED).all(same) => Self::XForwarded,
+            None => return Self::Other,
+        };
+        if name.contains(&b'_') { Self::Twin } else { known }
     }
 
     /// The names of a length.
@@ -85,7 +92,7 @@ impl Known {
             5 => &[(b"proxy", Self::Proxy)],
             6 => &[(b"cookie", Self::Cookie), (b"server", Self::Server), (b"expect", Self::Expect)],
             7 => &[(b"referer", Self::Referer), (b"upgrade", Self::Upgrade), (b"trailer", Self::Trailer)],
-            9 => &[(b"forwarded", Self::Forwarded)],
+            9 => &[(b"forwarded", Self::Forwarded), (b"x-real-ip", Self::XRealIp)],
             10 => {
                 &[(b"connection", Self::Connection), (b"user-agent", Self::UserAgent), (b"keep-alive", Self::KeepAlive)]
             }

@@ -3,7 +3,9 @@
 //! - [`head`]: request and response heads, parsed in place ([`h1::parse`]) and looked at through views;
 //! - [`framing`]: where a message ends, decided in one place;
 //! - [`h1::chunked`]: chunked bodies, decoded in place;
-//! - [`forward`]: what a gateway writes of what it has read.
+//! - [`forward`]: what a gateway writes of what it has read;
+//! - [`identity`]: who the client is, and how that is told on;
+//! - [`proxy`]: the header that a proxy may put before a connection's first request.
 
 pub mod date;
 pub mod forward;
@@ -11,6 +13,8 @@ pub mod framing;
 pub mod h1;
 pub mod head;
 pub mod host;
+pub mod identity;
+pub mod proxy;
 pub mod status;
 
 /// Why a request is refused. One variant for each rule, so that the answer can say which.

@@ -99,6 +99,8 @@ pub enum Acceptor {
         listener: monoio::net::TcpListener,
         /// Its descriptor.
         fd: RawFd,
+        /// Its port.
+        port: Option<u16>,
     },
     /// One of which each core has a descriptor.
     Shared(Door),
@@ -130,7 +132,8 @@ impl Acceptor {
         match address {
             Address::Ip(_) => {
                 let fd = socket.as_raw_fd();
-                Ok(Self::Own { listener: monoio::net::TcpListener::from_std(socket.into())?, fd })
+                let port = SockRef::from(&socket).local_addr()?.as_socket().map(|address| address.port());
+                Ok(Self::Own { listener: monoio::net::TcpListener::from_std(socket.into())?, fd, port })
             }
             Address::Unix(_) => Ok(Self::Shared(Door {
                 socket: monoio::net::UnixStream::from_std(socket.into())?,
@@ -138,6 +141,15 @@ impl Acceptor {
                 closed: Cell::new(false),
                 waker: RefCell::new(None),
             })),
+        }
+    }
+
+    /// The port that it listens on, if it is a port.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Own { port, .. } => *port,
+            Self::Shared(_) => None,
         }
     }
 

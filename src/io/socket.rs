@@ -10,7 +10,9 @@
 
 use std::cell::UnsafeCell;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::path::Path;
@@ -24,6 +26,7 @@ use monoio::io::CancelableAsyncReadRent;
 use monoio::net::TcpStream;
 use socket2::Domain;
 use socket2::SockAddr;
+use socket2::SockRef;
 use socket2::Type;
 
 use crate::address::Address;
@@ -142,6 +145,15 @@ impl Socket {
                 return (Ok(()), front.block);
             }
         }
+    }
+
+    /// The address of our end; a Unix socket has none. One system call.
+    #[must_use]
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        // SAFETY: the stream keeps it open, and the borrow ends here. The stream itself would not be asked in vain: it
+        // panics over what is no IP address.
+        let fd = unsafe { BorrowedFd::borrow_raw(self.fd) };
+        SockRef::from(&fd).local_addr().ok()?.as_socket()
     }
 
     /// Whether the other side has said anything (bytes, the end, a reset), without reading it. One system call.

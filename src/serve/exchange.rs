@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::balance::Tried;
 use crate::http::forward;
 use crate::http::head::Method;
+use crate::http::identity::Identity;
 use crate::observe::ended::Cause;
 use crate::observe::ended::Ended;
 use crate::observe::ended::Phase;
@@ -33,7 +34,10 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
     let index = generation.snapshot.table.find(request.host_name(), request.path());
     let route = index.map(|index| generation.snapshot.route(index));
     let listener = generation.listener(client.seat.place.listener);
-    let facts = Facts { generation: &generation, listener, route, understood: true };
+    let peer = client.seat.peer;
+    let trusted = listener.map(|listener| &listener.settings.trusted);
+    let identity = trusted.map_or(Identity::unheard(peer), |trusted| Identity::of(request, peer, trusted));
+    let facts = Facts { generation: &generation, listener, identity, route, understood: true };
 
     let ((ended, fate), consumed) = match Body::begin(client, route) {
         Err(answer) => (refuse(shard, client, &tally, answer).await, 0),

@@ -3,6 +3,7 @@
 
 use crate::buf::Block;
 use crate::http::Refusal;
+use crate::http::identity::Identity;
 use crate::http::status;
 use crate::observe::ended::Cause;
 use crate::serve::conn::Client;
@@ -51,7 +52,8 @@ pub(crate) async fn refuse_head(shard: &Shard, client: &mut Client<'_>, reason: 
     }
     let generation = shard.generation();
     let listener = generation.listener(client.seat.place.listener);
-    let facts = Facts { generation: &generation, listener, route: None, understood: false };
+    let identity = Identity::unheard(client.seat.peer);
+    let facts = Facts { generation: &generation, listener, identity, route: None, understood: false };
     tally.finish(shard, client, &facts, tally.ended(cause));
     if answer.is_some() { Fate::Linger } else { Fate::Close }
 }

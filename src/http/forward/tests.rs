@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::address::Peer;
 use crate::http::framing;
 use crate::http::head::HeadLimits;
 use crate::http::head::Parse;
@@ -10,21 +11,24 @@ use crate::http::head::RequestHead;
 use crate::http::head::ResponseHead;
 
 const LIMITS: HeadLimits = HeadLimits { head_bytes: 8192, fields: 50, target_bytes: 4096 };
-const HOP: Hop<'_> = Hop { client: b"192.0.2.1", scheme: "http", request_id: b"an-id", authority: b"up.example" };
 
 fn forwarded(bytes: &[u8]) -> Vec<u8> {
     let mut head = RequestHead::default();
     assert_eq!(head.parse(bytes, &LIMITS), Ok(Parse::Whole), "{:?}", String::from_utf8_lossy(bytes));
     let request = head.view(bytes);
     let mut out = Vec::new();
-    encode_request(&mut out, request, framing::request(request).unwrap(), &HOP);
+    let marks = Marks::of(Peer::Ip("192.0.2.1:7".parse().unwrap()), Some(8080), "http");
+    let hop = Hop { marks: &marks, trusted: false, request_id: b"an-id", authority: b"up.example" };
+    encode_request(&mut out, request, framing::request(request).unwrap(), &hop);
     out
 }
 
 /// What a GET without a body has at its end.
 fn own(via: &str, host: &str) -> String {
+    let quote = if host.contains(':') { "\"" } else { "" };
     format!(
-        "Via: {via} ringway\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: {host}\r\n\
+        "Via: {via} ringway\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 8080\r\n\
+         Forwarded: for=192.0.2.1;host={quote}{host}{quote};proto=http\r\nX-Forwarded-Host: {host}\r\n\
          X-Request-Id: an-id\r\n\r\n"
     )
 }
@@ -56,6 +60,7 @@ fn request_fields_that_go_on() {
             "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Port: 1\r\n",
             "",
         ),
+        ("X-Real-IP: 6.6.6.6\r\nX_Real_IP: 6.6.6.6\r\nX-Forwarded-Prefix: /evil\r\nx-forwarded_ssl: on\r\n", ""),
         ("Forwarded: for=6.6.6.6\r\nX-Request-Id: theirs\r\nProxy: http://evil/\r\n", ""),
         ("X_Forwarded_For: 6.6.6.6\r\nContent_Length: 9\r\nx_other: 1\r\n", "x_other: 1\r\n"),
         // Vias before ours are kept.

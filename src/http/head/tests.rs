@@ -170,6 +170,11 @@ fn a_head_is_used_again_without_remains() {
 fn each_known_field_and_its_twin() {
     assert_eq!(Known::of(b"X-FORWARDED-for"), Known::XForwardedFor);
     assert_eq!(Known::of(b"x_forwarded-For"), Known::Twin);
+    assert_eq!(Known::of(b"X-Forwarded-prefix"), Known::XForwarded);
+    assert_eq!(Known::of(b"X-Forwarded-a"), Known::XForwarded);
+    assert_eq!(Known::of(b"x_Forwarded_a"), Known::Twin);
+    assert_eq!(Known::of(b"x-forwarded-"), Known::Other);
+    assert_eq!(Known::of(b"x-forwarder-a"), Known::Other);
     assert_eq!(Known::of(b"Content_Length"), Known::Twin);
     assert_eq!(Known::of(b"x_a"), Known::Other);
     assert_eq!(Known::of(b""), Known::Other);

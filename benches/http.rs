@@ -10,6 +10,7 @@ use criterion::criterion_main;
 use ringway::address::Peer;
 use ringway::http::forward::Answer;
 use ringway::http::forward::Hop;
+use ringway::http::forward::Server;
 use ringway::http::forward::encode_request;
 use ringway::http::forward::encode_response;
 use ringway::http::framing;
@@ -22,6 +23,9 @@ use ringway::http::head::RequestHead;
 use ringway::http::head::ResponseHead;
 use ringway::http::head::Version;
 use ringway::http::identity::Marks;
+use ringway::http::path::Rule;
+use ringway::http::path::Rules;
+use ringway::http::path::normalise;
 use ringway::limits;
 
 const LIMITS: HeadLimits = HeadLimits {
@@ -89,6 +93,7 @@ fn responses(criterion: &mut Criterion) {
                 client_version: Version::Http11,
                 request_id: REQUEST_ID,
                 date: b"Tue, 24 Nov 2026 22:50:06 GMT",
+                server: Server::Pass,
             };
             out.clear();
             encode_response(&mut out, response, &answer);
@@ -113,5 +118,21 @@ fn chunks(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, requests, responses, chunks);
+fn paths(criterion: &mut Criterion) {
+    let rules = Rules { dots: Rule::Resolve, slashes: Rule::Keep, encoded_slashes: Rule::Keep };
+    let mut out = Vec::with_capacity(256);
+    for (name, path) in [
+        ("6 bytes", "/cart/"),
+        ("30 bytes", "/orders/2026-11-24/items/12345"),
+        ("200 bytes", &"/orders/2026-11-24/items".repeat(8)),
+        ("escapes", "/search/caf%C3%A9%20au%20lait/"),
+        ("rewritten", "/orders/%32026/../items/./12345"),
+    ] {
+        criterion.bench_function(&format!("path/{name}"), |bencher| {
+            bencher.iter(|| normalise(black_box(path.as_bytes()), rules, &mut out));
+        });
+    }
+}
+
+criterion_group!(benches, requests, responses, chunks, paths);
 criterion_main!(benches);

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::address::Peer;
 use crate::http::forward::Answer;
 use crate::http::forward::Hop;
+use crate::http::forward::Server;
 use crate::http::forward::encode_interim;
 use crate::http::forward::encode_request;
 use crate::http::forward::encode_response;
@@ -224,7 +225,7 @@ fn run_response(raw: &[u8], cut: usize, method: Method) -> (Option<Message>, Res
                 // What a 101 answers to is known to those who asked.
                 return (None, Rest::Closed, 0);
             }
-            encode_interim(&mut message.head, response);
+            encode_interim(&mut message.head, response, Server::Pass);
             check_head(&message.head);
             interim.push(response.status());
             feed.from += head.len();
@@ -236,6 +237,7 @@ fn run_response(raw: &[u8], cut: usize, method: Method) -> (Option<Message>, Res
             client_version: Version::Http11,
             request_id: b"an-id",
             date: b"Thu, 01 Jan 1970 00:00:00 GMT",
+            server: Server::Pass,
         };
         encode_response(&mut message.head, response, &answer);
         feed.from += head.len();

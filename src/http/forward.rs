@@ -44,8 +44,21 @@ pub struct Answer<'a> {
     pub client_version: Version,
     /// The request's id.
     pub request_id: &'a [u8],
-    /// The date, for a response that has none.
+    /// The date, for a response that has none (RFC 9110 §6.6.1).
     pub date: &'a [u8],
+    /// What becomes of its `Server` field.
+    pub server: Server<'a>,
+}
+
+/// What becomes of the `Server` field of a response (RFC 9110 §10.2.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server<'a> {
+    /// As the endpoint wrote it.
+    Pass,
+    /// None.
+    Off,
+    /// This, whatever the endpoint wrote.
+    Set(&'a [u8]),
 }
 
 /// Appends a request as it goes to an endpoint.
@@ -105,6 +118,7 @@ pub fn encode_response(out: &mut Vec<u8>, response: Response<'_>, answer: &Answe
         match field.known {
             known if nominates && may_be_stripped(known) && is_nominated(fields, bytes, field) => {}
             Known::ContentLength if tells_length => pass(out, field, bytes),
+            Known::Server if answer.server != Server::Pass => {}
             known if stays(known) => {
                 dated |= known == Known::Date;
                 pass(out, field, bytes);
@@ -116,6 +130,9 @@ pub fn encode_response(out: &mut Vec<u8>, response: Response<'_>, answer: &Answe
     if !dated {
         put(out, &[b"Date: ", answer.date, b"\r\n"]);
     }
+    if let Server::Set(server) = answer.server {
+        put(out, &[b"Server: ", server, b"\r\n"]);
+    }
     put(out, &[b"X-Request-Id: ", answer.request_id]);
     let connection: &[u8] = match (answer.close, answer.client_version) {
         (true, _) => b"\r\nConnection: close\r\n\r\n",
@@ -125,13 +142,14 @@ pub fn encode_response(out: &mut Vec<u8>, response: Response<'_>, answer: &Answe
     out.extend_from_slice(connection);
 }
 
-/// Appends an interim response as it goes to the client.
-pub fn encode_interim(out: &mut Vec<u8>, response: Response<'_>) {
+/// Appends an interim response as it goes to the client: fields are taken away, none is added.
+pub fn encode_interim(out: &mut Vec<u8>, response: Response<'_>, server: Server<'_>) {
     let (fields, bytes, nominates) = response.raw();
     status_line(out, response);
     for field in fields {
         let stripped = nominates && may_be_stripped(field.known) && is_nominated(fields, bytes, field);
-        if stays(field.known) && !stripped {
+        let ours = field.known == Known::Server && server != Server::Pass;
+        if stays(field.known) && !stripped && !ours {
             pass(out, field, bytes);
         }
     }

@@ -3,6 +3,9 @@
 
 use crate::http::Fault;
 use crate::http::Refusal;
+use crate::http::path;
+use crate::http::path::Outcome;
+use crate::http::path::Rules;
 
 /// Where something stands in the bytes given to parse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -210,6 +213,9 @@ pub struct RequestHead {
     pub(super) path: Span,
     /// Path and query.
     pub(super) origin: Span,
+    /// Path and query as they go on, if the path was written anew; and so many bytes of it are the path.
+    rewritten: Vec<u8>,
+    rewritten_path: usize,
     /// The authority: the target's, else the Host field's.
     pub(super) host: Span,
     /// The same without its port.
@@ -285,10 +291,38 @@ impl RequestHead {
         Request { head: self, bytes }
     }
 
+    /// Brings the path of the request in these bytes into the form in which it is routed and forwarded: from then on
+    /// [`Request::path`] and [`Request::origin_form`] say that. The query stays as it is; `*` and an authority are no
+    /// paths.
+    ///
+    /// # Errors
+    /// As [`path::normalise`].
+    #[inline]
+    pub fn normalise_path(&mut self, bytes: &[u8], rules: Rules) -> Result<(), Refusal> {
+        let path = self.path.of(bytes);
+        if path.first() != Some(&b'/') {
+            return Ok(());
+        }
+        match path::normalise(path, rules, &mut self.rewritten) {
+            Ok(Outcome::Normal) => Ok(()),
+            Ok(Outcome::Rewritten) => {
+                self.rewritten_path = self.rewritten.len();
+                let query = self.origin.of(bytes).get(path.len()..);
+                self.rewritten.extend_from_slice(query.unwrap_or(&[]));
+                Ok(())
+            }
+            Err(refusal) => {
+                self.rewritten.clear();
+                Err(refusal)
+            }
+        }
+    }
+
     /// Forgets the head, keeps the room.
     #[inline]
     pub fn reset(&mut self) {
         self.parts.reset();
+        self.rewritten.clear();
     }
 }
 
@@ -364,10 +398,13 @@ impl<'a> Request<'a> {
         self.head.target.of(self.bytes)
     }
 
-    /// The path: what routes look at.
+    /// The path: what routes look at. Normal, once [`RequestHead::normalise_path`] was asked.
     #[inline]
     #[must_use]
     pub fn path(self) -> &'a [u8] {
+        if let path @ [_, ..] = self.head.rewritten.get(..self.head.rewritten_path).unwrap_or(&[]) {
+            return path;
+        }
         match self.head.path.of(self.bytes) {
             [] => b"/",
             path => path,
@@ -378,7 +415,10 @@ impl<'a> Request<'a> {
     #[inline]
     #[must_use]
     pub fn origin_form(self) -> &'a [u8] {
-        self.head.origin.of(self.bytes)
+        match self.head.rewritten.as_slice() {
+            [] => self.head.origin.of(self.bytes),
+            rewritten => rewritten,
+        }
     }
 
     /// The authority: the target's, else the Host field's; may be empty.

@@ -27,9 +27,10 @@ pub(crate) enum Fate {
     Linger,
 }
 
-/// What a lingering close reads at the most, and for how long.
-const LINGER_BYTES: usize = 256 * 1024;
-const LINGER_TIME: Duration = Duration::from_secs(2);
+/// How long a lingering close hears out a client that goes on sending, and how long a silent one. How much it sends is no
+/// matter: a client that sends its whole request before it looks for an answer must not meet a reset instead of it.
+const LINGER_TIME: Duration = Duration::from_secs(30);
+const LINGER_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long a connection waits for its next request with its buffer in hand before it is parked.
 const GRACE: Duration = Duration::from_secs(1);
@@ -57,7 +58,7 @@ pub(crate) async fn turns(shard: &Rc<Shard>, seat: &Seat, inbound: Block) -> Spe
             Fate::Keep => seat.fresh.set(false),
             Fate::Close => return Spell::Over,
             Fate::Linger => {
-                seat.line.linger(LINGER_BYTES, LINGER_TIME).await;
+                seat.line.linger(LINGER_PAUSE, LINGER_TIME).await;
                 return Spell::Over;
             }
         }

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::time::Instant;
 
+use crate::http::forward::Server;
 use crate::http::head::Method;
 use crate::http::head::Version;
 use crate::http::identity::Identity;
@@ -195,6 +196,13 @@ pub(crate) struct Facts<'a> {
     pub(crate) route: Option<&'a Route>,
     /// Whether its head was understood.
     pub(crate) understood: bool,
+}
+
+impl Facts<'_> {
+    /// What becomes of the `Server` field of responses.
+    pub(crate) fn server(&self) -> Server<'_> {
+        self.listener.map_or(Server::Pass, |listener| listener.settings.server.field())
+    }
 }
 
 /// The index of a method in `metrics::METHODS`.

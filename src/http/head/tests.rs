@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::http::h1::parse::PARSES;
+use crate::http::path::Rule;
 use crate::limits;
 
 const LIMITS: HeadLimits = HeadLimits { head_bytes: 512, fields: 8, target_bytes: 64 };
@@ -149,6 +150,37 @@ fn what_a_request_says() {
     assert!(expects("GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\n\r\n"));
     assert!(!expects("GET / HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\n\r\n"));
     assert!(!expects("GET / HTTP/1.0\r\nHost: a\r\nExpect: miracles\r\n\r\n"));
+}
+
+#[test]
+fn a_path_written_anew_is_what_is_routed_and_forwarded_and_the_target_is_what_came() {
+    let rules = Rules { dots: Rule::Resolve, slashes: Rule::Keep, encoded_slashes: Rule::Keep };
+    let mut head = RequestHead::default();
+    for (target, expected) in [
+        ("/a/../b?x=/../%zz", Ok(("/b", "/b?x=/../%zz"))),
+        ("http://a/%7Ex/.?q", Ok(("/~x/", "/~x/?q"))),
+        ("/plain?%zz", Ok(("/plain", "/plain?%zz"))),
+        ("http://a?/../", Ok(("/", "?/../"))),
+        ("/a/../..?x", Err(Refusal::AboveRoot)),
+        ("/%61%zz", Err(Refusal::BadEscape)),
+        ("/", Ok(("/", "/"))),
+    ] {
+        let text = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        head.reset();
+        assert_eq!(head.parse(text.as_bytes(), &LIMITS), Ok(Parse::Whole));
+        let done = head.normalise_path(text.as_bytes(), rules);
+        let request = head.view(text.as_bytes());
+        assert_eq!(request.target(), target.as_bytes());
+        assert_eq!(done, expected.map(drop), "{target}");
+        if let Ok((path, origin)) = expected {
+            assert_eq!((request.path(), request.origin_form()), (path.as_bytes(), origin.as_bytes()), "{target}");
+        }
+    }
+    let asterisk = b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n";
+    head.reset();
+    assert_eq!(head.parse(asterisk, &LIMITS), Ok(Parse::Whole));
+    assert_eq!(head.normalise_path(asterisk, rules), Ok(()));
+    assert_eq!((head.view(asterisk).path(), head.view(asterisk).origin_form()), (&b"*"[..], &b"*"[..]));
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod balance;
 mod bodies;
 mod cli;
 mod cores;
+mod corpus;
 mod demo;
 mod drain;
 mod drills;

@@ -30,6 +30,7 @@ mod edges;
 mod ended_log;
 mod failures;
 mod framing;
+mod fuzz;
 mod hop_by_hop;
 mod interim;
 mod keepalive;

@@ -18,6 +18,9 @@ use crate::http::head::Version;
 use crate::http::host;
 use crate::limits;
 
+/// Bytes of a status line before its reason.
+const STATUS_LINE: usize = b"HTTP/1.1 200 ".len();
+
 type Headers<'a> = [MaybeUninit<httparse::Header<'a>>; limits::RESPONSE_FIELDS];
 
 /// Empty lines that are passed over before a request.
@@ -242,7 +245,9 @@ pub(in crate::http) fn response(head: &mut ResponseHead, bytes: &[u8], limits: &
         return Err(Fault::BadStatusLine);
     }
     head.status = response.code.filter(|status| (100..=599).contains(status)).ok_or(Fault::BadStatus)?;
-    head.reason = span(bytes, response.reason.unwrap_or_default().as_bytes());
+    // The parser gives no reason that is not ASCII; where it stands is known: behind `HTTP/1.x NNN `.
+    let line_end = memchr::memchr(b'\r', bytes).unwrap_or(0);
+    head.reason = span(bytes, bytes.get(STATUS_LINE..line_end).unwrap_or_default());
     head.parts.version = if response.version == Some(0) { Version::Http10 } else { Version::Http11 };
     Ok(Parse::Whole)
 }

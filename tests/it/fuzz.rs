@@ -10,11 +10,13 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 /// The targets of the fuzzer, by the folders of their seeds.
-const TARGETS: [(&str, fn(&[u8])); 4] = [
+const TARGETS: [(&str, fn(&[u8])); 6] = [
     ("h1_request_head", entry::request_head),
     ("h1_response_head", entry::response_head),
     ("chunked", entry::chunked),
     ("target", entry::target),
+    ("path", entry::path),
+    ("proxy", entry::proxy),
 ];
 /// What is kept of a target.
 const SEEDS: usize = 300;
@@ -72,6 +74,18 @@ const WORDS: &[&[u8]] = &[
     b"Expect: 100-continue\r\n",
     b"Max-Forwards: 1\r\n",
     b"0\r\n\r\n",
+    b"..",
+    b"/../",
+    b"/./",
+    b"%2e",
+    b"%2F",
+    b"%5c",
+    b"%3B",
+    b"PROXY TCP4 ",
+    b"192.0.2.1",
+    b" 80",
+    b"::ffff:1.2.3.4",
+    b"\x21\x11",
     b"18446744073709551615",
     b"ffffffffffffffff",
     b"100 ",
@@ -188,4 +202,14 @@ fn mutated_chunks_are_read_as_the_grammar_says() {
 #[test]
 fn mutated_targets_and_hosts_are_read_as_the_grammar_says() {
     mutate("target", entry::target);
+}
+
+#[test]
+fn mutated_paths_are_normal_once_and_for_all() {
+    mutate("path", entry::path);
+}
+
+#[test]
+fn mutated_proxy_headers_read_the_same_in_pieces() {
+    mutate("proxy", entry::proxy);
 }

@@ -6,11 +6,13 @@
 pub mod naive;
 
 use naive::Reading;
+use ringway::address::Peer;
 use ringway::http::ChunkFault;
 use ringway::http::Fault;
 use ringway::http::Refusal;
 use ringway::http::forward::Answer;
 use ringway::http::forward::Hop;
+use ringway::http::forward::Server;
 use ringway::http::forward::encode_interim;
 use ringway::http::forward::encode_request;
 use ringway::http::forward::encode_response;
@@ -24,6 +26,12 @@ use ringway::http::head::RequestHead;
 use ringway::http::head::ResponseHead;
 use ringway::http::head::Version;
 use ringway::http::host;
+use ringway::http::identity::Marks;
+use ringway::http::path::Outcome;
+use ringway::http::path::Rule;
+use ringway::http::path::Rules;
+use ringway::http::path::normalise;
+use ringway::http::proxy;
 use ringway::limits;
 use ringway::wire::body::Sink;
 use ringway::wire::body::Source;
@@ -31,7 +39,6 @@ use ringway::wire::body::Source;
 const LIMITS: HeadLimits = HeadLimits { head_bytes: 4096, fields: 30, target_bytes: 1024 };
 /// Room for what the gateway adds.
 const WIDE: HeadLimits = HeadLimits { head_bytes: 16_384, fields: 60, target_bytes: 2048 };
-const HOP: Hop<'_> = Hop { client: b"192.0.2.1", scheme: "http", request_id: b"an-id", authority: b"up.example" };
 
 /// Bytes of a client: a request head, its framing, and its body through the source that the gateway reads bodies by.
 pub fn request_head(bytes: &[u8]) {
@@ -88,7 +95,11 @@ pub fn request_head(bytes: &[u8]) {
 fn written_request(bytes: &[u8], head: &RequestHead, framing: Framing) {
     let request = head.view(bytes);
     let mut out = Vec::new();
-    encode_request(&mut out, request, framing, &HOP);
+    // Of a trusted peer, the more is written of what came.
+    let trusted = bytes.len() % 2 == 0;
+    let marks = Marks::of(Peer::Unix, Some(8080), "http");
+    let hop = Hop { marks: &marks, trusted, request_id: b"an-id", authority: b"up.example" };
+    encode_request(&mut out, request, framing, &hop);
     let mut again = RequestHead::default();
     match again.parse(&out, &WIDE) {
         Ok(Parse::Whole) => {}
@@ -157,11 +168,17 @@ pub fn response_head(bytes: &[u8]) {
 fn written_response(bytes: &[u8], head: &ResponseHead, framing: Framing, method: Method) {
     let response = head.view(bytes);
     let interim = response.status() < 200;
-    let answer =
-        Answer { framing, close: false, client_version: Version::Http11, request_id: b"an-id", date: b"a date" };
+    let answer = Answer {
+        framing,
+        close: false,
+        client_version: Version::Http11,
+        request_id: b"an-id",
+        date: b"a date",
+        server: Server::Pass,
+    };
     let mut out = Vec::new();
     if interim {
-        encode_interim(&mut out, response)
+        encode_interim(&mut out, response, Server::Pass)
     } else {
         encode_response(&mut out, response, &answer)
     }
@@ -250,6 +267,59 @@ pub fn target(bytes: &[u8]) {
     for method in ["GET", "OPTIONS"] {
         let parts = [method.as_bytes(), b" ", target, b" HTTP/1.1\r\nHost: ", authority, b"\r\n\r\n"];
         request_head(&parts.concat());
+    }
+}
+
+/// A path by the rules that the first byte stands for: what is normal stays so, and what was resolved is gone, however a
+/// reader takes slashes.
+pub fn path(bytes: &[u8]) {
+    let Some((which, path)) = bytes.split_first() else { return };
+    let rule = |n: u8| [Rule::Keep, Rule::Resolve, Rule::Refuse][usize::from(n % 3)];
+    let rules = Rules { dots: rule(*which), slashes: rule(which / 3), encoded_slashes: rule(which / 9) };
+    let (mut once, mut twice) = (Vec::new(), Vec::new());
+    match normalise(path, rules, &mut once) {
+        Ok(Outcome::Normal) => {
+            assert!(once.is_empty());
+            once.extend_from_slice(path);
+        }
+        Ok(Outcome::Rewritten) => assert_ne!(once, path),
+        Err(_) => return,
+    }
+    assert!(once.first() == Some(&b'/') && once.len() <= path.len().max(1));
+    assert_eq!(normalise(&once, rules, &mut twice), Ok(Outcome::Normal), "{:?}", String::from_utf8_lossy(&once));
+    let text = String::from_utf8_lossy(&once);
+    if rules.dots != Rule::Keep {
+        let read = text.replace("%2F", "/").replace("%5C", "/").replace('\\', "/").replace("%3B", ";");
+        assert!(read.split('/').all(|part| !matches!(part.split(';').next(), Some("." | ".."))), "{text:?}");
+    }
+    assert!(rules.slashes == Rule::Keep || !text.contains("//"), "{text:?}");
+    assert!(rules.encoded_slashes == Rule::Keep || !(text.contains("%2F") || text.contains("%5C")), "{text:?}");
+    if rules.slashes == Rule::Keep && rules.encoded_slashes == Rule::Keep {
+        // RFC 9110 §4.2.3: an empty path is `/`.
+        let unescaped = naive::unescape(if path.is_empty() { b"/" } else { path });
+        let wanted = if rules.dots == Rule::Resolve { naive::remove_dots(&unescaped) } else { unescaped };
+        assert_eq!(text, String::from_utf8_lossy(&wanted));
+    }
+}
+
+/// What a proxy may put before a connection: in pieces the same, and what is written of it reads back.
+pub fn proxy(bytes: &[u8]) {
+    let whole = proxy::parse(bytes);
+    for at in cuts(bytes) {
+        // Who waits for more has not seen the end; who refuses, refuses for good.
+        match (proxy::parse(&bytes[..at]), &whole) {
+            (Ok(None), _) => {}
+            (pieces, whole) => assert_eq!(&pieces, whole, "cut at {at}"),
+        }
+    }
+    let Ok(Some((len, ends))) = whole else { return };
+    assert!(len <= bytes.len() && len <= limits::PROXY_BYTES);
+    for write in [proxy::write_line, proxy::write_binary] {
+        let mut out = Vec::new();
+        write(&mut out, ends);
+        let between = matches!(ends, proxy::Ends::Between(..));
+        let wanted = if between { ends } else { proxy::Ends::Own };
+        assert_eq!(proxy::parse(&out), Ok(Some((out.len(), wanted))), "{:?}", String::from_utf8_lossy(&out));
     }
 }
 

@@ -417,6 +417,40 @@ fn is_ipv4(text: &str) -> bool {
     parts.len() == 4 && parts.iter().all(octet)
 }
 
+/// A path whose escaped unreserved characters are written out, the digits of other escapes in upper case (RFC 3986 §6.2.2).
+pub fn unescape(path: &[u8]) -> Vec<u8> {
+    let (mut out, mut at) = (Vec::new(), 0);
+    while at < path.len() {
+        let escape = std::str::from_utf8(path.get(at + 1..at + 3).unwrap_or_default()).ok();
+        let byte = escape.filter(|_| path[at] == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match byte {
+            None => out.push(path[at]),
+            Some(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => out.push(byte),
+            Some(byte) => out.extend(format!("%{byte:02X}").bytes()),
+        }
+        at += if byte.is_some() { 3 } else { 1 };
+    }
+    out
+}
+
+/// RFC 3986 §5.2.4, as it stands there.
+pub fn remove_dots(path: &[u8]) -> Vec<u8> {
+    let (mut input, mut output) = (path.to_vec(), Vec::new());
+    while !input.is_empty() {
+        if input.starts_with(b"/./") || input == b"/." {
+            input.splice(..input.len().min(3), *b"/");
+        } else if input.starts_with(b"/../") || input == b"/.." {
+            input.splice(..input.len().min(4), *b"/");
+            let last = output.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+            output.truncate(last);
+        } else {
+            let end = input.iter().skip(1).position(|byte| *byte == b'/').map_or(input.len(), |at| at + 1);
+            output.extend(input.drain(..end));
+        }
+    }
+    output
+}
+
 fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }

@@ -39,6 +39,7 @@ mod metrics;
 mod old_version;
 mod order;
 mod paths;
+mod poison;
 mod reload;
 mod routing;
 mod server_date;

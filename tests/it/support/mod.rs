@@ -33,6 +33,7 @@ pub use gateway::run;
 pub use gateway::simple;
 pub use inside::Inside;
 pub use message::Broken;
+pub use message::Incoming;
 pub use message::Request;
 pub use message::Response;
 pub use metrics::Metrics;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use crate::buf::Block;
+use crate::http::Refusal;
 use crate::http::forward;
 use crate::http::forward::Hop;
 use crate::http::framing;
@@ -95,7 +96,12 @@ impl Body {
     /// Settles the framing of the request at the front of the client's buffer and takes what of its body came with it.
     pub(crate) fn begin(client: &mut Client<'_>, route: Option<&Route>) -> Result<Self, Answer<'static>> {
         let head = client.request.len();
-        let framing = framing::request(client.request.view(client.inbound.bytes())).map_err(reply::refused)?;
+        let request = client.request.view(client.inbound.bytes());
+        // Told here, before anything goes to an endpoint: only now is the route known.
+        if request.method_kind() == Method::Connect && !route.is_some_and(|route| route.settings.connect) {
+            return Err(reply::refused(Refusal::UnknownMethod));
+        }
+        let framing = framing::request(request).map_err(reply::refused)?;
         let most = route.and_then(|route| route.settings.max_body);
         let too_large = |size: u64| most.is_some_and(|most| size > most);
         if matches!(framing, Framing::Length(length) if too_large(length)) {

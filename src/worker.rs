@@ -148,6 +148,7 @@ fn bury(shard: &Shard, sockets: &Sockets) {
     slab.connections.set(0);
     slab.parked.set(0);
     slab.in_flight.set(0);
+    slab.tunnels_open.set(0);
     for (_, socket) in sockets.borrow_mut().iter_mut() {
         match listen::renew(socket) {
             Ok(fresh) => *socket = fresh,
@@ -245,6 +246,7 @@ impl Life {
                 self.shard.draining.set(true);
                 self.close_listeners();
                 self.shard.wheel.cut_idle();
+                self.shard.wheel.drain(deadline);
                 self.shard.pools.clear();
                 self.end.set(Some(deadline));
             }

@@ -13,6 +13,7 @@ use crate::http::framing;
 use crate::http::framing::Framing;
 use crate::http::head::Method;
 use crate::http::head::Version;
+use crate::http::upgrade;
 use crate::io::both::beside;
 use crate::io::line::Broken;
 use crate::io::socket::Cut;
@@ -34,6 +35,7 @@ use crate::serve::respond::Asked;
 use crate::serve::respond::Last;
 use crate::serve::tally::Facts;
 use crate::serve::tally::Tally;
+use crate::serve::tunnel;
 use crate::shard::Shard;
 use crate::snapshot::Endpoint;
 use crate::snapshot::Route;
@@ -60,6 +62,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) route: &'a Route,
     /// What is counted.
     pub(crate) tally: &'a Tally,
+    /// The protocols that the request may go on with, as the value of an Upgrade field; empty: it is an ordinary one.
+    pub(crate) upgrade: &'a [u8],
 }
 
 /// The request's body: what of it came with the head, and where the rest comes from.
@@ -158,6 +162,8 @@ pub(crate) async fn attempt(
         connections_max: upstream.settings.connections_max,
         patience: upstream.settings.timeout.connect,
     };
+    // Not idempotent, so that a kept connection which has died meanwhile could not be made good.
+    let fresh = fresh || client.request.view(client.inbound.bytes()).method_kind() == Method::Connect;
     let result = match lease::lend(&shard.pools, &dial, shard.clock.coarse(), fresh).await {
         Ok(lease) => converse(scene, client, body, (endpoint, lease), began).await,
         Err(reason) => {
@@ -193,7 +199,7 @@ async fn converse(
     let Scene { facts, upstream, route, tally, .. } = *scene;
     let timeout = upstream.settings.timeout;
     let patience = facts.listener.map_or(timeout.body, |listener| listener.settings.body_timeout);
-    let out = encode(client, body, tally, endpoint);
+    let out = encode(scene, client, body, endpoint);
     let asked = Asked::of(client, patience, began);
     let Client { seat, inbound, response, .. } = client;
     let line = &seat.line;
@@ -227,6 +233,9 @@ async fn converse(
     // still be answered.
     let (answer, lost) = beside(answer, side, |lost: &Result<(), Lost>| !matches!(lost, Err(Lost::Sink(_)))).await;
     match answer {
+        Some(Ok(answered)) if answered.last == Last::Tunnel && answered.lost.is_none() => {
+            Ok(Box::pin(tunnel::run(scene, client, body.consumed, lease)).await)
+        }
         Some(Ok(answered)) => Ok(settle(scene, client, body.consumed, lease, answered)),
         Some(Err(no)) => {
             let gone = matches!(no.cause, Cause::UpstreamClosed | Cause::UpstreamReset);
@@ -243,17 +252,20 @@ impl Failed {
 }
 
 /// The request as it goes out: the head, and what of the body came with it, so that a short request is one send.
-fn encode(client: &Client<'_>, body: &Body, tally: &Tally, endpoint: &Endpoint) -> Block {
+fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoint: &Endpoint) -> Block {
     let bytes = client.inbound.bytes();
     let request = client.request.view(bytes);
-    let mut out = Block::with_room(body.data.end + ADDED_ROOM);
+    let mut out = Block::with_room(body.data.end + scene.upgrade.len() + ADDED_ROOM);
     let hop = Hop {
         client: client.address_text.as_bytes(),
         scheme: "http",
-        request_id: tally.id.as_bytes(),
+        request_id: scene.tally.id.as_bytes(),
         authority: endpoint.label.as_bytes(),
     };
     forward::encode_request(out.tail(), request, body.framing, &hop);
+    if !scene.upgrade.is_empty() {
+        upgrade::append(out.tail(), scene.upgrade);
+    }
     let data = bytes.get(body.data.clone()).unwrap_or(&[]);
     let end = body.source.ended().then(|| body.source.trailers());
     Sink::new(body.framing).append(out.tail(), data, end);

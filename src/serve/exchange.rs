@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::balance::Tried;
 use crate::http::forward;
 use crate::http::head::Method;
+use crate::http::upgrade;
 use crate::observe::ended::Cause;
 use crate::observe::ended::Ended;
 use crate::observe::ended::Phase;
@@ -33,6 +34,7 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
     let index = generation.snapshot.table.find(request.host_name(), request.path());
     let route = index.map(|index| generation.snapshot.route(index));
     let listener = generation.listener(client.seat.place.listener);
+    let upgrade = route.map_or_else(Vec::new, |route| upgrade::passed(request, &route.settings.upgrade));
     let facts = Facts { generation: &generation, listener, route, understood: true };
 
     let ((ended, fate), consumed) = match Body::begin(client, route) {
@@ -42,11 +44,11 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
                 None => answer_whole(shard, client, &tally, &body, Answer::to(Cause::NoRoute, "")).await,
                 Some(route) => {
                     let upstream = generation.snapshot.upstream(route.upstream);
-                    let scene = Scene { shard, facts: &facts, upstream, route, tally: &tally };
+                    let scene = Scene { shard, facts: &facts, upstream, route, tally: &tally, upgrade: &upgrade };
                     forward(&scene, client, &mut body).await
                 }
             };
-            tally.body_in.set(body.source.taken());
+            tally.body_in.set(tally.body_in.get() + body.source.taken());
             (outcome, body.consumed)
         }
     };
@@ -57,7 +59,7 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
 
 /// Makes attempts until one has answered.
 async fn forward(scene: &Scene<'_>, client: &mut Client<'_>, body: &mut Body) -> (Ended, Fate) {
-    let Scene { shard, facts, upstream, route, tally } = *scene;
+    let Scene { shard, facts, upstream, route, tally, .. } = *scene;
     let generation = facts.generation;
     let mut tried = Tried::default();
     let mut last = Failed::none();
@@ -97,7 +99,8 @@ async fn forward(scene: &Scene<'_>, client: &mut Client<'_>, body: &mut Body) ->
     answer_whole(shard, client, tally, body, Answer::to(last.cause, last.detail)).await
 }
 
-/// Answers in the upstream's stead. The connection is kept if the request was read whole.
+/// Answers in the upstream's stead. The connection is kept if the request was read whole, unless it was to become a tunnel:
+/// what its client has sent for that is no request.
 async fn answer_whole(
     shard: &Shard,
     client: &mut Client<'_>,
@@ -107,7 +110,8 @@ async fn answer_whole(
 ) -> (Ended, Fate) {
     let request = client.request.view(client.inbound.bytes());
     let head_only = request.method_kind() == Method::Head;
-    let keep = body.source.ended() && request.keep_alive() && shard.keeps(client.seat.place.listener);
+    let tunnel = request.method_kind() == Method::Connect || upgrade::is_asked(request);
+    let keep = !tunnel && body.source.ended() && request.keep_alive() && shard.keeps(client.seat.place.listener);
     reply::send(shard, client, tally, Answer { close: !keep, head_only, ..answer }).await;
     (tally.ended(answer.cause), if keep { Fate::Keep } else { Fate::Linger })
 }

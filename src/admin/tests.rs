@@ -23,6 +23,7 @@ use crate::admin::scene::Reading;
 use crate::admin::scene::Scene;
 use crate::admin::scene::Standing;
 use crate::admin::server;
+use crate::model::ProxyVersion;
 
 /// The interface on a thread of its own, until it is dropped.
 struct Interface {
@@ -125,6 +126,39 @@ fn readiness_follows_the_standing_and_the_cores() {
 }
 
 #[test]
+fn the_pages_say_what_is_set() {
+    let mut model = fixture::model();
+    model.listeners[0].client_connections_max = Some(7);
+    model.upstreams[0].response.interim = 3;
+    model.upstreams[0].min_rate = 1024;
+    model.upstreams[0].proxy_protocol = Some(ProxyVersion::V2);
+    let route = &mut model.hosts[0].routes[1];
+    route.upgrade = vec!["websocket".into()];
+    route.connect = true;
+    route.response_timeout = Some(Duration::from_secs(5));
+    route.body_timeout = Some(Duration::from_secs(6));
+    route.tunnel_timeout = Duration::from_secs(7);
+    route.min_rate = Some(0);
+    route.attempts = Some(4);
+    let interface = Interface::show(fixture::reading(model, 1));
+    let page = |path: &str| fixture::json(interface.at, path);
+    for (path, pointer, expected) in [
+        ("/v1/overview", "/listeners/0/client_connections_max", json!(7)),
+        ("/v1/upstreams/orders", "/response", json!({ "head_bytes": 32_768, "fields": 200, "interim": 3 })),
+        ("/v1/upstreams/orders", "/min_rate_bytes_per_second", json!(1024)),
+        ("/v1/upstreams/orders", "/proxy_protocol", json!("v2")),
+        ("/v1/upstreams/payments", "/proxy_protocol", Value::Null),
+        ("/v1/routes", "/routes/1/upgrade", json!(["websocket"])),
+        ("/v1/routes", "/routes/1/connect", json!(true)),
+        ("/v1/routes", "/routes/1/timeout", json!({ "response_ms": 5000, "body_ms": 6000, "tunnel_ms": 7000 })),
+        ("/v1/routes", "/routes/1/min_rate_bytes_per_second", json!(0)),
+        ("/v1/routes", "/routes/1/attempts", json!(4)),
+    ] {
+        assert_eq!(page(path).pointer(pointer), Some(&expected), "{path} {pointer}");
+    }
+}
+
+#[test]
 fn the_pages_say_what_the_cores_count() {
     let reading = fixture::reading(fixture::model(), 2);
     let snapshot = reading.scene.snapshot.clone();
@@ -165,7 +199,9 @@ fn the_pages_say_what_the_cores_count() {
         routes["routes"][0],
         json!({
             "label": "shop.example /orders/*", "host": "shop.example", "path": "/orders/*", "upstream": "orders",
-            "max_body_bytes": null, "requests": 4, "mean_ms": 3.0,
+            "max_body_bytes": null, "upgrade": [], "connect": false, "min_rate_bytes_per_second": null,
+            "timeout": { "response_ms": null, "body_ms": null, "tunnel_ms": 300_000 }, "attempts": null,
+            "requests": 4, "mean_ms": 3.0,
             "by_class": { "1xx": 0, "2xx": 2, "3xx": 0, "4xx": 0, "5xx": 2, "none": 0 },
         })
     );

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::admin::scene::Reading;
 use crate::id::RouteSlot;
+use crate::model::ProxyVersion;
 use crate::observe::ended::Cause;
 use crate::observe::metrics::CLASSES;
 use crate::observe::metrics::Count;
@@ -91,6 +92,15 @@ pub fn routes(reading: &Reading) -> Value {
             "path": route.path.text(),
             "upstream": snapshot.upstream(compiled.upstream).settings.name,
             "max_body_bytes": compiled.settings.max_body,
+            "upgrade": compiled.settings.upgrade,
+            "connect": compiled.settings.connect,
+            "timeout": {
+                "response_ms": compiled.settings.response_timeout.map(ms),
+                "body_ms": compiled.settings.body_timeout.map(ms),
+                "tunnel_ms": ms(compiled.settings.tunnel_timeout),
+            },
+            "min_rate_bytes_per_second": compiled.settings.min_rate,
+            "attempts": compiled.settings.attempts,
             "requests": classes.requests(),
             "by_class": classes.json(),
             "mean_ms": classes.mean_ms(),
@@ -159,6 +169,7 @@ fn listeners(reading: &Reading) -> Vec<Value> {
             "address": addresses.get(name).unwrap_or(&listener.settings.bind).to_string(),
             "connections": sum(|counts| counts.open.get()),
             "connections_max": listener.settings.connections_max,
+            "client_connections_max": listener.settings.client_connections_max,
             "accepted": sum(|counts| counts.accepted.get()),
             "refused": sum(|counts| counts.refused.get()),
         })
@@ -178,6 +189,13 @@ fn view(reading: &Reading, upstream: &Upstream) -> Value {
             "body_ms": ms(settings.timeout.body),
             "idle_ms": ms(settings.timeout.idle),
         },
+        "min_rate_bytes_per_second": settings.min_rate,
+        "response": {
+            "head_bytes": settings.response.head_bytes,
+            "fields": settings.response.fields,
+            "interim": settings.response.interim,
+        },
+        "proxy_protocol": settings.proxy_protocol.map(ProxyVersion::word),
         "attempts": settings.attempts,
         "idle_connections": settings.idle_connections,
         "connections_max": settings.connections_max,

@@ -15,16 +15,16 @@ use super::key::Field;
 use super::key::Key;
 use super::keys;
 use super::kind::Kind;
-use super::kinds::RouteForm;
 use super::report::Fault;
 use super::report::Faults;
 use super::report::Span;
 use super::report::quote;
+use super::routes::RouteForm;
+use super::routes::plain;
 use super::suggest::advice;
 use super::unit;
 use crate::address::Networks;
 use crate::id::UpstreamIndex;
-use crate::limits;
 use crate::model::Chunks;
 use crate::model::Endpoint;
 use crate::model::Host;
@@ -32,17 +32,13 @@ use crate::model::HostPattern;
 use crate::model::KeepAlive;
 use crate::model::Listener;
 use crate::model::Model;
-use crate::model::PathPattern;
-use crate::model::PathRule;
 use crate::model::Paths;
 use crate::model::Process;
 use crate::model::ResponseLimits;
 use crate::model::Ring;
 use crate::model::Route;
-use crate::model::Server;
 use crate::model::Timeouts;
 use crate::model::Upstream;
-use std::time::Duration;
 
 /// The model, or nothing after a fault; and what is odd about it.
 pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fault>) {
@@ -67,23 +63,11 @@ pub(super) fn serve(to: SocketAddr, listen: SocketAddr) -> Option<Model> {
     let endpoint = Endpoint { address: to, weight: keys::WEIGHT.default()? };
     let listen = Named { name: "http".into(), at, form: (Field::Set(listen, at), ListenForm::default()) };
     let app = Named { name: "app".into(), at, form: (Field::Set(vec![endpoint], at), UpstreamForm::default()) };
-    let route = Route {
-        path: PathPattern::Prefix(String::new()),
-        upstream: UpstreamIndex(0),
-        max_body: None,
-        upgrade: Vec::new(),
-        connect: false,
-        tunnel_timeout: Duration::from_mins(5),
-        response_timeout: None,
-        body_timeout: None,
-        min_rate: None,
-        attempts: None,
-    };
     Some(Model {
         process: process(&ProcessForm::default(), &mut faults)?,
         listeners: vec![listener(&listen, &ListenForm::default(), &mut faults)?],
         upstreams: vec![upstream(&app, &UpstreamForm::default())?],
-        hosts: vec![Host { pattern: HostPattern::Any, routes: vec![route] }],
+        hosts: vec![Host { pattern: HostPattern::Any, routes: vec![plain()] }],
     })
 }
 
@@ -137,6 +121,15 @@ fn listener(
         );
         faults.add(Fault::wrong(at, message).help("the head holds the target: raise `head` or lower `target`"));
     }
+    let trusted = resolve(&own.trusted, &defaults.trusted, &keys::TRUSTED_PROXIES);
+    let proxy_protocol = resolve(&own.proxy_protocol, &defaults.proxy_protocol, &keys::LISTEN_PROXY_PROTOCOL);
+    if proxy_protocol == Some(true) && trusted.as_ref().is_some_and(Networks::is_empty) {
+        let at = own.proxy_protocol.or(&defaults.proxy_protocol).at().unwrap_or(named.at);
+        let message =
+            format!("listener {} has `proxy_protocol`, and its `trusted_proxies` name nobody", quote(&named.name));
+        let help = "list the proxies in `trusted_proxies`, or \"0.0.0.0/0\" and \"::/0\" for everyone";
+        faults.add(Fault::wrong(at, message).help(help));
+    }
     Some(Listener {
         name: named.name.clone(),
         bind: *bind.value()?,
@@ -147,14 +140,24 @@ fn listener(
         head_timeout: resolve(&own.head_timeout, &defaults.head_timeout, &keys::HEAD_TIMEOUT)?,
         idle_timeout: resolve(&own.idle_timeout, &defaults.idle_timeout, &keys::IDLE_TIMEOUT)?,
         body_timeout: resolve(&own.body_timeout, &defaults.body_timeout, &keys::BODY_TIMEOUT)?,
-        client_connections_max: None,
-        trusted: Networks::default(),
-        proxy_protocol: false,
-        paths: Paths { dots: PathRule::Resolve, slashes: PathRule::Keep, encoded_slashes: PathRule::Keep },
-        server: Server::Pass,
-        min_rate: 240,
-        chunks: Chunks { line_bytes: limits::CHUNK_LINE_BYTES, extension_bytes: limits::CHUNK_EXTENSION_BYTES },
-        keep_alive: KeepAlive { requests: 10_000, age: Duration::from_hours(1) },
+        client_connections_max: optional(&own.connections_per_client, &defaults.connections_per_client)?,
+        trusted: trusted?,
+        proxy_protocol: proxy_protocol?,
+        paths: Paths {
+            dots: resolve(&own.dots, &defaults.dots, &keys::DOTS)?,
+            slashes: resolve(&own.slashes, &defaults.slashes, &keys::SLASHES)?,
+            encoded_slashes: resolve(&own.encoded_slashes, &defaults.encoded_slashes, &keys::ENCODED_SLASHES)?,
+        },
+        server: resolve(&own.server, &defaults.server, &keys::SERVER)?,
+        min_rate: resolve(&own.min_rate, &defaults.min_rate, &keys::LISTEN_MIN_RATE)?,
+        chunks: Chunks {
+            line_bytes: resolve(&own.chunk_line, &defaults.chunk_line, &keys::CHUNK_LINE)?,
+            extension_bytes: resolve(&own.chunk_extensions, &defaults.chunk_extensions, &keys::CHUNK_EXTENSIONS)?,
+        },
+        keep_alive: KeepAlive {
+            requests: resolve(&own.keep_alive_requests, &defaults.keep_alive_requests, &keys::KEEP_ALIVE_REQUESTS)?,
+            age: resolve(&own.keep_alive_age, &defaults.keep_alive_age, &keys::KEEP_ALIVE_AGE)?,
+        },
     })
 }
 
@@ -211,12 +214,12 @@ fn upstream(named: &Named<(Field<Vec<Endpoint>>, UpstreamForm)>, defaults: &Upst
         )?,
         connections_max: resolve(&own.connections, &defaults.connections, &keys::UPSTREAM_CONNECTIONS)?,
         response: ResponseLimits {
-            head_bytes: limits::RESPONSE_HEAD_BYTES,
-            fields: limits::RESPONSE_FIELDS,
-            interim: limits::INTERIM_RESPONSES,
+            head_bytes: resolve(&own.response_head, &defaults.response_head, &keys::RESPONSE_HEAD)?,
+            fields: resolve(&own.response_fields, &defaults.response_fields, &keys::RESPONSE_FIELDS)?,
+            interim: resolve(&own.response_interim, &defaults.response_interim, &keys::RESPONSE_INTERIM)?,
         },
-        min_rate: 0,
-        proxy_protocol: None,
+        min_rate: resolve(&own.min_rate, &defaults.min_rate, &keys::UPSTREAM_MIN_RATE)?,
+        proxy_protocol: resolve(&own.proxy_protocol, &defaults.proxy_protocol, &keys::UPSTREAM_PROXY_PROTOCOL)?,
     })
 }
 
@@ -261,18 +264,7 @@ fn hosts(form: &Form) -> Option<Vec<Host>> {
     let index = |name: &str| names.binary_search(&name).ok().and_then(|index| u32::try_from(index).ok());
     let route = |route: &RouteForm| {
         let upstream = UpstreamIndex(index(&route.upstream)?);
-        Some(Route {
-            path: route.path.clone(),
-            upstream,
-            max_body: route.max_body,
-            upgrade: Vec::new(),
-            connect: false,
-            tunnel_timeout: Duration::from_mins(5),
-            response_timeout: None,
-            body_timeout: None,
-            min_rate: None,
-            attempts: None,
-        })
+        Some(Route { upstream, ..route.route.clone() })
     };
     let host = |host: &HostForm| {
         let routes = host.routes.value()?.iter().map(route).collect::<Option<Vec<_>>>()?;
@@ -285,4 +277,12 @@ fn hosts(form: &Form) -> Option<Vec<Host>> {
 
 fn resolve<K: Kind>(own: &Field<K::Value>, defaults: &Field<K::Value>, key: &Key<K>) -> Option<K::Value> {
     own.or(defaults).resolve(key)
+}
+
+/// Of a key that may be absent; nothing where it is faulty.
+fn optional<T: Copy>(own: &Field<T>, defaults: &Field<T>) -> Option<Option<T>> {
+    match own.or(defaults) {
+        Field::Faulty => None,
+        field => Some(field.value().copied()),
+    }
 }

@@ -7,25 +7,30 @@ use std::time::Duration;
 use super::key::Field;
 use super::key::Keys;
 use super::key::Reader;
+use super::key::field;
 use super::keys;
-use super::kinds::RouteForm;
 use super::pattern;
 use super::report::Fault;
 use super::report::Faults;
 use super::report::Span;
 use super::report::quote;
 use super::report::tick;
+use super::routes::RouteForm;
 use super::suggest::key_advice;
 use super::tree::Entry;
 use super::tree::Node;
 use super::tree::Table;
 use super::tree::Value;
+use crate::address::Networks;
 use crate::model::AccessLog;
 use crate::model::Balance;
 use crate::model::Cores;
 use crate::model::Endpoint;
 use crate::model::HostPattern;
 use crate::model::Io;
+use crate::model::PathRule;
+use crate::model::ProxyVersion;
+use crate::model::Server;
 
 /// All tables of all files.
 pub(super) struct Form {
@@ -69,6 +74,18 @@ pub(super) struct ListenForm {
     pub(super) head_timeout: Field<Duration>,
     pub(super) idle_timeout: Field<Duration>,
     pub(super) body_timeout: Field<Duration>,
+    pub(super) trusted: Field<Networks>,
+    pub(super) proxy_protocol: Field<bool>,
+    pub(super) connections_per_client: Field<u32>,
+    pub(super) dots: Field<PathRule>,
+    pub(super) slashes: Field<PathRule>,
+    pub(super) encoded_slashes: Field<PathRule>,
+    pub(super) chunk_line: Field<usize>,
+    pub(super) chunk_extensions: Field<usize>,
+    pub(super) min_rate: Field<u64>,
+    pub(super) keep_alive_requests: Field<u32>,
+    pub(super) keep_alive_age: Field<Duration>,
+    pub(super) server: Field<Server>,
 }
 
 /// `[upstream.NAME]` and `[defaults.upstream]`, all but `endpoints`.
@@ -82,6 +99,11 @@ pub(super) struct UpstreamForm {
     pub(super) keep_alive_connections: Field<usize>,
     pub(super) connections: Field<u32>,
     pub(super) attempts: Field<u32>,
+    pub(super) min_rate: Field<u64>,
+    pub(super) proxy_protocol: Field<Option<ProxyVersion>>,
+    pub(super) response_head: Field<usize>,
+    pub(super) response_fields: Field<usize>,
+    pub(super) response_interim: Field<u32>,
 }
 
 /// `[host."PATTERN"]`.
@@ -178,8 +200,11 @@ fn process(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ProcessForm {
 }
 
 fn listen(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ListenForm {
-    let timeout = reader.and_then(|reader| reader.group(&keys::LISTEN_TIMEOUT, faults));
-    let timeout = timeout.as_ref();
+    let mut group = |group| reader.and_then(|reader| reader.group(group, faults));
+    let (path, chunk) = (group(&keys::LISTEN_PATH), group(&keys::CHUNK));
+    let (timeout, keep_alive) = (group(&keys::LISTEN_TIMEOUT), group(&keys::LISTEN_KEEP_ALIVE));
+    let (path, chunk) = (path.as_ref(), chunk.as_ref());
+    let (timeout, keep_alive) = (timeout.as_ref(), keep_alive.as_ref());
     ListenForm {
         connections: field(reader, faults, |r, f| r.get(&keys::LISTEN_CONNECTIONS, f)),
         head: field(reader, faults, |r, f| r.get(&keys::HEAD, f)),
@@ -188,14 +213,27 @@ fn listen(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ListenForm {
         head_timeout: field(timeout, faults, |r, f| r.get(&keys::HEAD_TIMEOUT, f)),
         idle_timeout: field(timeout, faults, |r, f| r.get(&keys::IDLE_TIMEOUT, f)),
         body_timeout: field(timeout, faults, |r, f| r.get(&keys::BODY_TIMEOUT, f)),
+        trusted: field(reader, faults, |r, f| r.get(&keys::TRUSTED_PROXIES, f)),
+        proxy_protocol: field(reader, faults, |r, f| r.get(&keys::LISTEN_PROXY_PROTOCOL, f)),
+        connections_per_client: field(reader, faults, |r, f| r.get(&keys::CONNECTIONS_PER_CLIENT, f)),
+        dots: field(path, faults, |r, f| r.get(&keys::DOTS, f)),
+        slashes: field(path, faults, |r, f| r.get(&keys::SLASHES, f)),
+        encoded_slashes: field(path, faults, |r, f| r.get(&keys::ENCODED_SLASHES, f)),
+        chunk_line: field(chunk, faults, |r, f| r.get(&keys::CHUNK_LINE, f)),
+        chunk_extensions: field(chunk, faults, |r, f| r.get(&keys::CHUNK_EXTENSIONS, f)),
+        min_rate: field(reader, faults, |r, f| r.get(&keys::LISTEN_MIN_RATE, f)),
+        keep_alive_requests: field(keep_alive, faults, |r, f| r.get(&keys::KEEP_ALIVE_REQUESTS, f)),
+        keep_alive_age: field(keep_alive, faults, |r, f| r.get(&keys::KEEP_ALIVE_AGE, f)),
+        server: field(reader, faults, |r, f| r.get(&keys::SERVER, f)),
     }
 }
 
 fn upstream(reader: Option<&Reader<'_>>, faults: &mut Faults) -> UpstreamForm {
-    let timeout = reader.and_then(|reader| reader.group(&keys::UPSTREAM_TIMEOUT, faults));
-    let keep_alive = reader.and_then(|reader| reader.group(&keys::KEEP_ALIVE, faults));
-    let retry = reader.and_then(|reader| reader.group(&keys::RETRY, faults));
+    let mut group = |group| reader.and_then(|reader| reader.group(group, faults));
+    let (timeout, keep_alive) = (group(&keys::UPSTREAM_TIMEOUT), group(&keys::KEEP_ALIVE));
+    let (retry, response) = (group(&keys::RETRY), group(&keys::RESPONSE));
     let (timeout, keep_alive) = (timeout.as_ref(), keep_alive.as_ref());
+    let response = response.as_ref();
     UpstreamForm {
         balance: field(reader, faults, |r, f| r.get(&keys::BALANCE, f)),
         connect_timeout: field(timeout, faults, |r, f| r.get(&keys::CONNECT_TIMEOUT, f)),
@@ -205,13 +243,18 @@ fn upstream(reader: Option<&Reader<'_>>, faults: &mut Faults) -> UpstreamForm {
         keep_alive_connections: field(keep_alive, faults, |r, f| r.get(&keys::KEEP_ALIVE_CONNECTIONS, f)),
         connections: field(reader, faults, |r, f| r.get(&keys::UPSTREAM_CONNECTIONS, f)),
         attempts: field(retry.as_ref(), faults, |r, f| r.get(&keys::ATTEMPTS, f)),
+        min_rate: field(reader, faults, |r, f| r.get(&keys::UPSTREAM_MIN_RATE, f)),
+        proxy_protocol: field(reader, faults, |r, f| r.get(&keys::UPSTREAM_PROXY_PROTOCOL, f)),
+        response_head: field(response, faults, |r, f| r.get(&keys::RESPONSE_HEAD, f)),
+        response_fields: field(response, faults, |r, f| r.get(&keys::RESPONSE_FIELDS, f)),
+        response_interim: field(response, faults, |r, f| r.get(&keys::RESPONSE_INTERIM, f)),
     }
 }
 
 fn hosts(root: &Table, faults: &mut Faults) -> Vec<HostForm> {
     let read = named(root, &HOST, faults, |node, owner, faults| {
-        let reader = Reader::open(node, owner, keys::HOST, faults);
-        field(reader.as_ref(), faults, |r, f| r.get(&keys::ROUTES, f))
+        let reader = Reader::open(node, owner, keys::host::HOST, faults);
+        field(reader.as_ref(), faults, |r, f| r.get(&keys::host::ROUTES, f))
     });
     let form = |host: Named<Field<Vec<RouteForm>>>, faults: &mut Faults| {
         let pattern = pattern::host(&host.name).map_err(|refusal| {
@@ -238,7 +281,7 @@ const LISTEN: Section =
 const UPSTREAM: Section =
     Section { key: "upstream", noun: "upstream", header: "[upstream.NAME]", keys: keys::UPSTREAM, name: true };
 const HOST: Section =
-    Section { key: "host", noun: "host", header: "[host.\"PATTERN\"]", keys: keys::HOST, name: false };
+    Section { key: "host", noun: "host", header: "[host.\"PATTERN\"]", keys: keys::host::HOST, name: false };
 
 fn named<T>(
     root: &Table,
@@ -312,15 +355,6 @@ fn article(noun: &str) -> &'static str {
 
 fn reader<'a>(root: &'a Table, key: &str, owner: &'a str, keys: Keys, faults: &mut Faults) -> Option<Reader<'a>> {
     root.get(key).and_then(|entry| Reader::open(&entry.node, owner, keys, faults))
-}
-
-/// A key of a table that may be absent or no table.
-fn field<T>(
-    reader: Option<&Reader<'_>>,
-    faults: &mut Faults,
-    get: impl FnOnce(&Reader<'_>, &mut Faults) -> Field<T>,
-) -> Field<T> {
-    reader.map_or(Field::Absent, |reader| get(reader, faults))
 }
 
 /// Bytes of a name: it becomes a label and a part of addresses.

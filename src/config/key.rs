@@ -285,3 +285,12 @@ impl<'a> Reader<'a> {
         }
     }
 }
+
+/// A key of a table that may be absent or no table.
+pub(super) fn field<T>(
+    reader: Option<&Reader<'_>>,
+    faults: &mut Faults,
+    get: impl FnOnce(&Reader<'_>, &mut Faults) -> Field<T>,
+) -> Field<T> {
+    reader.map_or(Field::Absent, |reader| get(reader, faults))
+}

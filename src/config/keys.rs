@@ -16,16 +16,17 @@ use super::kind::Address;
 use super::kind::Bytes;
 use super::kind::Integer;
 use super::kind::PowerOfTwo;
+use super::kind::Switch;
 use super::kind::Time;
 use super::kind::Words;
 use super::kinds::AccessLogs;
 use super::kinds::CoreChoice;
 use super::kinds::Endpoints;
 use super::kinds::LogTargets;
-use super::kinds::Paths;
 use super::kinds::Patterns;
-use super::kinds::Reference;
-use super::kinds::Routes;
+use super::texts::NetworkList;
+use super::texts::Servers;
+use crate::address::Networks;
 use crate::limits;
 use crate::model::AccessLog;
 use crate::model::Balance;
@@ -33,6 +34,11 @@ use crate::model::Cores;
 use crate::model::Io;
 use crate::model::LogFormat;
 use crate::model::LogTarget;
+use crate::model::PathRule;
+use crate::model::ProxyVersion;
+use crate::model::Server;
+
+pub(super) mod host;
 
 // === the file ===
 
@@ -147,9 +153,38 @@ pub(super) static LOG_FORMAT: Key<Words<LogFormat>> = Key {
 
 // === [listen.NAME] ===
 
-pub(super) static LISTEN: Keys = &[&BIND, &LISTEN_CONNECTIONS, &HEAD, &FIELDS, &TARGET, &LISTEN_TIMEOUT];
+pub(super) static LISTEN: Keys = &[
+    &BIND,
+    &TRUSTED_PROXIES,
+    &LISTEN_PROXY_PROTOCOL,
+    &LISTEN_CONNECTIONS,
+    &CONNECTIONS_PER_CLIENT,
+    &HEAD,
+    &FIELDS,
+    &TARGET,
+    &LISTEN_PATH,
+    &CHUNK,
+    &LISTEN_TIMEOUT,
+    &LISTEN_MIN_RATE,
+    &LISTEN_KEEP_ALIVE,
+    &SERVER,
+];
 /// `[defaults.listen]`: all of them but what makes each listener its own.
-pub(super) static LISTEN_DEFAULTS: Keys = &[&LISTEN_CONNECTIONS, &HEAD, &FIELDS, &TARGET, &LISTEN_TIMEOUT];
+pub(super) static LISTEN_DEFAULTS: Keys = &[
+    &TRUSTED_PROXIES,
+    &LISTEN_PROXY_PROTOCOL,
+    &LISTEN_CONNECTIONS,
+    &CONNECTIONS_PER_CLIENT,
+    &HEAD,
+    &FIELDS,
+    &TARGET,
+    &LISTEN_PATH,
+    &CHUNK,
+    &LISTEN_TIMEOUT,
+    &LISTEN_MIN_RATE,
+    &LISTEN_KEEP_ALIVE,
+    &SERVER,
+];
 
 pub(super) static BIND: Key<Address> = Key {
     name: "bind",
@@ -160,12 +195,39 @@ pub(super) static BIND: Key<Address> = Key {
     example: "\"0.0.0.0:8080\"",
 };
 
+pub(super) static TRUSTED_PROXIES: Key<NetworkList> = Key {
+    name: "trusted_proxies",
+    kind: NetworkList,
+    need: Default(Networks { list: Vec::new(), unix: false }),
+    doc: "Whose word on who the client is counts, in forwarding fields (`X-Forwarded-For`, `Forwarded` and their kin), which \
+          are written anew for anybody else, and in PROXY protocol headers. `unix` stands for every Unix socket.",
+    example: "[\"10.0.0.0/8\", \"192.168.1.7\", \"fd00::/8\", \"unix\"]",
+};
+
+pub(super) static LISTEN_PROXY_PROTOCOL: Key<Switch> = Key {
+    name: "proxy_protocol",
+    kind: Switch,
+    need: Default(false),
+    doc: "Whether every connection begins with a PROXY protocol header, version 1 or 2, from one of `trusted_proxies`, \
+          which must name somebody then.",
+    example: "true",
+};
+
 pub(super) static LISTEN_CONNECTIONS: Key<Integer<u32>> = Key {
     name: "connections",
     kind: Integer { min: 1, max: 10_000_000 },
     need: Default(100_000),
     doc: "Open connections of this listener, all cores together, before new ones are refused.",
     example: "20000",
+};
+
+pub(super) static CONNECTIONS_PER_CLIENT: Key<Integer<u32>> = Key {
+    name: "connections_per_client",
+    kind: Integer { min: 1, max: 1_000_000 },
+    need: Optional,
+    doc: "Open connections of one client address (IPv6: of one /64), all cores together, before new ones are refused. \
+          Without it there is no bound.",
+    example: "100",
 };
 
 pub(super) static HEAD: Key<Bytes<usize>> = Key {
@@ -190,6 +252,59 @@ pub(super) static TARGET: Key<Bytes<usize>> = Key {
     need: Default(limits::REQUEST_TARGET_BYTES),
     doc: "Longest request target (path and query), less than `head`; a longer one is answered with 414.",
     example: "\"4KiB\"",
+};
+
+pub(super) static LISTEN_PATH: Group = Group {
+    name: "path",
+    keys: &[&DOTS, &SLASHES, &ENCODED_SLASHES],
+    doc: "What becomes of a path that different readers may read differently: `resolve` replaces a part of it by what it \
+          stands for, `keep` lets it pass, `refuse` answers 400. What is routed is what is forwarded. Whatever stands \
+          here, percent-encoded unreserved characters (RFC 3986 §2.3) are decoded, and a broken percent escape is \
+          refused.",
+};
+
+pub(super) static DOTS: Key<Words<PathRule>> = Key {
+    name: "dots",
+    kind: PATH_RULE,
+    need: Default(PathRule::Resolve),
+    doc: "Of `.` and `..` between slashes, percent-encoded or not. Next to an encoded slash (`..%2F`) they are refused, \
+          unless `encoded_slashes` resolves or both are kept.",
+    example: "\"refuse\"",
+};
+
+pub(super) static SLASHES: Key<Words<PathRule>> = Key {
+    name: "slashes",
+    kind: PATH_RULE,
+    need: Default(PathRule::Keep),
+    doc: "Of several slashes in a row; `resolve` makes one of them.",
+    example: "\"resolve\"",
+};
+
+pub(super) static ENCODED_SLASHES: Key<Words<PathRule>> = Key {
+    name: "encoded_slashes",
+    kind: PATH_RULE,
+    need: Default(PathRule::Keep),
+    doc: "Of `%2F` and `%5C`; `resolve` makes a slash of them.",
+    example: "\"refuse\"",
+};
+
+pub(super) static CHUNK: Group =
+    Group { name: "chunk", keys: &[&CHUNK_LINE, &CHUNK_EXTENSIONS], doc: "Bounds of chunked request bodies." };
+
+pub(super) static CHUNK_LINE: Key<Bytes<usize>> = Key {
+    name: "line",
+    kind: Bytes { min: 32, max: 8 * 1024 },
+    need: Default(limits::CHUNK_LINE_BYTES),
+    doc: "Longest line that begins a chunk, its extensions included; a longer one is answered with 400.",
+    example: "\"1KiB\"",
+};
+
+pub(super) static CHUNK_EXTENSIONS: Key<Bytes<usize>> = Key {
+    name: "extensions",
+    kind: Bytes { min: 0, max: 1 << 20 },
+    need: Default(limits::CHUNK_EXTENSION_BYTES),
+    doc: "Most bytes of chunk extensions in one message; more are answered with 400.",
+    example: "\"0B\"",
 };
 
 pub(super) static LISTEN_TIMEOUT: Group =
@@ -219,12 +334,71 @@ pub(super) static BODY_TIMEOUT: Key<Time> = Key {
     example: "\"1m\"",
 };
 
+pub(super) static LISTEN_MIN_RATE: Key<Bytes<u64>> = Key {
+    name: "min_rate",
+    kind: RATE,
+    need: Default(240),
+    doc: "Bytes a second that a client must send of a body, or take of a response, in the mean over the time that it was \
+          waited for; `0B` is no bound.",
+    example: "\"1KiB\"",
+};
+
+pub(super) static LISTEN_KEEP_ALIVE: Group = Group {
+    name: "keep_alive",
+    keys: &[&KEEP_ALIVE_REQUESTS, &KEEP_ALIVE_AGE],
+    doc: "How long a connection is kept, however busy. Both are less up to a tenth by chance, so that clients do not all \
+          come back at once.",
+};
+
+pub(super) static KEEP_ALIVE_REQUESTS: Key<Integer<u32>> = Key {
+    name: "requests",
+    kind: Integer { min: 1, max: 1_000_000_000 },
+    need: Default(10_000),
+    doc: "Requests on one connection; the last response says `Connection: close`.",
+    example: "1000",
+};
+
+pub(super) static KEEP_ALIVE_AGE: Key<Time> = Key {
+    name: "age",
+    kind: Time { min: Duration::from_secs(1), max: DAY },
+    need: Default(HOUR),
+    doc: "From accept to the last request.",
+    example: "\"10m\"",
+};
+
+pub(super) static SERVER: Key<Servers> = Key {
+    name: "server",
+    kind: Servers,
+    need: Default(Server::Pass),
+    doc: "What becomes of `Server` in responses: `pass` leaves it as the upstream wrote it, `off` removes it, any other \
+          text replaces it and stands in the gateway's own answers too.",
+    example: "\"shop\"",
+};
+
 // === [upstream.NAME] ===
 
-pub(super) static UPSTREAM: Keys =
-    &[&ENDPOINTS, &BALANCE, &UPSTREAM_TIMEOUT, &KEEP_ALIVE, &UPSTREAM_CONNECTIONS, &RETRY];
+pub(super) static UPSTREAM: Keys = &[
+    &ENDPOINTS,
+    &BALANCE,
+    &UPSTREAM_TIMEOUT,
+    &UPSTREAM_MIN_RATE,
+    &KEEP_ALIVE,
+    &UPSTREAM_CONNECTIONS,
+    &UPSTREAM_PROXY_PROTOCOL,
+    &RETRY,
+    &RESPONSE,
+];
 /// `[defaults.upstream]`: all of them but what makes each upstream its own.
-pub(super) static UPSTREAM_DEFAULTS: Keys = &[&BALANCE, &UPSTREAM_TIMEOUT, &KEEP_ALIVE, &UPSTREAM_CONNECTIONS, &RETRY];
+pub(super) static UPSTREAM_DEFAULTS: Keys = &[
+    &BALANCE,
+    &UPSTREAM_TIMEOUT,
+    &UPSTREAM_MIN_RATE,
+    &KEEP_ALIVE,
+    &UPSTREAM_CONNECTIONS,
+    &UPSTREAM_PROXY_PROTOCOL,
+    &RETRY,
+    &RESPONSE,
+];
 
 pub(super) static ENDPOINTS: Key<Endpoints> = Key {
     name: "endpoints",
@@ -290,6 +464,15 @@ pub(super) static RESPONSE_BODY_TIMEOUT: Key<Time> = Key {
     example: "\"1m\"",
 };
 
+pub(super) static UPSTREAM_MIN_RATE: Key<Bytes<u64>> = Key {
+    name: "min_rate",
+    kind: RATE,
+    need: Default(0),
+    doc: "Bytes a second that an endpoint must send of a response, in the mean over the time that it was waited for; `0B` \
+          is no bound, because an event stream is slow by nature.",
+    example: "\"1KiB\"",
+};
+
 pub(super) static KEEP_ALIVE: Group = Group {
     name: "keep_alive",
     keys: &[&KEEP_ALIVE_IDLE, &KEEP_ALIVE_CONNECTIONS],
@@ -320,55 +503,62 @@ pub(super) static UPSTREAM_CONNECTIONS: Key<Integer<u32>> = Key {
     example: "500",
 };
 
+pub(super) static UPSTREAM_PROXY_PROTOCOL: Key<Words<Option<ProxyVersion>>> = Key {
+    name: "proxy_protocol",
+    kind: Words { words: &[("off", None), ("v1", Some(ProxyVersion::V1)), ("v2", Some(ProxyVersion::V2))] },
+    need: Default(None),
+    doc: "The PROXY protocol header that each connection begins with, if any, so that the endpoint knows the client's \
+          address. Such a connection serves one client's request and is not kept.",
+    example: "\"v2\"",
+};
+
 pub(super) static RETRY: Group =
     Group { name: "retry", keys: &[&ATTEMPTS], doc: "Tries at another endpoint, for requests that may be repeated." };
 
 pub(super) static ATTEMPTS: Key<Integer<u32>> = Key {
     name: "attempts",
-    kind: Integer { min: 1, max: 10 },
+    kind: ATTEMPTS_RANGE,
     need: Default(2),
     doc: "Tries at one request, the first included; 1 is no retry.",
     example: "3",
 };
 
-// === [host."PATTERN"] ===
-
-pub(super) static HOST: Keys = &[&ROUTES];
-
-pub(super) static ROUTES: Key<Routes> = Key {
-    name: "routes",
-    kind: Routes { keys: &[&PATH, &ROUTE_UPSTREAM, &MAX_BODY] },
-    need: Required,
-    doc: "Where requests for this host go, at least one. The most specific path wins, whatever the order: an exact path, \
-          then the longest `/*`.",
-    example: "[{ path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\" }]",
+pub(super) static RESPONSE: Group = Group {
+    name: "response",
+    keys: &[&RESPONSE_HEAD, &RESPONSE_FIELDS, &RESPONSE_INTERIM],
+    doc: "Bounds of a response; one that is over them is replaced by 502.",
 };
 
-pub(super) static PATH: Key<Paths> = Key {
-    name: "path",
-    kind: Paths,
-    need: Required,
-    doc: "`/orders` is that path alone; `/orders/*` is `/orders` and all below it, part by part; `/*` is every path.",
-    example: "\"/orders/*\"",
+pub(super) static RESPONSE_HEAD: Key<Bytes<usize>> = Key {
+    name: "head",
+    kind: Bytes { min: 1024, max: 256 * 1024 },
+    need: Default(limits::RESPONSE_HEAD_BYTES),
+    doc: "Longest response head.",
+    example: "\"64KiB\"",
 };
 
-pub(super) static ROUTE_UPSTREAM: Key<Reference> = Key {
-    name: "upstream",
-    kind: Reference,
-    need: Required,
-    doc: "The NAME of an `[upstream.NAME]`.",
-    example: "\"orders\"",
+pub(super) static RESPONSE_FIELDS: Key<Integer<usize>> = Key {
+    name: "fields",
+    kind: Integer { min: 1, max: limits::RESPONSE_FIELDS },
+    need: Default(limits::RESPONSE_FIELDS),
+    doc: "Most header fields of a response.",
+    example: "100",
 };
 
-pub(super) static MAX_BODY: Key<Bytes<u64>> = Key {
-    name: "max_body",
-    kind: Bytes { min: 0, max: 1 << 40 },
-    need: Optional,
-    doc: "Longest request body; a longer one is answered with 413. Without it there is no bound: bodies are streamed, not \
-          held.",
-    example: "\"10MiB\"",
+pub(super) static RESPONSE_INTERIM: Key<Integer<u32>> = Key {
+    name: "interim",
+    kind: Integer { min: 0, max: 1000 },
+    need: Default(limits::INTERIM_RESPONSES),
+    doc: "Most interim (1xx) responses to one request.",
+    example: "4",
 };
 
 const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+const ATTEMPTS_RANGE: Integer<u32> = Integer { min: 1, max: 10 };
+/// Bytes a second.
+const RATE: Bytes<u64> = Bytes { min: 0, max: 1 << 30 };
+const PATH_RULE: Words<PathRule> =
+    Words { words: &[("resolve", PathRule::Resolve), ("keep", PathRule::Keep), ("refuse", PathRule::Refuse)] };
 const CLIENT_TIME: Time = Time { min: Duration::from_millis(100), max: HOUR };
 const UPSTREAM_TIME: Time = Time { min: Duration::from_millis(10), max: HOUR };

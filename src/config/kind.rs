@@ -60,6 +60,9 @@ pub(super) struct PowerOfTwo {
     pub(super) max: u32,
 }
 
+/// True or false.
+pub(super) struct Switch;
+
 /// A string such as "250ms", from `min` to `max`, both included.
 pub(super) struct Time {
     pub(super) min: Duration,
@@ -172,6 +175,36 @@ impl Kind for PowerOfTwo {
     fn schema(&self) -> serde_json::Value {
         let powers: Vec<u32> = (0..32).map(|shift| 1 << shift).filter(|p| (self.min..=self.max).contains(p)).collect();
         json!({ "enum": powers })
+    }
+}
+
+// === impl Switch ===
+
+impl Kind for Switch {
+    type Value = bool;
+
+    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<bool> {
+        match &node.value {
+            Value::Boolean(value) => return Some(*value),
+            Value::Text(written) if matches!(written.as_str(), "true" | "false") => {
+                let help = format!("it stands without quotes: {written}");
+                faults.add(Fault::wrong(node.span, format!("{place} cannot be a string")).help(help));
+            }
+            _ => refuse(node, place, &self.accepted(), faults),
+        }
+        None
+    }
+
+    fn show(&self, value: &bool) -> String {
+        value.to_string()
+    }
+
+    fn accepted(&self) -> String {
+        "true or false".into()
+    }
+
+    fn schema(&self) -> serde_json::Value {
+        json!({ "type": "boolean" })
     }
 }
 

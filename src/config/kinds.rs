@@ -6,7 +6,6 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::key::Field;
 use super::key::Keys;
 use super::key::Place;
 use super::key::Reader;
@@ -16,7 +15,6 @@ use super::kind::Kind;
 use super::kind::pattern;
 use super::kind::refuse;
 use super::kind::string;
-use super::pattern::path;
 use super::report::Fault;
 use super::report::Faults;
 use super::report::Span;
@@ -25,12 +23,10 @@ use super::schema;
 use super::suggest::advice;
 use super::tree::Node;
 use super::tree::Value;
-use super::unit;
 use crate::model::AccessLog;
 use crate::model::Cores;
 use crate::model::Endpoint;
 use crate::model::LogTarget;
-use crate::model::PathPattern;
 
 /// "all", a count, or a list of CPU numbers.
 pub(super) struct CoreChoice {
@@ -50,27 +46,6 @@ pub(super) struct AccessLogs {
 pub(super) struct Endpoints {
     pub(super) keys: Keys,
 }
-
-/// A list of tables with these keys.
-pub(super) struct Routes {
-    pub(super) keys: Keys,
-}
-
-/// One element of `routes`, its reference not yet looked up.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct RouteForm {
-    pub(super) path: PathPattern,
-    pub(super) upstream: String,
-    /// Where the reference stands.
-    pub(super) upstream_at: Span,
-    pub(super) max_body: Option<u64>,
-}
-
-/// The path of a route.
-pub(super) struct Paths;
-
-/// The name of an upstream.
-pub(super) struct Reference;
 
 /// A list of path patterns of files.
 pub(super) struct Patterns;
@@ -315,135 +290,6 @@ impl Endpoints {
         let place = Place { key: keys::ENDPOINT_ADDRESS.name, owner };
         let address = Address::Connect.read(item, &place, faults)?;
         Some(Endpoint { address, weight: keys::WEIGHT.default()? })
-    }
-}
-
-// === impl Routes ===
-
-impl Kind for Routes {
-    type Value = Vec<RouteForm>;
-
-    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<RouteForm>> {
-        let Value::List(items) = &node.value else {
-            refuse(node, place, &self.accepted(), faults);
-            return None;
-        };
-        if items.is_empty() {
-            let message = format!("{} has no route", place.owner);
-            let help = "write at least one, such as { path = \"/*\", upstream = \"NAME\" }";
-            faults.add(Fault::wrong(node.span, message).help(help));
-        }
-        let mut seen: HashMap<PathPattern, Span> = HashMap::new();
-        let mut routes = Vec::with_capacity(items.len());
-        for (index, item) in items.iter().enumerate() {
-            let owner = format!("route {} of {}", index + 1, place.owner);
-            let Some(reader) = Reader::open(item, &owner, self.keys, faults) else { continue };
-            let path = reader.get(&keys::PATH, faults);
-            let upstream = reader.get(&keys::ROUTE_UPSTREAM, faults);
-            let max_body = reader.get(&keys::MAX_BODY, faults).value().copied();
-            if let Field::Set(path, at) = &path {
-                if let Some(first) = seen.get(path) {
-                    let message = format!("path {} stands twice in {}", quote(&path.text()), place.owner);
-                    faults.add(
-                        Fault::wrong(*at, message)
-                            .also(*first, "first written here")
-                            .help("neither route is more specific: remove one, or change its path"),
-                    );
-                } else {
-                    seen.insert(path.clone(), *at);
-                }
-            }
-            // A route whose path is wrong still refers to its upstream, which is to be checked and counted as used.
-            if let Field::Set(upstream, upstream_at) = upstream {
-                let path = path.value().cloned().unwrap_or(PathPattern::Prefix(String::new()));
-                routes.push(RouteForm { path, upstream, upstream_at, max_body });
-            }
-        }
-        Some(routes)
-    }
-
-    fn show(&self, value: &Vec<RouteForm>) -> String {
-        let shown = value.iter().map(|route| {
-            let bound = route.max_body.map(|bytes| format!(", max_body = {}", string(&unit::show_bytes(bytes))));
-            format!(
-                "  {{ path = {}, upstream = {}{} }},\n",
-                string(&route.path.text()),
-                string(&route.upstream),
-                bound.unwrap_or_default()
-            )
-        });
-        format!("[\n{}]", shown.collect::<String>())
-    }
-
-    fn accepted(&self) -> String {
-        "a list of tables of path, upstream, max_body".into()
-    }
-
-    fn schema(&self) -> serde_json::Value {
-        json!({ "type": "array", "minItems": 1, "items": schema::table(self.keys) })
-    }
-
-    fn parts(&self) -> Option<Keys> {
-        Some(self.keys)
-    }
-}
-
-// === impl Paths ===
-
-impl Kind for Paths {
-    type Value = PathPattern;
-
-    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<PathPattern> {
-        let Value::Text(written) = &node.value else {
-            refuse(node, place, &self.accepted(), faults);
-            return None;
-        };
-        match path(written) {
-            Ok(pattern) => Some(pattern),
-            Err(refusal) => {
-                let message = format!("path {} {}", quote(written), refusal.reason);
-                faults.add(Fault::wrong(node.span, message).help(refusal.help));
-                None
-            }
-        }
-    }
-
-    fn show(&self, value: &PathPattern) -> String {
-        string(&value.text())
-    }
-
-    fn accepted(&self) -> String {
-        "a path from \"/\", exact or ending in \"/*\"".into()
-    }
-
-    fn schema(&self) -> serde_json::Value {
-        pattern(r"/[^*?# ]*(/\*)?|/\*")
-    }
-}
-
-// === impl Reference ===
-
-impl Kind for Reference {
-    type Value = String;
-
-    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
-        let Value::Text(written) = &node.value else {
-            refuse(node, place, &self.accepted(), faults);
-            return None;
-        };
-        Some(written.clone())
-    }
-
-    fn show(&self, value: &String) -> String {
-        string(value)
-    }
-
-    fn accepted(&self) -> String {
-        "the name of an upstream".into()
-    }
-
-    fn schema(&self) -> serde_json::Value {
-        json!({ "type": "string" })
     }
 }
 

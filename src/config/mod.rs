@@ -23,10 +23,12 @@ mod pattern;
 mod property_tests;
 mod reference;
 mod report;
+mod routes;
 mod schema;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod tree;
 mod unit;
 mod write;

@@ -15,24 +15,33 @@ use proptest::sample::select;
 
 use super::load_text;
 use super::to_toml;
+use crate::address;
+use crate::address::Networks;
+use crate::id::UpstreamIndex;
 use crate::model::AccessLog;
 use crate::model::Balance;
+use crate::model::Chunks;
 use crate::model::Cores;
 use crate::model::Endpoint;
 use crate::model::Host;
 use crate::model::HostPattern;
 use crate::model::Io;
+use crate::model::KeepAlive;
 use crate::model::Listener;
 use crate::model::LogFormat;
 use crate::model::LogTarget;
 use crate::model::Model;
 use crate::model::PathPattern;
+use crate::model::PathRule;
+use crate::model::Paths;
 use crate::model::Process;
+use crate::model::ProxyVersion;
+use crate::model::ResponseLimits;
 use crate::model::Ring;
 use crate::model::Route;
+use crate::model::Server;
 use crate::model::Timeouts;
 use crate::model::Upstream;
-use crate::model::fixture;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
@@ -180,8 +189,12 @@ fn process() -> impl Strategy<Value = Process> {
 fn listener() -> impl Strategy<Value = Listener> {
     let sizes = (1024..=65_536_usize).prop_flat_map(|head| (Just(head), 256..=(head - 1).min(32_768)));
     let times = (time(100, 3_600_000), time(100, 3_600_000), time(100, 3_600_000));
-    (address(1..2), 1..=10_000_000_u32, 1..=200_usize, sizes, times).prop_map(
-        |(bind, connections_max, fields, (head_bytes, target_bytes), (head_timeout, idle_timeout, body_timeout))| {
+    let counts = (1..=10_000_000_u32, option::of(1..=1_000_000_u32), 1..=200_usize);
+    let more = (trust(), paths(), server(), rate(), chunks(), keep_alive());
+    (address(1..2), counts, sizes, times, more).prop_map(
+        |(bind, counts, (head_bytes, target_bytes), (head_timeout, idle_timeout, body_timeout), more)| {
+            let (connections_max, client_connections_max, fields) = counts;
+            let ((trusted, proxy_protocol), paths, server, min_rate, chunks, keep_alive) = more;
             Listener {
                 name: String::new(),
                 bind,
@@ -192,10 +205,56 @@ fn listener() -> impl Strategy<Value = Listener> {
                 head_timeout,
                 idle_timeout,
                 body_timeout,
-                ..fixture::listener("", bind)
+                client_connections_max,
+                trusted,
+                proxy_protocol,
+                paths,
+                server,
+                min_rate,
+                chunks,
+                keep_alive,
             }
         },
     )
+}
+
+/// Who is trusted, and whether their header is waited for, which takes somebody.
+fn trust() -> impl Strategy<Value = (Networks, bool)> {
+    let v4 = (any::<[u8; 4]>(), 0..=32_u8).prop_map(|(ip, prefix)| format!("{}/{prefix}", Ipv4Addr::from(ip)));
+    let v6 = (any::<[u16; 8]>(), 0..=128_u8).prop_map(|(ip, prefix)| format!("{}/{prefix}", Ipv6Addr::from(ip)));
+    let network = prop_oneof![v4, v6].prop_map(|text| address::network(&text).unwrap().trunc());
+    let networks = (proptest::collection::hash_set(network, 0..4), any::<bool>())
+        .prop_map(|(list, unix)| Networks { list: list.into_iter().collect(), unix });
+    (networks, any::<bool>()).prop_map(|(trusted, wanted)| {
+        let proxy_protocol = wanted && !trusted.is_empty();
+        (trusted, proxy_protocol)
+    })
+}
+
+fn paths() -> impl Strategy<Value = Paths> {
+    let rule = || select(vec![PathRule::Keep, PathRule::Resolve, PathRule::Refuse]);
+    (rule(), rule(), rule()).prop_map(|(dots, slashes, encoded_slashes)| Paths { dots, slashes, encoded_slashes })
+}
+
+fn server() -> impl Strategy<Value = Server> {
+    let text = "[!-~]([ -~]{0,98}[!-~])?|[!-~]{1,3}|\\$?\\$\\{[A-Z]{1,2}\\}";
+    let is_word = |text: &String| ["pass", "off"].iter().any(|word| word.eq_ignore_ascii_case(text));
+    let text = text.prop_filter("a word is not the text itself", move |text| !is_word(text));
+    prop_oneof![Just(Server::Pass), Just(Server::Off), text.prop_map(Server::Set)]
+}
+
+fn chunks() -> impl Strategy<Value = Chunks> {
+    (32..=8192_usize, 0..=1_048_576_usize)
+        .prop_map(|(line_bytes, extension_bytes)| Chunks { line_bytes, extension_bytes })
+}
+
+fn keep_alive() -> impl Strategy<Value = KeepAlive> {
+    (1..=1_000_000_000_u32, time(1000, 86_400_000)).prop_map(|(requests, age)| KeepAlive { requests, age })
+}
+
+/// Bytes a second.
+fn rate() -> impl Strategy<Value = u64> {
+    prop_oneof![0..=(1_u64 << 30), (0..=30_u32).prop_map(|shift| 1 << shift)]
 }
 
 fn upstream() -> impl Strategy<Value = Upstream> {
@@ -205,8 +264,11 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     let timeout = (time(10, 60_000), time(10, 3_600_000), time(10, 3_600_000), time(1000, 3_600_000))
         .prop_map(|(connect, response, body, idle)| Timeouts { connect, response, body, idle });
     let balance = select(vec![Balance::LeastRequest, Balance::RoundRobin]);
-    (endpoints, balance, timeout, 1..=10_u32, 0..=10_000_usize, 1..=1_000_000_u32).prop_map(
-        |(endpoints, balance, timeout, attempts, idle_connections, connections_max)| Upstream {
+    let response = (1024..=262_144_usize, 1..=200_usize, 0..=1000_u32)
+        .prop_map(|(head_bytes, fields, interim)| ResponseLimits { head_bytes, fields, interim });
+    let more = (response, rate(), select(vec![None, Some(ProxyVersion::V1), Some(ProxyVersion::V2)]));
+    (endpoints, balance, timeout, 1..=10_u32, 0..=10_000_usize, 1..=1_000_000_u32, more).prop_map(
+        |(endpoints, balance, timeout, attempts, idle_connections, connections_max, more)| Upstream {
             name: String::new(),
             endpoints,
             balance,
@@ -214,7 +276,9 @@ fn upstream() -> impl Strategy<Value = Upstream> {
             attempts,
             idle_connections,
             connections_max,
-            ..fixture::upstream("", &[])
+            response: more.0,
+            min_rate: more.1,
+            proxy_protocol: more.2,
         },
     )
 }
@@ -235,8 +299,27 @@ fn hosts(upstreams: u32) -> impl Strategy<Value = Vec<Host>> {
         "(/[a-z]{1,3}){1,2}/".prop_map(PathPattern::Exact),
     ];
     let bound = option::of(prop_oneof![Just(0), 1..=(1_u64 << 40), (0..=40_u32).prop_map(|shift| 1 << shift)]);
-    let routes = proptest::collection::hash_map(path, (0..upstreams, bound), 1..6).prop_map(|routes| {
-        let route = |(path, (upstream, max_body))| Route { max_body, ..fixture::route(path, upstream) };
+    let times = (option::of(time(10, 3_600_000)), option::of(time(100, 3_600_000)), time(1000, 86_400_000));
+    let protocol = "[a-z!#$%&'*+.^_`|~0-9-]{1,8}".prop_filter("refused", |name| name != "*" && name != "h2c");
+    let upgrade =
+        proptest::collection::hash_set(protocol, 0..3).prop_map(|names| names.into_iter().collect::<Vec<_>>());
+    let settings = (0..upstreams, bound, upgrade, any::<bool>(), times, option::of(rate()), option::of(1..=10_u32));
+    let routes = proptest::collection::hash_map(path, settings, 1..6).prop_map(|routes| {
+        let route = |(path, (upstream, max_body, upgrade, connect, times, min_rate, attempts))| {
+            let (response_timeout, body_timeout, tunnel_timeout) = times;
+            Route {
+                path,
+                upstream: UpstreamIndex(upstream),
+                max_body,
+                upgrade,
+                connect,
+                tunnel_timeout,
+                response_timeout,
+                body_timeout,
+                min_rate,
+                attempts,
+            }
+        };
         routes.into_iter().map(route).collect::<Vec<_>>()
     });
     btree_map(pattern, routes, 1..4).prop_map(|hosts| {

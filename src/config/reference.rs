@@ -75,7 +75,7 @@ const SECTIONS: [Section; 4] = [
     Section {
         header: "host.\"PATTERN\"",
         example: "host.\"shop.example.com\"",
-        keys: keys::HOST,
+        keys: keys::host::HOST,
         doc: "A host and its routes. At least one. PATTERN is a name (`shop.example.com`), any name below one \
               (`*.example.com`), an IP address (`[::1]`), or any host (`*`); without port, upper and lower case are the \
               same. The most specific pattern wins, whatever the order.",
@@ -110,10 +110,22 @@ fn toml_key(out: &mut String, key: &dyn Described, prefix: &str) {
     }
     comment(out, &format!("Accepted: {}. {}", key.accepted(), default_words(key)));
     for part in key.parts().unwrap_or_default() {
-        let text = format!("{}: {} Accepted: {}. {}", part.name(), part.doc(), part.accepted(), default_words(*part));
-        comment_indented(out, &text);
+        toml_part(out, *part, "");
     }
     let _ = writeln!(out, "{path} = {}\n", value(key));
+}
+
+fn toml_part(out: &mut String, part: &dyn Described, prefix: &str) {
+    let path = format!("{prefix}{}", part.name());
+    if let Some(group) = part.group() {
+        comment_indented(out, &format!("{path}: {} A table.", part.doc()));
+        for part in group {
+            toml_part(out, *part, &format!("{path}."));
+        }
+        return;
+    }
+    let text = format!("{path}: {} Accepted: {}. {}", part.doc(), part.accepted(), default_words(part));
+    comment_indented(out, &text);
 }
 
 fn toml_default(out: &mut String, key: &dyn Described, prefix: &str) {

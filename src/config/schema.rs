@@ -29,7 +29,7 @@ pub fn schema() -> Value {
                 },
             },
             "upstream": named(keys::UPSTREAM),
-            "host": named(keys::HOST),
+            "host": named(keys::host::HOST),
         },
     })
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
+use super::key::Described;
 use super::keys::LISTEN;
 use super::keys::LISTEN_DEFAULTS;
 use super::keys::PROCESS;
@@ -272,9 +273,11 @@ fn the_reference_is_fresh() {
 fn the_reference_loads_and_states_the_defaults() {
     let reference = load(Path::new("config/reference.toml")).unwrap_or_else(|report| panic!("{report}")).model;
     let bare = model(
-        "[listen.http]\nbind = \"0.0.0.0:8080\"\n[upstream.orders]\n\
+        "[listen.http]\nbind = \"0.0.0.0:8080\"\nconnections_per_client = 100\n[upstream.orders]\n\
          endpoints = [\"10.0.0.11:8080\", { address = \"10.0.0.12:8080\", weight = 2 }]\n[host.\"shop.example.com\"]\n\
-         routes = [{ path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\" }]\n",
+         routes = [{ path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\", retry.attempts = 2 },\n\
+         { path = \"/live\", upstream = \"orders\", upgrade = [\"websocket\"], min_rate = \"0B\",\n\
+         timeout = { response = \"5s\", body = \"1m\", tunnel = \"1h\" } }]\n",
     );
     assert_eq!(reference, bare);
 }
@@ -345,10 +348,9 @@ fn the_schema_has_the_shape_of_its_draft() {
 /// Every key, set to its example, changes the model: nothing parses without effect, and no default is its own example.
 #[test]
 fn every_key_has_an_effect() {
-    let base = model(SMALL);
     let mut tried = 0;
-    let mut try_one = |text: &str| {
-        assert_ne!(model(text), base, "no effect:\n{text}");
+    let mut try_on = |base: &str, text: &str| {
+        assert_ne!(model(text), model(base), "no effect:\n{text}");
         tried += 1;
     };
     let below = |header: &str, line: &str| {
@@ -366,29 +368,40 @@ fn every_key_has_an_effect() {
         ("[defaults.upstream]", UPSTREAM_DEFAULTS),
     ] {
         for key in keys {
-            let lines = match key.group() {
-                Some(group) => {
-                    group.iter().map(|one| format!("{}.{} = {}", key.name(), one.name(), one.example())).collect()
-                }
-                None => vec![format!("{} = {}", key.name(), key.example())],
-            };
-            for line in lines {
+            for line in lines(*key) {
                 // A required key stands there already.
                 let text = below(header, &line);
                 let text = if key.required() { text.replacen(required_line(key.name()), "", 1) } else { text };
-                try_one(&text);
+                // A header that is waited for takes somebody who is trusted to send it.
+                let whole = |text: &str| match key.name() {
+                    "proxy_protocol" => text.replace("[listen.http]", "[listen.http]\ntrusted_proxies = [\"unix\"]"),
+                    _ => text.to_owned(),
+                };
+                try_on(&whole(SMALL), &whole(&text));
             }
         }
     }
     for part in super::keys::ACCESS_LOG.kind.keys {
-        try_one(&below("[process]", &format!("access_log = {{ {} = {} }}", part.name(), part.example())));
+        try_on(SMALL, &below("[process]", &format!("access_log = {{ {} = {} }}", part.name(), part.example())));
     }
     for part in ["address = \"10.0.0.9:1\"", "address = \"10.0.0.1:3000\", weight = 2"] {
-        try_one(&SMALL.replace("\"10.0.0.1:3000\"", &format!("{{ {part} }}")));
+        try_on(SMALL, &SMALL.replace("\"10.0.0.1:3000\"", &format!("{{ {part} }}")));
     }
-    try_one(&SMALL.replace("upstream = \"app\"", "upstream = \"app\", max_body = \"10MiB\""));
-    try_one(&SMALL.replace("\"/*\"", "\"/orders/*\""));
-    assert_eq!(tried, 46);
+    for key in super::keys::host::ROUTES.kind.keys.iter().filter(|key| !key.required()) {
+        for line in lines(*key) {
+            try_on(SMALL, &SMALL.replace("upstream = \"app\"", &format!("upstream = \"app\", {line}")));
+        }
+    }
+    try_on(SMALL, &SMALL.replace("\"/*\"", "\"/orders/*\""));
+    assert_eq!(tried, 87);
+}
+
+/// A key, or each key below it, with its example.
+fn lines(key: &dyn Described) -> Vec<String> {
+    match key.group() {
+        Some(group) => group.iter().map(|one| format!("{}.{} = {}", key.name(), one.name(), one.example())).collect(),
+        None => vec![format!("{} = {}", key.name(), key.example())],
+    }
 }
 
 fn required_line(name: &str) -> &'static str {

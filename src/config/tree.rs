@@ -26,7 +26,7 @@ pub(super) enum Value {
     /// Saturated: what does not fit is out of any range anyway.
     Integer(i128),
     Float,
-    Boolean,
+    Boolean(bool),
     Datetime,
     List(Vec<Node>),
     Table(Table),
@@ -103,7 +103,7 @@ impl Value {
             Self::Text(_) => "a string",
             Self::Integer(_) => "an integer",
             Self::Float => "a float",
-            Self::Boolean => "a boolean",
+            Self::Boolean(_) => "a boolean",
             Self::Datetime => "a date",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
@@ -189,7 +189,7 @@ impl Planter<'_> {
             }
             DeValue::Integer(integer) => Value::Integer(whole(integer.as_str(), integer.radix())),
             DeValue::Float(_) => Value::Float,
-            DeValue::Boolean(_) => Value::Boolean,
+            DeValue::Boolean(value) => Value::Boolean(value),
             DeValue::Datetime(_) => Value::Datetime,
             DeValue::Array(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect()),
             DeValue::Table(table) => Value::Table(self.table(table)),

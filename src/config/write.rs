@@ -5,8 +5,8 @@ use super::key::Key;
 use super::keys;
 use super::kind::Kind;
 use super::kind::string;
-use super::kinds::RouteForm;
 use super::report::Span;
+use super::routes::RouteForm;
 use crate::model::Host;
 use crate::model::Listener;
 use crate::model::Model;
@@ -43,15 +43,33 @@ fn process(process: &Process) -> String {
 fn listener(listener: &Listener) -> String {
     let mut lines = Lines::default();
     lines.add(&keys::BIND, &listener.bind);
+    lines.add(&keys::TRUSTED_PROXIES, &listener.trusted);
+    lines.add(&keys::LISTEN_PROXY_PROTOCOL, &listener.proxy_protocol);
     lines.add(&keys::LISTEN_CONNECTIONS, &listener.connections_max);
+    lines.add_some(&keys::CONNECTIONS_PER_CLIENT, listener.client_connections_max.as_ref());
     lines.add(&keys::HEAD, &listener.head_bytes);
     lines.add(&keys::FIELDS, &listener.fields);
     lines.add(&keys::TARGET, &listener.target_bytes);
+    let mut path = Lines::default();
+    path.add(&keys::DOTS, &listener.paths.dots);
+    path.add(&keys::SLASHES, &listener.paths.slashes);
+    path.add(&keys::ENCODED_SLASHES, &listener.paths.encoded_slashes);
+    lines.group(keys::LISTEN_PATH.name, &path);
+    let mut chunk = Lines::default();
+    chunk.add(&keys::CHUNK_LINE, &listener.chunks.line_bytes);
+    chunk.add(&keys::CHUNK_EXTENSIONS, &listener.chunks.extension_bytes);
+    lines.group(keys::CHUNK.name, &chunk);
     let mut timeout = Lines::default();
     timeout.add(&keys::HEAD_TIMEOUT, &listener.head_timeout);
     timeout.add(&keys::IDLE_TIMEOUT, &listener.idle_timeout);
     timeout.add(&keys::BODY_TIMEOUT, &listener.body_timeout);
     lines.group(keys::LISTEN_TIMEOUT.name, &timeout);
+    lines.add(&keys::LISTEN_MIN_RATE, &listener.min_rate);
+    let mut keep_alive = Lines::default();
+    keep_alive.add(&keys::KEEP_ALIVE_REQUESTS, &listener.keep_alive.requests);
+    keep_alive.add(&keys::KEEP_ALIVE_AGE, &listener.keep_alive.age);
+    lines.group(keys::LISTEN_KEEP_ALIVE.name, &keep_alive);
+    lines.add(&keys::SERVER, &listener.server);
     lines.table(&format!("[listen.{}]", name(&listener.name)))
 }
 
@@ -64,27 +82,33 @@ fn upstream(upstream: &Upstream) -> String {
     timeout.add(&keys::RESPONSE_TIMEOUT, &upstream.timeout.response);
     timeout.add(&keys::RESPONSE_BODY_TIMEOUT, &upstream.timeout.body);
     lines.group(keys::UPSTREAM_TIMEOUT.name, &timeout);
+    lines.add(&keys::UPSTREAM_MIN_RATE, &upstream.min_rate);
     let mut keep_alive = Lines::default();
     keep_alive.add(&keys::KEEP_ALIVE_IDLE, &upstream.timeout.idle);
     keep_alive.add(&keys::KEEP_ALIVE_CONNECTIONS, &upstream.idle_connections);
     lines.group(keys::KEEP_ALIVE.name, &keep_alive);
     lines.add(&keys::UPSTREAM_CONNECTIONS, &upstream.connections_max);
+    lines.add(&keys::UPSTREAM_PROXY_PROTOCOL, &upstream.proxy_protocol);
     let mut retry = Lines::default();
     retry.add(&keys::ATTEMPTS, &upstream.attempts);
     lines.group(keys::RETRY.name, &retry);
+    let mut response = Lines::default();
+    response.add(&keys::RESPONSE_HEAD, &upstream.response.head_bytes);
+    response.add(&keys::RESPONSE_FIELDS, &upstream.response.fields);
+    response.add(&keys::RESPONSE_INTERIM, &upstream.response.interim);
+    lines.group(keys::RESPONSE.name, &response);
     lines.table(&format!("[upstream.{}]", name(&upstream.name)))
 }
 
 fn host(host: &Host, upstreams: &[Upstream]) -> String {
     let nowhere = Span { file: 0, start: 0, end: 0 };
     let routes = host.routes.iter().map(|route| RouteForm {
-        path: route.path.clone(),
+        route: route.clone(),
         upstream: upstreams.get(route.upstream.index()).map(|upstream| upstream.name.clone()).unwrap_or_default(),
         upstream_at: nowhere,
-        max_body: route.max_body,
     });
     let mut lines = Lines::default();
-    lines.add(&keys::ROUTES, &routes.collect());
+    lines.add(&keys::host::ROUTES, &routes.collect());
     lines.table(&format!("[host.{}]", toml::Value::String(host.pattern.text())))
 }
 
@@ -96,19 +120,31 @@ fn name(name: &str) -> String {
 
 /// The `key = value` lines of one table.
 #[derive(Default)]
-struct Lines(Vec<String>);
+pub(super) struct Lines(Vec<String>);
 
 impl Lines {
-    fn add<K: Kind>(&mut self, key: &Key<K>, value: &K::Value) {
+    pub(super) fn add<K: Kind>(&mut self, key: &Key<K>, value: &K::Value) {
         if key.default().as_ref() != Some(value) {
             self.0.push(format!("{} = {}", key.name, key.kind.show(value)));
         }
     }
 
-    fn group(&mut self, name: &str, group: &Self) {
-        if !group.0.is_empty() {
-            self.0.push(format!("{name} = {{ {} }}", group.0.join(", ")));
+    /// Of a key that may be absent.
+    pub(super) fn add_some<K: Kind>(&mut self, key: &Key<K>, value: Option<&K::Value>) {
+        if let Some(value) = value {
+            self.add(key, value);
         }
+    }
+
+    pub(super) fn group(&mut self, name: &str, group: &Self) {
+        if !group.0.is_empty() {
+            self.0.push(format!("{name} = {}", group.inline()));
+        }
+    }
+
+    /// As a table in a line.
+    pub(super) fn inline(&self) -> String {
+        format!("{{ {} }}", self.0.join(", "))
     }
 
     fn table(&self, header: &str) -> String {

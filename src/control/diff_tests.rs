@@ -13,7 +13,7 @@ type Change = fn(&mut Model);
 
 #[test]
 fn what_changed_is_named() {
-    let table: [(&str, Change, &str); 13] = [
+    let table: [(&str, Change, &str); 17] = [
         ("nothing", |_| {}, "nothing changed"),
         ("listener added", |m| m.listeners.push(fixture::listener("tls", "127.0.0.1:0")), "listeners added: tls"),
         ("listener removed", |m| m.listeners.clear(), "listeners removed: http"),
@@ -49,6 +49,10 @@ fn what_changed_is_named() {
         ),
         ("host added", |m| m.hosts.push(fixture::host("b.example", &[("", 0)])), "hosts added: b.example"),
         ("body bound", |m| m.hosts[0].routes[0].max_body = Some(1), "hosts changed: shop.example"),
+        ("who is trusted", |m| m.listeners[0].trusted.unix = true, "listeners changed: http"),
+        ("bounds of a response", |m| m.upstreams[0].response.interim = 0, "upstreams changed: orders"),
+        ("upgrades", |m| m.hosts[0].routes[0].upgrade = vec!["websocket".into()], "hosts changed: shop.example"),
+        ("a time", |m| m.hosts[0].routes[0].body_timeout = Some(Duration::ZERO), "hosts changed: shop.example"),
         (
             "process",
             |m| {

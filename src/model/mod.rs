@@ -361,5 +361,16 @@ impl Balance {
     }
 }
 
+impl ProxyVersion {
+    /// The word of the configuration.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+        }
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -1,0 +1,130 @@
+//! The keys of `[host."PATTERN"]` and of its routes. It refuses to know how a key is read or shown.
+
+use std::time::Duration;
+
+use super::ATTEMPTS_RANGE;
+use super::CLIENT_TIME;
+use super::DAY;
+use super::RATE;
+use super::UPSTREAM_TIME;
+use crate::config::key::Group;
+use crate::config::key::Key;
+use crate::config::key::Keys;
+use crate::config::key::Need::Default;
+use crate::config::key::Need::Optional;
+use crate::config::key::Need::Required;
+use crate::config::kind::Bytes;
+use crate::config::kind::Integer;
+use crate::config::kind::Switch;
+use crate::config::kind::Time;
+use crate::config::routes::Paths;
+use crate::config::routes::Protocols;
+use crate::config::routes::Reference;
+use crate::config::routes::Routes;
+
+pub(in crate::config) static HOST: Keys = &[&ROUTES];
+/// Of one entry of `routes`.
+static ROUTE: Keys = &[&PATH, &UPSTREAM, &MAX_BODY, &UPGRADE, &CONNECT, &TIMEOUT, &MIN_RATE, &RETRY];
+
+pub(in crate::config) static ROUTES: Key<Routes> = Key {
+    name: "routes",
+    kind: Routes { keys: ROUTE },
+    need: Required,
+    doc: "Where requests for this host go, at least one. The most specific path wins, whatever the order: an exact path, \
+          then the longest `/*`.",
+    example: "[\n  { path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\", retry = { attempts = 2 } },\n  \
+              { path = \"/live\", upstream = \"orders\", upgrade = [\"websocket\"], connect = false, min_rate = \"0B\", \
+              timeout = { response = \"5s\", body = \"1m\", tunnel = \"1h\" } },\n]",
+};
+
+pub(in crate::config) static PATH: Key<Paths> = Key {
+    name: "path",
+    kind: Paths,
+    need: Required,
+    doc: "`/orders` is that path alone; `/orders/*` is `/orders` and all below it, part by part; `/*` is every path.",
+    example: "\"/orders/*\"",
+};
+
+pub(in crate::config) static UPSTREAM: Key<Reference> = Key {
+    name: "upstream",
+    kind: Reference,
+    need: Required,
+    doc: "The NAME of an `[upstream.NAME]`.",
+    example: "\"orders\"",
+};
+
+pub(in crate::config) static MAX_BODY: Key<Bytes<u64>> = Key {
+    name: "max_body",
+    kind: Bytes { min: 0, max: 1 << 40 },
+    need: Optional,
+    doc: "Longest request body; a longer one is answered with 413. Without it there is no bound: bodies are streamed, not \
+          held.",
+    example: "\"10MiB\"",
+};
+
+pub(in crate::config) static UPGRADE: Key<Protocols> = Key {
+    name: "upgrade",
+    kind: Protocols,
+    need: Default(Vec::new()),
+    doc: "The protocols that a request may ask to go on with (`Upgrade`, RFC 9110 §7.8); what follows is a tunnel. Any other \
+          request to upgrade is answered as if it had not asked.",
+    example: "[\"websocket\"]",
+};
+
+pub(in crate::config) static CONNECT: Key<Switch> = Key {
+    name: "connect",
+    kind: Switch,
+    need: Default(false),
+    doc: "Whether it takes CONNECT, for a tunnel to an endpoint of its upstream, whatever address the request names.",
+    example: "true",
+};
+
+pub(in crate::config) static TIMEOUT: Group = Group {
+    name: "timeout",
+    keys: &[&RESPONSE_TIMEOUT, &BODY_TIMEOUT, &TUNNEL_TIMEOUT],
+    doc: "How long its requests may take, where that differs from the rest.",
+};
+
+pub(in crate::config) static RESPONSE_TIMEOUT: Key<Time> = Key {
+    name: "response",
+    kind: UPSTREAM_TIME,
+    need: Optional,
+    doc: "Instead of the upstream's `timeout.response`.",
+    example: "\"5s\"",
+};
+
+pub(in crate::config) static BODY_TIMEOUT: Key<Time> = Key {
+    name: "body",
+    kind: CLIENT_TIME,
+    need: Optional,
+    doc: "Longest pause between bytes of a body, either way, instead of the listener's and the upstream's \
+          `timeout.body`.",
+    example: "\"1m\"",
+};
+
+pub(in crate::config) static TUNNEL_TIMEOUT: Key<Time> = Key {
+    name: "tunnel",
+    kind: Time { min: Duration::from_secs(1), max: DAY },
+    need: Default(Duration::from_mins(5)),
+    doc: "A tunnel (after an upgrade or CONNECT) that carries nothing, either way, ends after this.",
+    example: "\"1h\"",
+};
+
+pub(in crate::config) static MIN_RATE: Key<Bytes<u64>> = Key {
+    name: "min_rate",
+    kind: RATE,
+    need: Optional,
+    doc: "Bytes a second, instead of the listener's `min_rate`.",
+    example: "\"0B\"",
+};
+
+pub(in crate::config) static RETRY: Group =
+    Group { name: "retry", keys: &[&ATTEMPTS], doc: "Instead of the upstream's `retry`." };
+
+pub(in crate::config) static ATTEMPTS: Key<Integer<u32>> = Key {
+    name: "attempts",
+    kind: ATTEMPTS_RANGE,
+    need: Optional,
+    doc: "Tries at one request, the first included; 1 is no retry. Without it those of the upstream.",
+    example: "1",
+};

@@ -36,3 +36,4 @@ mod metrics;
 mod reload;
 mod routing;
 mod timeouts;
+mod tunnel;

@@ -463,6 +463,13 @@ fn a_tunnel_that_carries_nothing_ends_and_one_that_carries_anything_does_not() {
     let mut raw = through(&gateway, ASK);
     assert_eq!(raw.read_to_end().len(), 12 * 5);
     assert!(begun.elapsed() >= Duration::from_secs(4), "{:?}", begun.elapsed());
+    // Its last words are not answered by a reset, which could take ours away: for a while somebody still listens.
+    let ended = Instant::now();
+    let taken = (0..4).all(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        raw.try_send("late words").is_ok()
+    });
+    assert!(taken || ended.elapsed() > Duration::from_secs(1), "a reset after the end");
     drop(raw);
     let line = gateway.wait_log(|_| true);
     assert_eq!((line.ended(), line.str("who"), line.str("phase")), ("tunnel_idle", "gateway", "tunnel"));

@@ -7,8 +7,10 @@ use criterion::Criterion;
 use criterion::criterion_group;
 use criterion::criterion_main;
 
+use ringway::address::Peer;
 use ringway::http::forward::Answer;
 use ringway::http::forward::Hop;
+use ringway::http::forward::Server;
 use ringway::http::forward::encode_request;
 use ringway::http::forward::encode_response;
 use ringway::http::framing;
@@ -20,6 +22,10 @@ use ringway::http::head::Method;
 use ringway::http::head::RequestHead;
 use ringway::http::head::ResponseHead;
 use ringway::http::head::Version;
+use ringway::http::identity::Marks;
+use ringway::http::path::Rule;
+use ringway::http::path::Rules;
+use ringway::http::path::normalise;
 use ringway::limits;
 
 const LIMITS: HeadLimits = HeadLimits {
@@ -42,8 +48,7 @@ const BROWSER: &[u8] = b"GET /orders/1?page=2&sort=date HTTP/1.1\r\nHost: shop.e
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nServer: orders\r\nDate: Tue, 24 Nov 2026 22:50:06 GMT\r\n\
     Content-Type: application/json\r\nContent-Length: 128\r\nCache-Control: no-store\r\n\r\n";
 
-const HOP: Hop<'_> =
-    Hop { client: b"192.0.2.1", scheme: "http", request_id: b"0123456789abcdef0123", authority: b"orders" };
+const REQUEST_ID: &[u8] = b"0123456789abcdef0123";
 
 fn requests(criterion: &mut Criterion) {
     for (name, bytes) in [("small", SMALL), ("browser", BROWSER)] {
@@ -60,13 +65,17 @@ fn requests(criterion: &mut Criterion) {
             bencher.iter(|| framing::request(black_box(&head).view(bytes)));
         });
         let mut out = Vec::with_capacity(4096);
-        criterion.bench_function(&format!("request/encode/{name}"), |bencher| {
-            bencher.iter(|| {
-                out.clear();
-                encode_request(&mut out, black_box(&head).view(bytes), Framing::None, &HOP);
-                out.len()
+        let marks = Marks::of(Peer::Ip(([192, 0, 2, 1], 7).into()), Some(8080), "http");
+        for (whose, trusted) in [("", false), (" of a trusted peer", true)] {
+            let hop = Hop { marks: &marks, trusted, request_id: REQUEST_ID, authority: b"orders" };
+            criterion.bench_function(&format!("request/encode/{name}{whose}"), |bencher| {
+                bencher.iter(|| {
+                    out.clear();
+                    encode_request(&mut out, black_box(&head).view(bytes), Framing::None, &hop);
+                    out.len()
+                });
             });
-        });
+        }
     }
 }
 
@@ -82,8 +91,9 @@ fn responses(criterion: &mut Criterion) {
                 framing,
                 close: false,
                 client_version: Version::Http11,
-                request_id: HOP.request_id,
+                request_id: REQUEST_ID,
                 date: b"Tue, 24 Nov 2026 22:50:06 GMT",
+                server: Server::Pass,
             };
             out.clear();
             encode_response(&mut out, response, &answer);
@@ -108,5 +118,21 @@ fn chunks(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, requests, responses, chunks);
+fn paths(criterion: &mut Criterion) {
+    let rules = Rules { dots: Rule::Resolve, slashes: Rule::Keep, encoded_slashes: Rule::Keep };
+    let mut out = Vec::with_capacity(256);
+    for (name, path) in [
+        ("6 bytes", "/cart/"),
+        ("30 bytes", "/orders/2026-11-24/items/12345"),
+        ("200 bytes", &"/orders/2026-11-24/items".repeat(8)),
+        ("escapes", "/search/caf%C3%A9%20au%20lait/"),
+        ("rewritten", "/orders/%32026/../items/./12345"),
+    ] {
+        criterion.bench_function(&format!("path/{name}"), |bencher| {
+            bencher.iter(|| normalise(black_box(path.as_bytes()), rules, &mut out));
+        });
+    }
+}
+
+criterion_group!(benches, requests, responses, chunks, paths);
 criterion_main!(benches);

@@ -55,6 +55,7 @@ impl fmt::Display for Peer {
 
 impl Networks {
     /// Whether nobody belongs to them.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty() && !self.unix

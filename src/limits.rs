@@ -23,6 +23,10 @@ pub const TRAILER_BYTES: usize = 16 * 1024;
 pub const TRAILER_FIELDS: usize = 100;
 /// Bytes of a kept `X-Request-Id`; a longer one is replaced.
 pub const REQUEST_ID_BYTES: usize = 128;
+/// Bytes of a PROXY protocol header of version 2.
+pub const PROXY_BYTES: usize = 4096;
+/// Elements of `X-Forwarded-For` that are looked at for the client.
+pub const FORWARDED_FOR: usize = 100;
 /// Labels of one kind (routes, upstreams, endpoints, listeners) that metrics keep apart; the rest share slot 0.
 pub const LABELS: usize = 65_536;
 

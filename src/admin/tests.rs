@@ -226,6 +226,11 @@ fn the_pages_say_what_the_cores_count() {
             "exchanges": 2, "panics": 0, "restarts": 0, "loop_lag_us": 0,
         })
     );
+}
+
+#[test]
+fn the_configuration_is_shown_in_both_forms() {
+    let interface = Interface::show(fixture::reading(fixture::model(), 1));
     let config = fixture::json(interface.at, "/v1/config");
     assert_eq!(
         config["config"],

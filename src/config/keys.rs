@@ -259,16 +259,16 @@ pub(super) static LISTEN_PATH: Group = Group {
     keys: &[&DOTS, &SLASHES, &ENCODED_SLASHES],
     doc: "What becomes of a path that different readers may read differently: `resolve` replaces a part of it by what it \
           stands for, `keep` lets it pass, `refuse` answers 400. What is routed is what is forwarded. Whatever stands \
-          here, percent-encoded unreserved characters (RFC 3986 §2.3) are decoded, and a broken percent escape is \
-          refused.",
+          here, percent-encoded unreserved characters (RFC 3986 §2.3) are decoded, the digits of other escapes are made \
+          upper case, and a broken escape and `%00` are refused.",
 };
 
 pub(super) static DOTS: Key<Words<PathRule>> = Key {
     name: "dots",
     kind: PATH_RULE,
     need: Default(PathRule::Resolve),
-    doc: "Of `.` and `..` between slashes, percent-encoded or not. Next to an encoded slash (`..%2F`) they are refused, \
-          unless `encoded_slashes` resolves or both are kept.",
+    doc: "Of `.` and `..` between slashes, percent-encoded or not. What leads above the root is refused; so is, unless \
+          they are kept, a dot segment for whoever takes `\\`, `%2F` or `%5C` for a slash, or cuts a segment at `;`.",
     example: "\"refuse\"",
 };
 

@@ -3,6 +3,10 @@
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 
+use crate::http::path;
+use crate::http::path::Outcome;
+use crate::http::path::Rule;
+use crate::http::path::Rules;
 use crate::model::HostPattern;
 use crate::model::PathPattern;
 
@@ -84,6 +88,12 @@ pub(super) fn path(written: &str) -> Result<PathPattern, Refusal> {
     if path.split('/').map(str::to_ascii_lowercase).any(|part| DOTS.contains(&part.as_str())) {
         return refused("has a \".\" or \"..\" part", "write the path that they lead to");
     }
+    if path.contains("%00") {
+        return refused("has an encoded NUL", "a request with one is refused");
+    }
+    if let Some(normal) = escapes_in_another_way(written) {
+        return refused("has an escape that requests are matched without", format!("write \"{normal}\""));
+    }
     Ok(if prefix { PathPattern::Prefix(path.to_owned()) } else { PathPattern::Exact(path.to_owned()) })
 }
 
@@ -126,6 +136,14 @@ fn is_address_like(lower: &str) -> bool {
 fn percent_signs_are_followed_by_digits(path: &str) -> bool {
     let digits = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
     path.split('%').skip(1).all(digits)
+}
+
+/// The path with its escapes as they are when requests are matched, if that differs.
+fn escapes_in_another_way(path: &str) -> Option<String> {
+    let mut out = Vec::new();
+    let kept = Rules { dots: Rule::Keep, slashes: Rule::Keep, encoded_slashes: Rule::Keep };
+    let outcome = path::normalise(path.as_bytes(), kept, &mut out);
+    (outcome == Ok(Outcome::Rewritten)).then(|| String::from_utf8_lossy(&out).into_owned())
 }
 
 fn refused<T>(reason: &'static str, help: impl Into<String>) -> Result<T, Refusal> {

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value as Json;
 
@@ -21,12 +22,24 @@ use super::reference_toml;
 use super::schema;
 use super::serve;
 use super::to_toml;
+use crate::address;
+use crate::address::Networks;
 use crate::model::Balance;
+use crate::model::Chunks;
 use crate::model::HostPattern;
+use crate::model::KeepAlive;
+use crate::model::Listener;
 use crate::model::LogFormat;
 use crate::model::LogTarget;
 use crate::model::Model;
 use crate::model::PathPattern;
+use crate::model::PathRule;
+use crate::model::Paths;
+use crate::model::ProxyVersion;
+use crate::model::ResponseLimits;
+use crate::model::Route;
+use crate::model::Server;
+use crate::model::fixture;
 
 fn files(directory: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(directory)
@@ -55,7 +68,7 @@ const SMALL: &str = "[listen.http]\nbind = \"127.0.0.1:8080\"\n[upstream.app]\ne
 #[test]
 fn every_faulty_file_is_explained() {
     let files = files("tests/config/faulty");
-    assert!(files.len() >= 30);
+    assert!(files.len() >= 54);
     let held = std::fs::read_dir("tests/config/snapshots").unwrap().count();
     assert_eq!(held, files.len(), "a snapshot without its file");
     insta::with_settings!({
@@ -187,7 +200,7 @@ fn the_smallest_file_loads() {
 #[test]
 fn every_example_loads_says_what_it_shows_and_reads_back() {
     let examples = files("config/examples");
-    assert!(examples.len() >= 5);
+    assert!(examples.len() >= 8);
     for path in examples {
         let loaded = load(&path).unwrap_or_else(|report| panic!("{report}"));
         assert!(loaded.warnings.is_empty(), "{}", path.display());
@@ -251,6 +264,66 @@ fn what_a_file_says_is_what_the_model_holds() {
     assert_eq!(
         (model.hosts[1].routes[0].path.clone(), model.hosts[1].routes[0].max_body),
         (PathPattern::Prefix(String::new()), Some(10_000_000))
+    );
+}
+
+/// Every setting of the edge, none of them the default.
+#[test]
+fn what_a_file_says_of_the_edge_is_what_the_model_holds() {
+    let model = load(Path::new("tests/config/good/edge.toml")).unwrap_or_else(|report| panic!("{report}")).model;
+    let [direct, proxied] = model.listeners.as_slice() else { panic!() };
+    let networks = |list: &[&str]| list.iter().map(|text| address::network(text).unwrap()).collect::<Vec<_>>();
+    let trusted =
+        Networks { list: networks(&["10.0.0.0/8", "192.168.1.7/32", "fd00::/8", "::1/128", "0.0.0.0/0"]), unix: true };
+    assert_eq!(
+        *proxied,
+        Listener {
+            client_connections_max: Some(50),
+            trusted,
+            proxy_protocol: true,
+            paths: Paths { dots: PathRule::Keep, slashes: PathRule::Resolve, encoded_slashes: PathRule::Refuse },
+            server: Server::Set("shop 1.0 (edge)".into()),
+            min_rate: 1024,
+            chunks: Chunks { line_bytes: 64, extension_bytes: 0 },
+            keep_alive: KeepAlive { requests: 100, age: Duration::from_mins(10) },
+            connections_max: 100_000,
+            ..fixture::listener("proxied", "127.0.0.1:8081".parse().unwrap())
+        }
+    );
+    // Key by key: what it says itself, what the defaults say, what is built in.
+    assert_eq!(
+        *direct,
+        Listener {
+            client_connections_max: Some(50),
+            paths: Paths { dots: PathRule::Refuse, slashes: PathRule::Resolve, encoded_slashes: PathRule::Keep },
+            server: Server::Off,
+            min_rate: 0,
+            connections_max: 100_000,
+            ..fixture::listener("direct", "127.0.0.1:8080".parse().unwrap())
+        }
+    );
+    let [app, live] = model.upstreams.as_slice() else { panic!() };
+    assert_eq!(app.response, ResponseLimits { head_bytes: 65_536, fields: 50, interim: 0 });
+    assert_eq!((app.min_rate, app.proxy_protocol), (2048, Some(ProxyVersion::V2)));
+    assert_eq!(live.response, ResponseLimits { head_bytes: 65_536, ..fixture::upstream("", &[]).response });
+    assert_eq!((live.min_rate, live.proxy_protocol), (0, Some(ProxyVersion::V1)));
+    let plain = |path: &str, upstream| fixture::route(PathPattern::Prefix(path.into()), upstream);
+    assert_eq!(
+        model.hosts[0].routes,
+        [
+            plain("", 0),
+            Route {
+                upgrade: vec!["websocket".into(), "x-feed".into()],
+                connect: true,
+                tunnel_timeout: Duration::from_hours(1),
+                response_timeout: Some(Duration::from_secs(5)),
+                body_timeout: Some(Duration::from_mins(2)),
+                min_rate: Some(0),
+                attempts: Some(1),
+                ..plain("/live", 1)
+            },
+            Route { response_timeout: Some(Duration::from_mins(1)), ..plain("/reports", 0) },
+        ]
     );
 }
 
@@ -341,6 +414,13 @@ fn the_schema_has_the_shape_of_its_draft() {
     assert_eq!(schema["properties"]["process"]["properties"]["connections"]["maximum"], 10_000_000);
     let endpoints = &schema["properties"]["upstream"]["additionalProperties"]["properties"]["endpoints"];
     assert_eq!(endpoints["items"]["anyOf"][1]["properties"]["weight"]["default"], 1);
+    let listen = &schema["properties"]["listen"]["additionalProperties"]["properties"];
+    assert_eq!(listen["proxy_protocol"]["type"], "boolean");
+    assert_eq!(listen["proxy_protocol"]["default"], false);
+    assert_eq!(listen["trusted_proxies"]["default"], serde_json::json!([]));
+    assert_eq!(listen["path"]["properties"]["dots"]["default"], "resolve");
+    let routes = &schema["properties"]["host"]["additionalProperties"]["properties"]["routes"];
+    assert_eq!(routes["items"]["properties"]["timeout"]["properties"]["tunnel"]["default"], "5m");
 }
 
 // === the keys ===

@@ -71,7 +71,8 @@ fn measure(text: &str, units: &[(&str, u128)]) -> Result<u128, Refusal> {
 fn advice(number: &str, unit: &str, units: &[(&str, u128)]) -> String {
     let names: Vec<&str> = units.iter().map(|(name, _)| *name).collect();
     let list = names.join(", ");
-    let trimmed = unit.trim();
+    // A rate is written as the size that it is in a second.
+    let trimmed = unit.trim().trim_end_matches("/s");
     if trimmed.is_empty() {
         let example = if units.len() == DURATIONS.len() { "s" } else { "KiB" };
         return format!("the unit is missing: \"{number}{example}\"; units are {list}");

@@ -3,9 +3,11 @@
 
 use serde_json::Value;
 
+use crate::address::Peer;
 use crate::http::Refusal;
 use crate::http::forward::Answer;
 use crate::http::forward::Hop;
+use crate::http::forward::Server;
 use crate::http::forward::encode_interim;
 use crate::http::forward::encode_request;
 use crate::http::forward::encode_response;
@@ -18,6 +20,7 @@ use crate::http::head::Parse;
 use crate::http::head::RequestHead;
 use crate::http::head::ResponseHead;
 use crate::http::head::Version;
+use crate::http::identity::Marks;
 use crate::limits;
 
 const REQUEST: HeadLimits = HeadLimits {
@@ -180,7 +183,8 @@ fn run_requests(raw: &[u8], cut: usize) -> (Vec<Message>, Rest) {
             Err(refusal) => return (all, Rest::Refused(refusal.status(), refusal.words())),
         };
         let mut message = Message { keep: request.keep_alive(), ..Message::default() };
-        let hop = Hop { client: b"192.0.2.1", scheme: "http", request_id: b"an-id", authority: b"upstream.example" };
+        let marks = Marks::of(Peer::Ip("192.0.2.1:7".parse().unwrap()), Some(80), "http");
+        let hop = Hop { marks: &marks, trusted: false, request_id: b"an-id", authority: b"upstream.example" };
         encode_request(&mut message.head, request, framing, &hop);
         feed.from += head.len();
         match body(&mut feed, framing) {
@@ -226,7 +230,7 @@ fn run_response(raw: &[u8], cut: usize, method: Method) -> (Option<Message>, Res
                 // What a 101 answers to is known to those who asked.
                 return (None, Rest::Closed, 0);
             }
-            encode_interim(&mut message.head, response);
+            encode_interim(&mut message.head, response, Server::Pass);
             check_head(&message.head);
             interim.push(response.status());
             feed.from += head.len();
@@ -238,6 +242,7 @@ fn run_response(raw: &[u8], cut: usize, method: Method) -> (Option<Message>, Res
             client_version: Version::Http11,
             request_id: b"an-id",
             date: b"Thu, 01 Jan 1970 00:00:00 GMT",
+            server: Server::Pass,
         };
         encode_response(&mut message.head, response, &answer);
         feed.from += head.len();

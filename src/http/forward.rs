@@ -13,15 +13,20 @@ use crate::http::head::Method;
 use crate::http::head::Request;
 use crate::http::head::Response;
 use crate::http::head::Version;
+use crate::http::identity;
+use crate::http::identity::Marks;
 use crate::limits;
+
+const VIA_1_0: &[u8; 18] = b"Via: 1.0 ringway\r\n";
+const VIA_1_1: &[u8; 18] = b"Via: 1.1 ringway\r\n";
 
 /// What the gateway knows of the hop a request came by.
 #[derive(Clone, Copy, Debug)]
 pub struct Hop<'a> {
-    /// The client's address, in text.
-    pub client: &'a [u8],
-    /// `http` or `https`.
-    pub scheme: &'static str,
+    /// What it tells of its connection.
+    pub marks: &'a Marks,
+    /// Whether what the peer says of the way before it is believed.
+    pub trusted: bool,
     /// The request's id.
     pub request_id: &'a [u8],
     /// Host to name when the request names none (HTTP/1.0).
@@ -39,14 +44,28 @@ pub struct Answer<'a> {
     pub client_version: Version,
     /// The request's id.
     pub request_id: &'a [u8],
-    /// The date, for a response that has none.
+    /// The date, for a response that has none (RFC 9110 §6.6.1).
     pub date: &'a [u8],
+    /// What becomes of its `Server` field.
+    pub server: Server<'a>,
+}
+
+/// What becomes of the `Server` field of a response (RFC 9110 §10.2.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server<'a> {
+    /// As the endpoint wrote it.
+    Pass,
+    /// None.
+    Off,
+    /// This, whatever the endpoint wrote.
+    Set(&'a [u8]),
 }
 
 /// Appends a request as it goes to an endpoint.
 ///
-/// The target is in origin form (of CONNECT: in authority form), Host comes first, fields keep their order, case and bytes. `Via`, `X-Forwarded-*` and
-/// `X-Request-Id` are the gateway's own: what the client said of itself there is not believed.
+/// The target is in origin form (of CONNECT: in authority form), Host comes first, fields keep their order, case and bytes.
+/// `Via`, `X-Forwarded-*`, `Forwarded` and `X-Request-Id` are the gateway's own: what is said there, and in `X-Real-IP`, is
+/// not believed of a peer that is not trusted.
 pub fn encode_request(out: &mut Vec<u8>, request: Request<'_>, framing: Framing, hop: &Hop<'_>) {
     let (fields, bytes, nominates) = request.raw();
     out.reserve(bytes.len().min(limits::REQUEST_HEAD_BYTES) / 2);
@@ -68,6 +87,7 @@ pub fn encode_request(out: &mut Vec<u8>, request: Request<'_>, framing: Framing,
     put(out, &[request.method(), b" ", start, origin, b" HTTP/1.1\r\nHost: ", host, b"\r\n"]);
     for field in fields {
         match field.known {
+            Known::XForwarded | Known::XRealIp if hop.trusted => pass(out, field, bytes),
             known if nominates && may_be_stripped(known) && is_nominated(fields, bytes, field) => {}
             Known::Other
             | Known::Authorization
@@ -84,10 +104,9 @@ pub fn encode_request(out: &mut Vec<u8>, request: Request<'_>, framing: Framing,
         }
     }
     frame(out, framing);
-    let via: &[u8] = if request.version() == Version::Http10 { b"1.0" } else { b"1.1" };
-    put(out, &[b"Via: ", via, b" ringway\r\nX-Forwarded-For: ", hop.client, b"\r\nX-Forwarded-Proto: "]);
-    put(out, &[hop.scheme.as_bytes(), b"\r\nX-Forwarded-Host: ", host, b"\r\nX-Request-Id: ", hop.request_id]);
-    out.extend_from_slice(b"\r\n\r\n");
+    out.extend_from_slice(if request.version() == Version::Http10 { VIA_1_0 } else { VIA_1_1 });
+    identity::tell(out, request, host, hop.marks, hop.trusted);
+    put(out, &[b"X-Request-Id: ", hop.request_id, b"\r\n\r\n"]);
 }
 
 /// Appends a response as it goes to the client. Fields keep their order, case and bytes.
@@ -101,6 +120,7 @@ pub fn encode_response(out: &mut Vec<u8>, response: Response<'_>, answer: &Answe
         match field.known {
             known if nominates && may_be_stripped(known) && is_nominated(fields, bytes, field) => {}
             Known::ContentLength if tells_length => pass(out, field, bytes),
+            Known::Server if answer.server != Server::Pass => {}
             known if stays(known) => {
                 dated |= known == Known::Date;
                 pass(out, field, bytes);
@@ -112,6 +132,9 @@ pub fn encode_response(out: &mut Vec<u8>, response: Response<'_>, answer: &Answe
     if !dated {
         put(out, &[b"Date: ", answer.date, b"\r\n"]);
     }
+    if let Server::Set(server) = answer.server {
+        put(out, &[b"Server: ", server, b"\r\n"]);
+    }
     put(out, &[b"X-Request-Id: ", answer.request_id]);
     let connection: &[u8] = match (answer.close, answer.client_version) {
         (true, _) => b"\r\nConnection: close\r\n\r\n",
@@ -121,13 +144,14 @@ pub fn encode_response(out: &mut Vec<u8>, response: Response<'_>, answer: &Answe
     out.extend_from_slice(connection);
 }
 
-/// Appends an interim response as it goes to the client.
-pub fn encode_interim(out: &mut Vec<u8>, response: Response<'_>) {
+/// Appends an interim response as it goes to the client: fields are taken away, none is added.
+pub fn encode_interim(out: &mut Vec<u8>, response: Response<'_>, server: Server<'_>) {
     let (fields, bytes, nominates) = response.raw();
     status_line(out, response);
     for field in fields {
         let stripped = nominates && may_be_stripped(field.known) && is_nominated(fields, bytes, field);
-        if stays(field.known) && !stripped {
+        let ours = field.known == Known::Server && server != Server::Pass;
+        if stays(field.known) && !stripped && !ours {
             pass(out, field, bytes);
         }
     }

@@ -3,6 +3,9 @@
 
 use crate::http::Fault;
 use crate::http::Refusal;
+use crate::http::path;
+use crate::http::path::Outcome;
+use crate::http::path::Rules;
 
 /// Where something stands in the bytes given to parse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,12 +59,18 @@ pub enum Known {
     Upgrade,
     UserAgent,
     Via,
+    /// `X-Forwarded-` and something else than the four below.
+    XForwarded,
     XForwardedFor,
     XForwardedHost,
     XForwardedPort,
     XForwardedProto,
+    XRealIp,
     XRequestId,
 }
+
+/// What the names of fields begin with that tell of the way a request came.
+const X_FORWARDED: &[u8] = b"x-forwarded-";
 
 impl Known {
     /// Which field a name is of, in either case.
@@ -69,11 +78,12 @@ impl Known {
     pub fn of(name: &[u8]) -> Self {
         // Most names differ from most candidates in their first byte, and most fields are none of these.
         let same = |(one, other): (&u8, &u8)| one | 0x20 == *other || (*one == b'_' && *other == b'-');
-        match Self::candidates(name.len()).iter().find(|(text, _)| name.iter().zip(*text).all(same)) {
-            Some(_) if name.contains(&b'_') => Self::Twin,
+        let known = match Self::candidates(name.len()).iter().find(|(text, _)| name.iter().zip(*text).all(same)) {
             Some((_, known)) => *known,
-            None => Self::Other,
-        }
+            None if name.len() > X_FORWARDED.len() && name.iter().zip(X_FORWARDED).all(same) => Self::XForwarded,
+            None => return Self::Other,
+        };
+        if name.contains(&b'_') { Self::Twin } else { known }
     }
 
     /// The names of a length.
@@ -85,7 +95,7 @@ impl Known {
             5 => &[(b"proxy", Self::Proxy)],
             6 => &[(b"cookie", Self::Cookie), (b"server", Self::Server), (b"expect", Self::Expect)],
             7 => &[(b"referer", Self::Referer), (b"upgrade", Self::Upgrade), (b"trailer", Self::Trailer)],
-            9 => &[(b"forwarded", Self::Forwarded)],
+            9 => &[(b"forwarded", Self::Forwarded), (b"x-real-ip", Self::XRealIp)],
             10 => {
                 &[(b"connection", Self::Connection), (b"user-agent", Self::UserAgent), (b"keep-alive", Self::KeepAlive)]
             }
@@ -203,6 +213,9 @@ pub struct RequestHead {
     pub(super) path: Span,
     /// Path and query.
     pub(super) origin: Span,
+    /// Path and query as they go on, if the path was written anew; and so many bytes of it are the path.
+    rewritten: Vec<u8>,
+    rewritten_path: usize,
     /// The authority: the target's, else the Host field's.
     pub(super) host: Span,
     /// The same without its port.
@@ -278,10 +291,38 @@ impl RequestHead {
         Request { head: self, bytes }
     }
 
+    /// Brings the path of the request in these bytes into the form in which it is routed and forwarded: from then on
+    /// [`Request::path`] and [`Request::origin_form`] say that. The query stays as it is; `*` and an authority are no
+    /// paths.
+    ///
+    /// # Errors
+    /// As [`path::normalise`].
+    #[inline]
+    pub fn normalise_path(&mut self, bytes: &[u8], rules: Rules) -> Result<(), Refusal> {
+        let path = self.path.of(bytes);
+        if path.first() != Some(&b'/') {
+            return Ok(());
+        }
+        match path::normalise(path, rules, &mut self.rewritten) {
+            Ok(Outcome::Normal) => Ok(()),
+            Ok(Outcome::Rewritten) => {
+                self.rewritten_path = self.rewritten.len();
+                let query = self.origin.of(bytes).get(path.len()..);
+                self.rewritten.extend_from_slice(query.unwrap_or(&[]));
+                Ok(())
+            }
+            Err(refusal) => {
+                self.rewritten.clear();
+                Err(refusal)
+            }
+        }
+    }
+
     /// Forgets the head, keeps the room.
     #[inline]
     pub fn reset(&mut self) {
         self.parts.reset();
+        self.rewritten.clear();
     }
 }
 
@@ -357,10 +398,13 @@ impl<'a> Request<'a> {
         self.head.target.of(self.bytes)
     }
 
-    /// The path: what routes look at. That of CONNECT is empty.
+    /// The path: what routes look at. Normal, once [`RequestHead::normalise_path`] was asked. That of CONNECT is empty.
     #[inline]
     #[must_use]
     pub fn path(self) -> &'a [u8] {
+        if let path @ [_, ..] = self.head.rewritten.get(..self.head.rewritten_path).unwrap_or(&[]) {
+            return path;
+        }
         match self.head.path.of(self.bytes) {
             [] if self.head.kind != Method::Connect => b"/",
             path => path,
@@ -371,7 +415,10 @@ impl<'a> Request<'a> {
     #[inline]
     #[must_use]
     pub fn origin_form(self) -> &'a [u8] {
-        self.head.origin.of(self.bytes)
+        match self.head.rewritten.as_slice() {
+            [] => self.head.origin.of(self.bytes),
+            rewritten => rewritten,
+        }
     }
 
     /// The authority: the target's, else the Host field's; may be empty.

@@ -3,7 +3,10 @@
 //! - [`head`]: request and response heads, parsed in place ([`h1::parse`]) and looked at through views;
 //! - [`framing`]: where a message ends, decided in one place;
 //! - [`h1::chunked`]: chunked bodies, decoded in place;
+//! - [`path`]: the one reading of a path that is both routed and forwarded;
 //! - [`forward`]: what a gateway writes of what it has read;
+//! - [`identity`]: who the client is, and how that is told on;
+//! - [`proxy`]: the header that a proxy may put before a connection's first request;
 //! - [`upgrade`]: which other protocols a connection may go on with.
 
 pub mod date;
@@ -12,6 +15,9 @@ pub mod framing;
 pub mod h1;
 pub mod head;
 pub mod host;
+pub mod identity;
+pub mod path;
+pub mod proxy;
 pub mod status;
 pub mod upgrade;
 
@@ -34,6 +40,20 @@ pub enum Refusal {
     BadFieldValue,
     /// A target that is not of a form its method may have (RFC 9112 §3.2).
     BadTarget,
+    /// A `%` in the path without two hexadecimal digits (RFC 3986 §2.1).
+    BadEscape,
+    /// `%00` in the path.
+    EscapedNul,
+    /// `%2F` or `%5C` in the path, where the listener takes none.
+    EncodedSlash,
+    /// Several slashes in a row, where the listener takes none.
+    EmptySegment,
+    /// `.` or `..` between slashes, where the listener takes none.
+    DotSegment,
+    /// `..` that leads above the root.
+    AboveRoot,
+    /// A dot segment for readers who take more for a slash than RFC 3986 does, or cut segments.
+    HiddenDots,
     /// No Host, or several (RFC 9112 §3.2).
     HostCount,
     /// A Host that is no authority (RFC 9110 §7.2).
@@ -92,6 +112,13 @@ impl Refusal {
             Self::BadFieldName => "a field name is not a token",
             Self::BadFieldValue => "a field value has a byte that it may not have",
             Self::BadTarget => "the target is not of a form that this method may have",
+            Self::BadEscape => "a % in the path is not followed by two hexadecimal digits",
+            Self::EscapedNul => "the path has an encoded NUL",
+            Self::EncodedSlash => "the path has an encoded slash",
+            Self::EmptySegment => "the path has several slashes in a row",
+            Self::DotSegment => "the path has a dot segment",
+            Self::AboveRoot => "the path leads above its root",
+            Self::HiddenDots => "the path hides a dot segment beside an encoded slash, a backslash or a semicolon",
             Self::HostCount => "there must be one Host field",
             Self::BadHost => "the Host is not a host with an optional port",
             Self::HostMismatch => "the Host differs from the target's",

@@ -159,18 +159,18 @@ impl Line {
         &self.socket
     }
 
-    /// Says the end to the other side and reads what it still sends, at most `bytes` of it and for at most `patience`,
-    /// so that it can read our last words before the connection goes (RFC 9112 §9.6).
-    pub async fn linger(&self, bytes: usize, patience: Duration) {
+    /// Says the end to the other side and reads what it still sends, for at most `patience` in all and until nothing comes
+    /// for `pause`, so that it can read our last words before the connection goes (RFC 9112 §9.6).
+    pub async fn linger(&self, pause: Duration, patience: Duration) {
         self.finish();
-        self.reading.arm(patience, Cut::Both);
-        let mut left = bytes;
+        // Nothing is written any more: that deadline is free for the whole.
+        self.writing.arm(patience, Cut::Both);
         let mut block = Block::with_room(LINGER_ROOM);
-        while left > 0 {
+        loop {
             block.clear();
-            match self.read(&mut block, LINGER_ROOM).await {
-                Ok(n) => left = left.saturating_sub(n),
-                Err(_) => return,
+            self.reading.arm(pause, Cut::Both);
+            if self.read(&mut block, LINGER_ROOM).await.is_err() {
+                return;
             }
         }
     }

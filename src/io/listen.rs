@@ -62,6 +62,7 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
 pub struct Acceptor {
     listener: monoio::net::TcpListener,
     fd: RawFd,
+    port: Option<u16>,
 }
 
 impl Acceptor {
@@ -71,7 +72,14 @@ impl Acceptor {
     /// When the core's poller refuses it.
     pub fn new(listener: TcpListener) -> io::Result<Self> {
         let fd = listener.as_raw_fd();
-        Ok(Self { listener: monoio::net::TcpListener::from_std(listener)?, fd })
+        let port = listener.local_addr().ok().map(|address| address.port());
+        Ok(Self { listener: monoio::net::TcpListener::from_std(listener)?, fd, port })
+    }
+
+    /// The port that it listens on, if it is a port.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.port
     }
 
     /// The next connection. Several calls may wait at once: each turn of the loop completes as many.

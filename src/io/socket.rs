@@ -107,6 +107,13 @@ impl Socket {
         }
     }
 
+    /// The address of our end. One system call.
+    #[must_use]
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        // SAFETY: a shared reference; it is not kept.
+        unsafe { &*self.stream.get() }.local_addr().ok()
+    }
+
     /// Whether the other side has said anything (bytes, the end, a reset), without reading it. One system call.
     #[must_use]
     pub fn has_news(&self) -> bool {

@@ -8,7 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::address::Networks;
+use crate::http::forward;
 use crate::id::UpstreamIndex;
+
+pub use crate::http::path::Rule as PathRule;
+pub use crate::http::path::Rules as Paths;
 
 /// One whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,7 +123,7 @@ pub struct Listener {
     pub trusted: Networks,
     /// Whether every connection begins with a PROXY protocol header, version 1 or 2.
     pub proxy_protocol: bool,
-    /// What becomes of a path before it is routed and forwarded.
+    /// `listen.path`: what becomes of a path before it is routed and forwarded.
     pub paths: Paths,
     /// What becomes of the `Server` field of responses.
     pub server: Server,
@@ -160,29 +164,6 @@ pub struct KeepAlive {
     pub requests: u32,
     /// From accept to the last request, less a share by chance.
     pub age: Duration,
-}
-
-/// `listen.path`: what becomes of a path that different readers may read differently. What is routed is what is
-/// forwarded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Paths {
-    /// Of `.` and `..` between slashes, percent-encoded or not.
-    pub dots: PathRule,
-    /// Of several slashes in a row; resolved: one.
-    pub slashes: PathRule,
-    /// Of `%2F` and `%5C`; resolved: decoded to a slash.
-    pub encoded_slashes: PathRule,
-}
-
-/// What becomes of a part of a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PathRule {
-    /// It is passed on as it is.
-    Keep,
-    /// It is replaced by what it stands for.
-    Resolve,
-    /// The request is refused.
-    Refuse,
 }
 
 /// `listen.server`.
@@ -346,6 +327,18 @@ impl PathPattern {
         match self {
             Self::Exact(path) => path.clone(),
             Self::Prefix(path) => format!("{path}/*"),
+        }
+    }
+}
+
+impl Server {
+    /// As those take it who write responses.
+    #[must_use]
+    pub fn field(&self) -> forward::Server<'_> {
+        match self {
+            Self::Pass => forward::Server::Pass,
+            Self::Off => forward::Server::Off,
+            Self::Set(text) => forward::Server::Set(text.as_bytes()),
         }
     }
 }

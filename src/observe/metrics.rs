@@ -103,8 +103,10 @@ pub struct ListenerCounts {
     pub accepted: Count,
     /// Connections open now.
     pub open: Count,
-    /// Connections closed at once because a bound was reached.
+    /// Connections closed at once because a bound was reached, or because they may not say who the client is.
     pub refused: Count,
+    /// Connections closed because they did not begin with a PROXY protocol header as they should.
+    pub proxy_faults: Count,
 }
 
 /// Series of one route: a histogram for each method, status class and protocol that occurred.

@@ -43,9 +43,10 @@ const ROOM: usize = 2000;
 const MORE_ROOM: usize = 16 * 1024;
 const MOST_ROOM: usize = 64 * 1024;
 
-/// What is read at the most of a side that was told the end, and for how long: so that it can read our last words.
-const LAST_BYTES: usize = 256 * 1024;
-const LAST_TIME: Duration = Duration::from_secs(2);
+/// How long a side that was told the end is heard out while it goes on sending, and how long while it is silent: so that
+/// no reset takes our last words from it.
+const LAST_TIME: Duration = Duration::from_secs(5);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What both directions share.
 struct Way<'a> {
@@ -73,8 +74,7 @@ pub async fn run(sides: [Side<'_>; 2], deadline: &Deadline, idle: Duration) -> O
     match way.lost.get() {
         Some((side, broken)) => Over::Lost(side, broken),
         None if way.over.get() => {
-            lines.iter().for_each(|line| line.finish());
-            both(one.line.linger(LAST_BYTES, LAST_TIME), other.line.linger(LAST_BYTES, LAST_TIME)).await;
+            both(one.line.linger(LAST_PAUSE, LAST_TIME), other.line.linger(LAST_PAUSE, LAST_TIME)).await;
             Over::Ours
         }
         None => Over::Closed,

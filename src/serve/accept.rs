@@ -1,5 +1,6 @@
 //! Step 1: connections arrive. Several accepts wait at once on each listener, since each turn of the loop completes only
-//! those that wait; what is over a bound is closed at once and counted.
+//! those that wait; what is over a bound, or may not say who the
+//! client is where it must, is closed at once and counted.
 
 use std::io;
 use std::rc::Rc;
@@ -26,6 +27,10 @@ pub struct Place {
     shard: Rc<Shard>,
     /// The listener it came by.
     pub listener: ListenerSlot,
+    /// The port that this one listens on, if it is a port.
+    pub port: Option<u16>,
+    /// Whether the connection begins with a PROXY protocol header.
+    pub proxied: bool,
     shared: [Arc<Shared>; 2],
 }
 
@@ -35,7 +40,7 @@ pub fn start(shard: &Rc<Shard>, slot: ListenerSlot, acceptor: &Rc<Acceptor>) {
         let (shard, acceptor) = (shard.clone(), acceptor.clone());
         task::spawn_bare(async move {
             while let Some((socket, peer)) = next(&shard, &acceptor).await {
-                admit(&shard, slot, socket, peer);
+                admit(&shard, (slot, acceptor.port()), socket, peer);
             }
         });
     }
@@ -57,8 +62,8 @@ async fn next(shard: &Shard, acceptor: &Acceptor) -> Option<(Socket, Peer)> {
     }
 }
 
-fn admit(shard: &Rc<Shard>, slot: ListenerSlot, socket: Socket, peer: Peer) {
-    let Some(place) = Place::take(shard, slot) else {
+fn admit(shard: &Rc<Shard>, (slot, port): (ListenerSlot, Option<u16>), socket: Socket, peer: Peer) {
+    let Some(place) = Place::take(shard, (slot, port), peer) else {
         // Dropped here, and closed: the cheapest refusal, at the time when cheapness matters.
         shard.slab.listener(slot).refused.add(1);
         return;
@@ -73,9 +78,14 @@ fn admit(shard: &Rc<Shard>, slot: ListenerSlot, socket: Socket, peer: Peer) {
 }
 
 impl Place {
-    fn take(shard: &Rc<Shard>, slot: ListenerSlot) -> Option<Self> {
+    fn take(shard: &Rc<Shard>, (slot, port): (ListenerSlot, Option<u16>), peer: Peer) -> Option<Self> {
         let generation = shard.generation();
         let listener = generation.listener(slot)?;
+        let proxied = listener.settings.proxy_protocol;
+        // Whoever may write the header names the client.
+        if proxied && !listener.settings.trusted.holds(peer) {
+            return None;
+        }
         let process = &generation.snapshot.connections;
         if !process.enter(generation.snapshot.model.process.connections_max) {
             return None;
@@ -89,7 +99,7 @@ impl Place {
         counts.accepted.add(1);
         counts.open.add(1);
         let shared = [process.clone(), listener.connections.clone()];
-        Some(Self { shard: shard.clone(), listener: slot, shared })
+        Some(Self { shard: shard.clone(), listener: slot, port, proxied, shared })
     }
 }
 

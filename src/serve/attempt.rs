@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::Instant;
 
+use crate::address::Peer;
 use crate::buf::Block;
 use crate::http::Refusal;
 use crate::http::forward;
@@ -13,10 +14,13 @@ use crate::http::framing;
 use crate::http::framing::Framing;
 use crate::http::head::Method;
 use crate::http::head::Version;
+use crate::http::proxy;
+use crate::http::proxy::Ends;
 use crate::http::upgrade;
 use crate::io::both::beside;
 use crate::io::line::Broken;
 use crate::io::socket::Cut;
+use crate::model::ProxyVersion;
 use crate::observe::ended::Cause;
 use crate::observe::ended::Ended;
 use crate::observe::ended::Phase;
@@ -94,7 +98,7 @@ pub(crate) struct Failed {
 }
 
 /// Room for what the gateway adds to a request head.
-const ADDED_ROOM: usize = 600;
+const ADDED_ROOM: usize = 700;
 
 impl Body {
     /// Settles the framing of the request at the front of the client's buffer and takes what of its body came with it.
@@ -162,8 +166,9 @@ pub(crate) async fn attempt(
         connections_max: upstream.settings.connections_max,
         patience: upstream.settings.timeout.connect,
     };
-    // Not idempotent, so that a kept connection which has died meanwhile could not be made good.
-    let fresh = fresh || client.request.view(client.inbound.bytes()).method_kind() == Method::Connect;
+    // CONNECT is not idempotent: a kept connection that has died meanwhile could not be made good.
+    let connect = client.request.view(client.inbound.bytes()).method_kind() == Method::Connect;
+    let fresh = fresh || connect || upstream.settings.proxy_protocol.is_some();
     let result = match lease::lend(&shard.pools, &dial, shard.clock.coarse(), fresh).await {
         Ok(lease) => converse(scene, client, body, (endpoint, lease), began).await,
         Err(reason) => {
@@ -251,15 +256,27 @@ impl Failed {
     }
 }
 
-/// The request as it goes out: the head, and what of the body came with it, so that a short request is one send.
+/// The request as it goes out: the head, and what of the body came with it, so that a short request is one send. Before
+/// it the client is named, where the upstream wants that of a connection.
 fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoint: &Endpoint) -> Block {
+    let Scene { facts, upstream, tally, .. } = *scene;
     let bytes = client.inbound.bytes();
     let request = client.request.view(bytes);
     let mut out = Block::with_room(body.data.end + scene.upgrade.len() + ADDED_ROOM);
+    if let Some(version) = upstream.settings.proxy_protocol {
+        let ends = match (facts.identity.client, client.seat.reached()) {
+            (Peer::Ip(from), Some(to)) => Ends::Between(from, to),
+            _ => Ends::Own,
+        };
+        match version {
+            ProxyVersion::V1 => proxy::write_line(out.tail(), ends),
+            ProxyVersion::V2 => proxy::write_binary(out.tail(), ends),
+        }
+    }
     let hop = Hop {
-        client: client.address_text.as_bytes(),
-        scheme: "http",
-        request_id: scene.tally.id.as_bytes(),
+        marks: &client.marks,
+        trusted: facts.identity.trusted,
+        request_id: tally.id.as_bytes(),
         authority: endpoint.label.as_bytes(),
     };
     forward::encode_request(out.tail(), request, body.framing, &hop);
@@ -274,9 +291,11 @@ fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoint: &Endpoi
 
 /// After a response: the endpoint's connection goes back if it is clean, and the client's fate is decided.
 fn settle(scene: &Scene<'_>, client: &Client<'_>, consumed: usize, lease: Lease, answered: Answered) -> (Ended, Fate) {
-    let Scene { shard, tally, .. } = *scene;
+    let Scene { shard, upstream, tally, .. } = *scene;
     let uploaded = tally.uploaded.get();
-    if let Some(clean) = answered.clean.filter(|_| uploaded && answered.endpoint_keeps) {
+    // A connection that was opened in one client's name is of no use to another.
+    let anybodys = upstream.settings.proxy_protocol.is_none();
+    if let Some(clean) = answered.clean.filter(|_| uploaded && answered.endpoint_keeps && anybodys) {
         lease.give_back(clean, shard.clock.coarse());
     }
     if let Some(cause) = answered.lost {

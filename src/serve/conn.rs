@@ -1,26 +1,35 @@
-//! Step 2: one client connection, and what is kept for it as long as it stays.
+//! Step 2: one client connection: who is at the other end of it, and what is kept for it as long as it stays.
 
 use std::cell::Cell;
+use std::mem;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use crate::address::Peer;
 use crate::buf::Block;
 use crate::http::head::RequestHead;
 use crate::http::head::ResponseHead;
+use crate::http::identity::Marks;
+use crate::http::proxy;
+use crate::http::proxy::Ends;
+use crate::io::line::Broken;
 use crate::io::line::Line;
 use crate::io::socket::Socket;
 use crate::serve::accept::Place;
 use crate::serve::h1;
 use crate::serve::h1::Spell;
 use crate::shard::Shard;
+use crate::wire::h1::REQUEST_ROOM;
 
 /// What is kept of a client as long as it stays, idle or not.
 #[derive(Debug)]
 pub(crate) struct Seat {
     /// What is said on its connection.
     pub(crate) line: Line,
-    /// Who is at the other end of it.
+    /// Who is at the other end of it, or of the one that a proxy relays.
     pub(crate) peer: Peer,
+    /// The address that this one reached, if a proxy says so.
+    reached: Option<SocketAddr>,
     /// Its place in the counts, and the listener it came by.
     pub(crate) place: Place,
     /// Whether it has not asked for anything yet.
@@ -32,8 +41,8 @@ pub(crate) struct Seat {
 pub(crate) struct Client<'a> {
     /// What outlasts the busy spell.
     pub(crate) seat: &'a Seat,
-    /// Its IP address in text, as every request of it is marked.
-    pub(crate) address_text: String,
+    /// What every request of it is marked with.
+    pub(crate) marks: Marks,
     /// What was read and not used yet: during an exchange the request head is at its front.
     pub(crate) inbound: Block,
     /// Room for a request head's fields, used again by each request.
@@ -44,22 +53,77 @@ pub(crate) struct Client<'a> {
 
 /// Serves a connection to its end.
 pub(crate) async fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) {
-    let seat = Seat { line: Line::new(&shard.wheel, socket), peer, place, fresh: Cell::new(true) };
+    let line = Line::new(&shard.wheel, socket);
+    let mut seat = Seat { line, peer, reached: None, place, fresh: Cell::new(true) };
+    let mut inbound = Block::none();
+    let Some(patience) = h1::head_timeout(&shard, &seat) else { return };
+    // From here to the first whole head there is one time, whatever stands before it.
+    seat.line.reading().arm_idle(patience);
+    if seat.place.proxied && !Box::pin(introduce(&shard, &mut seat, &mut inbound)).await {
+        return;
+    }
     // What a busy connection needs is large and boxed for as long as it is busy; an idle one keeps its seat alone.
-    while Box::pin(h1::turns(&shard, &seat)).await == Spell::Idle {
+    while Box::pin(h1::turns(&shard, &seat, mem::take(&mut inbound))).await == Spell::Idle {
         if !h1::park(&shard, &seat).await {
             return;
         }
     }
 }
 
+/// Reads the PROXY protocol header that the connection must begin with, and believes it: only those may come so far who
+/// are trusted. What was read behind it stays in `inbound`. False: there is none, and the connection is over.
+async fn introduce(shard: &Shard, seat: &mut Seat, inbound: &mut Block) -> bool {
+    let fault = loop {
+        match proxy::parse(inbound.bytes()) {
+            Ok(Some((len, ends))) => {
+                inbound.consume(len);
+                seat.believe(ends);
+                if !inbound.is_empty() {
+                    seat.line.reading().occupy();
+                }
+                return true;
+            }
+            Ok(None) => {}
+            Err(fault) => break fault.words(),
+        }
+        inbound.reserve(REQUEST_ROOM);
+        let room = inbound.spare();
+        match seat.line.read(inbound, room).await {
+            Ok(_) => {}
+            // Whoever only looks whether we are there owes nothing.
+            Err(Broken::Closed | Broken::Reset) if inbound.is_empty() => return false,
+            Err(Broken::Closed | Broken::Reset) => break "the connection ended within the header",
+            Err(Broken::TimedOut) => break "the header took too long",
+        }
+    };
+    shard.slab.listener(seat.place.listener).proxy_faults.add(1);
+    tracing::debug!(peer = %seat.peer, fault, "a connection without a PROXY protocol header is closed");
+    false
+}
+
+impl Seat {
+    fn believe(&mut self, ends: Ends) {
+        match ends {
+            Ends::Between(from, to) => (self.peer, self.reached) = (Peer::Ip(from), Some(to)),
+            Ends::Unix => self.peer = Peer::Unix,
+            Ends::Own => {}
+        }
+    }
+
+    /// The address that the client reached: ours, or the one that a proxy names. One system call for ours.
+    pub(crate) fn reached(&self) -> Option<SocketAddr> {
+        self.reached.or_else(|| self.line.socket().local_address())
+    }
+}
+
 impl<'a> Client<'a> {
-    /// A client at the beginning of a busy spell.
-    pub(crate) fn at(seat: &'a Seat) -> Self {
+    /// A client at the beginning of a busy spell, with what was read of it already.
+    pub(crate) fn at(seat: &'a Seat, inbound: Block) -> Self {
+        let port = seat.reached.map(|reached| reached.port()).or(seat.place.port);
         Self {
             seat,
-            address_text: seat.peer.ip().map_or_else(|| "unknown".to_owned(), |ip| ip.to_string()),
-            inbound: Block::none(),
+            marks: Marks::of(seat.peer, port, "http"),
+            inbound,
             request: RequestHead::default(),
             response: ResponseHead::default(),
         }

@@ -6,6 +6,8 @@ use std::rc::Rc;
 use crate::balance::Tried;
 use crate::http::forward;
 use crate::http::head::Method;
+use crate::http::identity::Identity;
+use crate::http::path::Rules;
 use crate::http::upgrade;
 use crate::observe::ended::Cause;
 use crate::observe::ended::Ended;
@@ -31,13 +33,21 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
     let tally = Tally::begin(shard, forward::request_id(request));
     assert!(!shard.drill.take(), "a drill");
     tally.phase.set(Phase::Route);
-    let index = generation.snapshot.table.find(request.host_name(), request.path());
-    let route = index.map(|index| generation.snapshot.route(index));
     let listener = generation.listener(client.seat.place.listener);
+    let rules = listener.map_or(Rules::STRICT, |listener| listener.settings.paths);
+    let normal = client.request.normalise_path(client.inbound.bytes(), rules);
+    let request = client.request.view(client.inbound.bytes());
+    // What is routed is what is forwarded: of a path that is refused there is neither.
+    let found = normal.ok().and_then(|()| generation.snapshot.table.find(request.host_name(), request.path()));
+    let route = found.map(|index| generation.snapshot.route(index));
+    let peer = client.seat.peer;
+    let trusted = listener.map(|listener| &listener.settings.trusted);
+    let identity = trusted.map_or(Identity::unheard(peer), |trusted| Identity::of(request, peer, trusted));
     let upgrade = route.map_or_else(Vec::new, |route| upgrade::passed(request, &route.settings.upgrade));
-    let facts = Facts { generation: &generation, listener, route, understood: true };
+    let facts = Facts { generation: &generation, listener, identity, route, understood: true };
 
-    let ((ended, fate), consumed) = match Body::begin(client, route) {
+    let body = normal.map_err(reply::refused).and_then(|()| Body::begin(client, route));
+    let ((ended, fate), consumed) = match body {
         Err(answer) => (refuse(shard, client, &tally, answer).await, 0),
         Ok(mut body) => {
             let outcome = match route {

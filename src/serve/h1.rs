@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::buf::Block;
 use crate::http::head::HeadLimits;
 use crate::model;
 use crate::serve::conn::Client;
@@ -26,9 +27,10 @@ pub(crate) enum Fate {
     Linger,
 }
 
-/// What a lingering close reads at the most, and for how long.
-const LINGER_BYTES: usize = 256 * 1024;
-const LINGER_TIME: Duration = Duration::from_secs(2);
+/// How long a lingering close hears out a client that goes on sending, and how long a silent one. How much it sends is no
+/// matter: a client that sends its whole request before it looks for an answer must not meet a reset instead of it.
+const LINGER_TIME: Duration = Duration::from_secs(30);
+const LINGER_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long a connection waits for its next request with its buffer in hand before it is parked.
 const GRACE: Duration = Duration::from_secs(1);
@@ -43,8 +45,8 @@ pub(crate) enum Spell {
 }
 
 /// Serves request after request until none comes for a while, or none will.
-pub(crate) async fn turns(shard: &Rc<Shard>, seat: &Seat) -> Spell {
-    let mut client = Client::at(seat);
+pub(crate) async fn turns(shard: &Rc<Shard>, seat: &Seat, inbound: Block) -> Spell {
+    let mut client = Client::at(seat, inbound);
     loop {
         let fate = match next_head(shard, &mut client).await {
             Ok(true) => exchange::exchange(shard, &mut client).await,
@@ -56,7 +58,7 @@ pub(crate) async fn turns(shard: &Rc<Shard>, seat: &Seat) -> Spell {
             Fate::Keep => seat.fresh.set(false),
             Fate::Close => return Spell::Over,
             Fate::Linger => {
-                seat.line.linger(LINGER_BYTES, LINGER_TIME).await;
+                seat.line.linger(LINGER_PAUSE, LINGER_TIME).await;
                 return Spell::Over;
             }
         }
@@ -69,15 +71,13 @@ async fn next_head(shard: &Shard, client: &mut Client<'_>) -> Result<bool, NoReq
     let generation = shard.generation();
     // A listener that has left the configuration takes no more requests.
     let settings = &generation.listener(client.seat.place.listener).ok_or(NoRequest::Ended)?.settings;
-    let mut patience = Some(settings.head_timeout);
+    let fresh = client.seat.fresh.get();
     if client.inbound.is_empty() {
         if shard.draining.get() {
             return Err(NoRequest::Ended);
         }
-        if client.seat.fresh.get() {
-            h1::await_first(&client.seat.line, &mut client.inbound, settings.head_timeout).await?;
-            // The first head has one time from accept on: the deadline that is armed goes on.
-            patience = None;
+        if fresh {
+            h1::await_first(&client.seat.line, &mut client.inbound).await?;
         } else {
             h1::await_next(&client.seat.line, &mut client.inbound, GRACE.min(settings.idle_timeout)).await?;
             if client.inbound.is_empty() {
@@ -86,8 +86,17 @@ async fn next_head(shard: &Shard, client: &mut Client<'_>) -> Result<bool, NoReq
         }
     }
     let limits = limits(settings);
+    // The first head has one time from accept on: the deadline that is armed goes on.
+    let patience = (!fresh).then_some(settings.head_timeout);
     h1::read_request(&client.seat.line, &mut client.inbound, &mut client.request, &limits, patience).await?;
     Ok(true)
+}
+
+/// How long a first request head may take; nothing where none is taken any more.
+pub(crate) fn head_timeout(shard: &Shard, seat: &Seat) -> Option<Duration> {
+    let generation = shard.generation();
+    let listener = generation.listener(seat.place.listener).filter(|_| !shard.draining.get())?;
+    Some(listener.settings.head_timeout)
 }
 
 /// Waits for an idle client without holding a buffer or a future of any size for it; false: the connection is over.

@@ -3,6 +3,9 @@
 
 use crate::buf::Block;
 use crate::http::Refusal;
+use crate::http::forward::Server;
+use crate::http::head::Version;
+use crate::http::identity::Identity;
 use crate::http::status;
 use crate::observe::ended::Cause;
 use crate::serve::conn::Client;
@@ -51,7 +54,8 @@ pub(crate) async fn refuse_head(shard: &Shard, client: &mut Client<'_>, reason: 
     }
     let generation = shard.generation();
     let listener = generation.listener(client.seat.place.listener);
-    let facts = Facts { generation: &generation, listener, route: None, understood: false };
+    let identity = Identity::unheard(client.seat.peer);
+    let facts = Facts { generation: &generation, listener, identity, route: None, understood: false };
     tally.finish(shard, client, &facts, tally.ended(cause));
     if answer.is_some() { Fate::Linger } else { Fate::Close }
 }
@@ -71,10 +75,20 @@ pub(crate) fn refused(refusal: Refusal) -> Answer<'static> {
 /// Sends an answer. Whether the client takes it is of no interest: there is nothing else to do for it.
 pub(crate) async fn send(shard: &Shard, client: &mut Client<'_>, tally: &Tally, answer: Answer<'_>) {
     let mut out = Block::with_room(2000);
-    write(out.tail(), tally.id.as_bytes(), &shard.date(), answer);
-    tally.status.set(answer.status);
     let generation = shard.generation();
     let listener = generation.listener(client.seat.place.listener);
+    let server: [&[u8]; 2] = match listener.map_or(Server::Pass, |listener| listener.settings.server.field()) {
+        Server::Set(server) => [b"\r\nServer: ", server],
+        Server::Pass | Server::Off => [b"", b""],
+    };
+    let version = client.request.view(client.inbound.bytes()).version();
+    let connection: &[u8] = match (answer.close, version) {
+        (true, _) => b"\r\nConnection: close",
+        (false, Version::Http10) => b"\r\nConnection: keep-alive",
+        (false, Version::Http11) => b"",
+    };
+    write(out.tail(), tally.id.as_bytes(), &shard.date(), &[server[0], server[1], connection], answer);
+    tally.status.set(answer.status);
     let patience = listener.map_or(PATIENCE, |listener| listener.settings.body_timeout);
     let size = out.len() as u64;
     if client.seat.line.write(&mut out, patience).await.is_ok() {
@@ -85,7 +99,8 @@ pub(crate) async fn send(shard: &Shard, client: &mut Client<'_>, tally: &Tally, 
 /// Time to take an answer where no listener says another.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
-fn write(out: &mut Vec<u8>, id: &[u8], date: &[u8], answer: Answer<'_>) {
+/// `more` are further field lines, each behind its CRLF.
+fn write(out: &mut Vec<u8>, id: &[u8], date: &[u8], more: &[&[u8]], answer: Answer<'_>) {
     let row = answer.cause.row();
     let reason = status::reason(answer.status);
     let code = answer.status.to_string();
@@ -101,7 +116,6 @@ fn write(out: &mut Vec<u8>, id: &[u8], date: &[u8], answer: Answer<'_>) {
     body.extend_from_slice(id);
     body.push(b'\n');
     let length = body.len().to_string();
-    let close: &[u8] = if answer.close { b"\r\nConnection: close" } else { b"" };
     for part in [
         b"HTTP/1.1 ",
         code.as_bytes(),
@@ -113,11 +127,11 @@ fn write(out: &mut Vec<u8>, id: &[u8], date: &[u8], answer: Answer<'_>) {
         length.as_bytes(),
         b"\r\nX-Request-Id: ",
         id,
-        close,
-        b"\r\n\r\n",
     ] {
         out.extend_from_slice(part);
     }
+    more.iter().for_each(|part| out.extend_from_slice(part));
+    out.extend_from_slice(b"\r\n\r\n");
     if !answer.head_only {
         out.extend_from_slice(&body);
     }

@@ -186,7 +186,7 @@ async fn await_final(
                 scene.tally.continued.set(scene.tally.continued.get() || response.status() == 100);
                 if asked.version == Version::Http11 {
                     let mut out = Block::with_room(head.len() + ADDED_ROOM);
-                    forward::encode_interim(out.tail(), response);
+                    forward::encode_interim(out.tail(), response, scene.facts.server());
                     let size = out.len() as u64;
                     // A client that does not take this one will not take the final one either: seen there.
                     if client.write(&mut out, asked.patience).await.is_ok() {
@@ -203,13 +203,13 @@ async fn await_final(
 
 /// Takes a head that opens a tunnel out of `inbound`, and what came behind it, which goes through the tunnel first.
 fn opening(scene: &Scene<'_>, inbound: &mut Block, head: &ResponseHead, protocols: &[u8]) -> Headed {
-    let Scene { shard, tally, .. } = *scene;
+    let Scene { shard, facts, tally, .. } = *scene;
     let response = head.view(inbound.bytes());
     let mut out = Block::with_room(inbound.len() + protocols.len() + ADDED_ROOM);
-    let (id, date) = (tally.id.as_bytes(), shard.date());
+    let (request_id, date, server) = (tally.id.as_bytes(), shard.date(), facts.server());
     // No framing field, and no word on the connection but the switch: RFC 9110 §7.8, §9.3.6.
-    let framing = Framing::UntilClose;
-    let answer = Answer { framing, close: false, client_version: Version::Http11, request_id: id, date: &date };
+    let (framing, close, client_version) = (Framing::UntilClose, false, Version::Http11);
+    let answer = Answer { framing, close, client_version, request_id, date: &date, server };
     forward::encode_response(out.tail(), response, &answer);
     if !protocols.is_empty() {
         upgrade::append(out.tail(), protocols);
@@ -222,7 +222,7 @@ fn opening(scene: &Scene<'_>, inbound: &mut Block, head: &ResponseHead, protocol
 
 /// Takes the head and what of the body came with it out of `inbound`, and writes them as the client gets them.
 fn translate(scene: &Scene<'_>, asked: &Asked, inbound: &mut Block, head: &ResponseHead) -> Result<Headed, Unanswered> {
-    let Scene { shard, tally, .. } = *scene;
+    let Scene { shard, facts, tally, .. } = *scene;
     let response = head.view(inbound.bytes());
     let received = framing::response(response, asked.method).map_err(|fault| Unanswered::faulty(fault.words()))?;
     let framing = match (received, asked.version) {
@@ -237,7 +237,8 @@ fn translate(scene: &Scene<'_>, asked: &Asked, inbound: &mut Block, head: &Respo
     let status = response.status();
     let mut out = Block::with_room(inbound.len() + ADDED_ROOM);
     let date = shard.date();
-    let answer = Answer { framing, close, client_version: asked.version, request_id: tally.id.as_bytes(), date: &date };
+    let (client_version, request_id, server) = (asked.version, tally.id.as_bytes(), facts.server());
+    let answer = Answer { framing, close, client_version, request_id, date: &date, server };
     forward::encode_response(out.tail(), response, &answer);
     let mut source = Source::new(received);
     let behind = inbound.bytes_mut().get_mut(head.len()..).unwrap_or(&mut []);

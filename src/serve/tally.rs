@@ -4,8 +4,10 @@
 use std::cell::Cell;
 use std::time::Instant;
 
+use crate::http::forward::Server;
 use crate::http::head::Method;
 use crate::http::head::Version;
+use crate::http::identity::Identity;
 use crate::limits;
 use crate::observe::ended::Cause;
 use crate::observe::ended::Ended;
@@ -147,7 +149,7 @@ impl Tally {
             ended,
             status,
             attempts: self.attempts.get(),
-            client: client.seat.peer,
+            client: facts.identity.client,
             listener: facts.listener.map_or("", |listener| listener.settings.name.as_str()),
             request_id: self.id.as_bytes(),
             method: b"",
@@ -188,10 +190,19 @@ pub(crate) struct Facts<'a> {
     pub(crate) generation: &'a Generation,
     /// The listener it came by, unless it has left the configuration.
     pub(crate) listener: Option<&'a Listener>,
+    /// Who sent it.
+    pub(crate) identity: Identity,
     /// Its route, if one was found.
     pub(crate) route: Option<&'a Route>,
     /// Whether its head was understood.
     pub(crate) understood: bool,
+}
+
+impl Facts<'_> {
+    /// What becomes of the `Server` field of responses.
+    pub(crate) fn server(&self) -> Server<'_> {
+        self.listener.map_or(Server::Pass, |listener| listener.settings.server.field())
+    }
 }
 
 /// The index of a method in `metrics::METHODS`.

@@ -40,12 +40,12 @@ pub const REQUEST_ROOM: usize = 2000;
 /// Room for a response head and the beginning of its body.
 pub const RESPONSE_ROOM: usize = 16 * 1024;
 
-/// Waits for the first bytes of a request, at most `patience`; a drain cuts the wait short. The deadline stays armed.
+/// Waits for the first bytes of a connection's first request, under the deadline that is armed and stays so; a drain cuts
+/// the wait short if that says so.
 ///
 /// # Errors
 /// [`NoRequest::Ended`].
-pub async fn await_first(line: &Line, inbound: &mut Block, patience: Duration) -> Result<(), NoRequest> {
-    line.reading().arm_idle(patience);
+pub async fn await_first(line: &Line, inbound: &mut Block) -> Result<(), NoRequest> {
     inbound.reserve(REQUEST_ROOM);
     let room = inbound.spare();
     let result = line.read(inbound, room).await;

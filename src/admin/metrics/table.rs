@@ -102,8 +102,15 @@ pub(super) const FAMILIES: &[Family] = &[
         name: "ringway_connections_refused_total",
         kind: Counter,
         labels: &["listener"],
-        help: "Client connections closed at once because a bound was reached.",
+        help: "Client connections closed at once because a bound was reached, or not trusted where a PROXY protocol header must come.",
         write: |reading, out| listeners(reading, out, |counts| counts.refused.get()),
+    },
+    Family {
+        name: "ringway_proxy_protocol_faults_total",
+        kind: Counter,
+        labels: &["listener"],
+        help: "Client connections closed for want of a whole and well-formed PROXY protocol header.",
+        write: |reading, out| listeners(reading, out, |counts| counts.proxy_faults.get()),
     },
     Family {
         name: "ringway_accept_failures_total",

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::address::Peer;
 use crate::http::framing;
 use crate::http::head::HeadLimits;
 use crate::http::head::Parse;
@@ -10,21 +11,24 @@ use crate::http::head::RequestHead;
 use crate::http::head::ResponseHead;
 
 const LIMITS: HeadLimits = HeadLimits { head_bytes: 8192, fields: 50, target_bytes: 4096 };
-const HOP: Hop<'_> = Hop { client: b"192.0.2.1", scheme: "http", request_id: b"an-id", authority: b"up.example" };
 
 fn forwarded(bytes: &[u8]) -> Vec<u8> {
     let mut head = RequestHead::default();
     assert_eq!(head.parse(bytes, &LIMITS), Ok(Parse::Whole), "{:?}", String::from_utf8_lossy(bytes));
     let request = head.view(bytes);
     let mut out = Vec::new();
-    encode_request(&mut out, request, framing::request(request).unwrap(), &HOP);
+    let marks = Marks::of(Peer::Ip("192.0.2.1:7".parse().unwrap()), Some(8080), "http");
+    let hop = Hop { marks: &marks, trusted: false, request_id: b"an-id", authority: b"up.example" };
+    encode_request(&mut out, request, framing::request(request).unwrap(), &hop);
     out
 }
 
 /// What a GET without a body has at its end.
 fn own(via: &str, host: &str) -> String {
+    let quote = if host.contains(':') { "\"" } else { "" };
     format!(
-        "Via: {via} ringway\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: {host}\r\n\
+        "Via: {via} ringway\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 8080\r\n\
+         Forwarded: for=192.0.2.1;host={quote}{host}{quote};proto=http\r\nX-Forwarded-Host: {host}\r\n\
          X-Request-Id: an-id\r\n\r\n"
     )
 }
@@ -56,6 +60,7 @@ fn request_fields_that_go_on() {
             "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Port: 1\r\n",
             "",
         ),
+        ("X-Real-IP: 6.6.6.6\r\nX_Real_IP: 6.6.6.6\r\nX-Forwarded-Prefix: /evil\r\nx-forwarded_ssl: on\r\n", ""),
         ("Forwarded: for=6.6.6.6\r\nX-Request-Id: theirs\r\nProxy: http://evil/\r\n", ""),
         ("X_Forwarded_For: 6.6.6.6\r\nContent_Length: 9\r\nx_other: 1\r\n", "x_other: 1\r\n"),
         // Vias before ours are kept.
@@ -110,7 +115,8 @@ fn request_framing_is_our_own() {
 fn answered(text: &str, framing: Framing, close: bool, client_version: Version) -> String {
     let mut head = ResponseHead::default();
     assert_eq!(head.parse(text.as_bytes(), &LIMITS), Ok(Parse::Whole), "{text:?}");
-    let answer = Answer { framing, close, client_version, request_id: b"an-id", date: b"NOW" };
+    let server = Server::Pass;
+    let answer = Answer { framing, close, client_version, request_id: b"an-id", date: b"NOW", server };
     let mut out = Vec::new();
     encode_response(&mut out, head.view(text.as_bytes()), &answer);
     String::from_utf8_lossy(&out).into_owned()
@@ -166,12 +172,53 @@ fn responses_that_go_on() {
 
 #[test]
 fn interim_responses_that_go_on() {
-    let text = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x-p\r\nX-P: 1\r\nContent-Length: 3\r\n\r\n";
+    let text = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x-p\r\nX-P: 1\r\nServer: s\r\nContent-Length: 3\r\n\r\n";
     let mut head = ResponseHead::default();
     assert_eq!(head.parse(text, &LIMITS), Ok(Parse::Whole));
-    let mut out = Vec::new();
-    encode_interim(&mut out, head.view(text));
-    assert_eq!(String::from_utf8_lossy(&out), "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+    for (server, kept) in [(Server::Pass, "Server: s\r\n"), (Server::Off, ""), (Server::Set(b"ours"), "")] {
+        let mut out = Vec::new();
+        encode_interim(&mut out, head.view(text), server);
+        let wanted = format!("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n{kept}\r\n");
+        assert_eq!(String::from_utf8_lossy(&out), wanted, "{server:?}");
+    }
+}
+
+#[test]
+fn who_writes_server_and_date() {
+    for (server, received, written) in [
+        (Server::Pass, "", "Date: NOW\r\n"),
+        (Server::Off, "", "Date: NOW\r\n"),
+        (Server::Set(b"ours"), "", "Date: NOW\r\nServer: ours\r\n"),
+        (Server::Pass, "Server: s\r\ndate: THEN\r\n", "Server: s\r\ndate: THEN\r\n"),
+        (Server::Off, "server: s\r\nX: y\r\nDate: THEN\r\nServer: t\r\n", "X: y\r\nDate: THEN\r\n"),
+        (
+            Server::Set(b"ours"),
+            "SERVER: s\r\nX: y\r\nServer: t\r\nDate: THEN\r\n",
+            "X: y\r\nDate: THEN\r\nServer: ours\r\n",
+        ),
+        (
+            Server::Set(b"ours"),
+            "Connection: server, date\r\nServer: s\r\nDate: THEN\r\n",
+            "Date: NOW\r\nServer: ours\r\n",
+        ),
+        // A Date that is none is the origin's affair: RFC 9110 §6.6.1 has a recipient replace a missing one alone.
+        (Server::Pass, "Date: \r\n", "Date: \r\n"),
+        (
+            Server::Set(b"ours"),
+            "X_Server: 1\r\nX-Server: 2\r\n",
+            "X_Server: 1\r\nX-Server: 2\r\nDate: NOW\r\nServer: ours\r\n",
+        ),
+    ] {
+        let text = format!("HTTP/1.1 200 OK\r\n{received}\r\n");
+        let mut head = ResponseHead::default();
+        assert_eq!(head.parse(text.as_bytes(), &LIMITS), Ok(Parse::Whole));
+        let (framing, client_version) = (Framing::UntilClose, Version::Http11);
+        let answer = Answer { framing, close: false, client_version, request_id: b"an-id", date: b"NOW", server };
+        let mut out = Vec::new();
+        encode_response(&mut out, head.view(text.as_bytes()), &answer);
+        let wanted = format!("HTTP/1.1 200 OK\r\n{written}X-Request-Id: an-id\r\n\r\n");
+        assert_eq!(String::from_utf8_lossy(&out), wanted, "{server:?} {received:?}");
+    }
 }
 
 #[test]

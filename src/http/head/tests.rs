@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::http::h1::parse::PARSES;
+use crate::http::path::Rule;
 use crate::limits;
 
 const LIMITS: HeadLimits = HeadLimits { head_bytes: 512, fields: 8, target_bytes: 64 };
@@ -169,6 +170,37 @@ fn what_a_request_says() {
 }
 
 #[test]
+fn a_path_written_anew_is_what_is_routed_and_forwarded_and_the_target_is_what_came() {
+    let rules = Rules { dots: Rule::Resolve, slashes: Rule::Keep, encoded_slashes: Rule::Keep };
+    let mut head = RequestHead::default();
+    for (target, expected) in [
+        ("/a/../b?x=/../%zz", Ok(("/b", "/b?x=/../%zz"))),
+        ("http://a/%7Ex/.?q", Ok(("/~x/", "/~x/?q"))),
+        ("/plain?%zz", Ok(("/plain", "/plain?%zz"))),
+        ("http://a?/../", Ok(("/", "?/../"))),
+        ("/a/../..?x", Err(Refusal::AboveRoot)),
+        ("/%61%zz", Err(Refusal::BadEscape)),
+        ("/", Ok(("/", "/"))),
+    ] {
+        let text = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        head.reset();
+        assert_eq!(head.parse(text.as_bytes(), &LIMITS), Ok(Parse::Whole));
+        let done = head.normalise_path(text.as_bytes(), rules);
+        let request = head.view(text.as_bytes());
+        assert_eq!(request.target(), target.as_bytes());
+        assert_eq!(done, expected.map(drop), "{target}");
+        if let Ok((path, origin)) = expected {
+            assert_eq!((request.path(), request.origin_form()), (path.as_bytes(), origin.as_bytes()), "{target}");
+        }
+    }
+    let asterisk = b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n";
+    head.reset();
+    assert_eq!(head.parse(asterisk, &LIMITS), Ok(Parse::Whole));
+    assert_eq!(head.normalise_path(asterisk, rules), Ok(()));
+    assert_eq!((head.view(asterisk).path(), head.view(asterisk).origin_form()), (&b"*"[..], &b"*"[..]));
+}
+
+#[test]
 fn a_head_is_used_again_without_remains() {
     let mut head = RequestHead::default();
     let first = b"OPTIONS /1 HTTP/1.0\r\nHost: first\r\nConnection: keep-alive, x\r\nExpect: 100-continue\r\n\r\n";
@@ -187,6 +219,11 @@ fn a_head_is_used_again_without_remains() {
 fn each_known_field_and_its_twin() {
     assert_eq!(Known::of(b"X-FORWARDED-for"), Known::XForwardedFor);
     assert_eq!(Known::of(b"x_forwarded-For"), Known::Twin);
+    assert_eq!(Known::of(b"X-Forwarded-prefix"), Known::XForwarded);
+    assert_eq!(Known::of(b"X-Forwarded-a"), Known::XForwarded);
+    assert_eq!(Known::of(b"x_Forwarded_a"), Known::Twin);
+    assert_eq!(Known::of(b"x-forwarded-"), Known::Other);
+    assert_eq!(Known::of(b"x-forwarder-a"), Known::Other);
     assert_eq!(Known::of(b"Content_Length"), Known::Twin);
     assert_eq!(Known::of(b"x_a"), Known::Other);
     assert_eq!(Known::of(b""), Known::Other);

@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use ringway::address::Peer;
 use ringway::http::Refusal;
 use ringway::http::forward::Hop;
 use ringway::http::forward::encode_request;
@@ -10,10 +11,10 @@ use ringway::http::head::HeadLimits;
 use ringway::http::head::Known;
 use ringway::http::head::Parse;
 use ringway::http::head::RequestHead;
+use ringway::http::identity::Marks;
 
 const LIMITS: HeadLimits = HeadLimits { head_bytes: 4096, fields: 30, target_bytes: 1024 };
 const WIDE: HeadLimits = HeadLimits { head_bytes: 16_384, fields: 60, target_bytes: 2048 };
-const HOP: Hop<'_> = Hop { client: b"192.0.2.1", scheme: "http", request_id: b"an-id", authority: b"up.example" };
 
 fn cut(head: &mut RequestHead, bytes: &[u8], at: usize) -> Result<Parse, Refusal> {
     match head.parse(&bytes[..at], &LIMITS)? {
@@ -36,7 +37,11 @@ fuzz_target!(|bytes: &[u8]| {
     let request = one.view(bytes);
     let Ok(framing) = framing::request(request) else { return };
     let mut out = Vec::new();
-    encode_request(&mut out, request, framing, &HOP);
+    // Of a trusted peer, the more is written of what came.
+    let trusted = bytes.len() % 2 == 0;
+    let marks = Marks::of(Peer::Unix, Some(8080), "http");
+    let hop = Hop { marks: &marks, trusted, request_id: b"an-id", authority: b"up.example" };
+    encode_request(&mut out, request, framing, &hop);
     let mut again = RequestHead::default();
     match again.parse(&out, &WIDE) {
         Ok(Parse::Whole) => {}

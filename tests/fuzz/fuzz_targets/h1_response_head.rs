@@ -4,6 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use ringway::http::Fault;
 use ringway::http::forward::Answer;
+use ringway::http::forward::Server;
 use ringway::http::forward::encode_response;
 use ringway::http::framing;
 use ringway::http::head::HeadLimits;
@@ -34,8 +35,8 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(one.len(), two.len());
     let response = one.view(bytes);
     let Ok(framing) = framing::response(response, Method::Get) else { return };
-    let answer =
-        Answer { framing, close: false, client_version: Version::Http11, request_id: b"an-id", date: b"a date" };
+    let (date, server) = (b"a date".as_slice(), Server::Pass);
+    let answer = Answer { framing, close: false, client_version: Version::Http11, request_id: b"an-id", date, server };
     let mut out = Vec::new();
     encode_response(&mut out, response, &answer);
     let mut again = ResponseHead::default();

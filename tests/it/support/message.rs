@@ -232,7 +232,8 @@ impl<S: Read> Incoming<S> {
         }
     }
 
-    fn line(&mut self) -> Result<String, Broken> {
+    /// The next line, without its CRLF.
+    pub fn line(&mut self) -> Result<String, Broken> {
         let mut searched = 0;
         loop {
             if let Some(at) = self.pending[searched..].iter().position(|byte| *byte == b'\n') {
@@ -251,7 +252,8 @@ impl<S: Read> Incoming<S> {
         }
     }
 
-    fn exactly(&mut self, length: usize, into: &mut Vec<u8>) -> Result<(), Broken> {
+    /// So many bytes.
+    pub fn exactly(&mut self, length: usize, into: &mut Vec<u8>) -> Result<(), Broken> {
         let whole = into.len() + length;
         loop {
             let take = (whole - into.len()).min(self.pending.len());

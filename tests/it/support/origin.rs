@@ -277,6 +277,17 @@ impl Conn {
         self.incoming.some().ok()
     }
 
+    /// The next line, without its CRLF; none if the gateway closed before its end.
+    pub fn read_line(&mut self) -> Option<String> {
+        self.incoming.line().ok()
+    }
+
+    /// So many bytes; none if the gateway closed before them.
+    pub fn read_exactly(&mut self, n: usize) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.incoming.exactly(n, &mut bytes).ok().map(|()| bytes)
+    }
+
     /// Writes all of it; false if the gateway does not take it.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.incoming.stream.write_all(bytes.as_ref()).is_ok()

@@ -32,6 +32,15 @@ impl Raw {
         Self::over(TcpStream::connect_timeout(&addr, PATIENCE).unwrap_or_else(|fault| panic!("{addr}: {fault}")))
     }
 
+    /// Connects from an address of this machine: 127.0.0.2, say.
+    #[track_caller]
+    pub fn connect_from(from: &str, addr: SocketAddr) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(from.parse().unwrap(), 0).into()).unwrap();
+        socket.connect_timeout(&addr.into(), PATIENCE).unwrap();
+        Self::over(socket.into())
+    }
+
     /// Connects with a receive buffer so small that a large answer cannot hide in the kernel.
     #[track_caller]
     pub fn connect_with_small_window(addr: SocketAddr) -> Self {

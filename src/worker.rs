@@ -146,6 +146,7 @@ fn bury(shard: &Shard, sockets: &Sockets) {
     slab.connections.set(0);
     slab.parked.set(0);
     slab.in_flight.set(0);
+    slab.tunnels_open.set(0);
     for own in sockets.borrow_mut().iter_mut() {
         match listen::renew(&own.address, &own.socket) {
             Ok(fresh) => own.socket = fresh,
@@ -251,6 +252,7 @@ impl Life {
                 self.shard.draining.set(true);
                 self.close_listeners();
                 self.shard.wheel.cut_idle();
+                self.shard.wheel.drain(deadline);
                 self.shard.pools.clear();
                 self.end.set(Some(deadline));
             }

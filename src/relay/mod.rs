@@ -1,6 +1,8 @@
 //! A body on its way: one pump for either direction and every framing, with one bounded block and back-pressure by
 //! nature: nothing is read before what was read has been written. It refuses to know which side is which.
 
+pub mod tunnel;
+
 use std::cell::Cell;
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::address::Peer;
 use crate::buf::Block;
+use crate::http::Refusal;
 use crate::http::forward;
 use crate::http::forward::Hop;
 use crate::http::framing;
@@ -15,6 +16,7 @@ use crate::http::head::Method;
 use crate::http::head::Version;
 use crate::http::proxy;
 use crate::http::proxy::Ends;
+use crate::http::upgrade;
 use crate::io::both::beside;
 use crate::io::line::Broken;
 use crate::io::socket::Cut;
@@ -37,6 +39,7 @@ use crate::serve::respond::Asked;
 use crate::serve::respond::Last;
 use crate::serve::tally::Facts;
 use crate::serve::tally::Tally;
+use crate::serve::tunnel;
 use crate::shard::Shard;
 use crate::snapshot::Endpoint;
 use crate::snapshot::Route;
@@ -63,6 +66,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) route: &'a Route,
     /// What is counted.
     pub(crate) tally: &'a Tally,
+    /// The protocols that the request may go on with, as the value of an Upgrade field; empty: it is an ordinary one.
+    pub(crate) upgrade: &'a [u8],
 }
 
 /// The request's body: what of it came with the head, and where the rest comes from.
@@ -99,7 +104,12 @@ impl Body {
     /// Settles the framing of the request at the front of the client's buffer and takes what of its body came with it.
     pub(crate) fn begin(client: &mut Client<'_>, route: Option<&Route>) -> Result<Self, Answer<'static>> {
         let head = client.request.len();
-        let framing = framing::request(client.request.view(client.inbound.bytes())).map_err(reply::refused)?;
+        let request = client.request.view(client.inbound.bytes());
+        // Told here, before anything goes to an endpoint: only now is the route known.
+        if request.method_kind() == Method::Connect && !route.is_some_and(|route| route.settings.connect) {
+            return Err(reply::refused(Refusal::UnknownMethod));
+        }
+        let framing = framing::request(request).map_err(reply::refused)?;
         let most = route.and_then(|route| route.settings.max_body);
         let too_large = |size: u64| most.is_some_and(|most| size > most);
         if matches!(framing, Framing::Length(length) if too_large(length)) {
@@ -156,7 +166,9 @@ pub(crate) async fn attempt(
         connections_max: upstream.settings.connections_max,
         patience: upstream.settings.timeout.connect,
     };
-    let fresh = fresh || upstream.settings.proxy_protocol.is_some();
+    // CONNECT is not idempotent: a kept connection that has died meanwhile could not be made good.
+    let connect = client.request.view(client.inbound.bytes()).method_kind() == Method::Connect;
+    let fresh = fresh || connect || upstream.settings.proxy_protocol.is_some();
     let result = match lease::lend(&shard.pools, &dial, shard.clock.coarse(), fresh).await {
         Ok(lease) => converse(scene, client, body, (endpoint, lease), began).await,
         Err(reason) => {
@@ -226,6 +238,9 @@ async fn converse(
     // still be answered.
     let (answer, lost) = beside(answer, side, |lost: &Result<(), Lost>| !matches!(lost, Err(Lost::Sink(_)))).await;
     match answer {
+        Some(Ok(answered)) if answered.last == Last::Tunnel && answered.lost.is_none() => {
+            Ok(Box::pin(tunnel::run(scene, client, body.consumed, lease)).await)
+        }
         Some(Ok(answered)) => Ok(settle(scene, client, body.consumed, lease, answered)),
         Some(Err(no)) => {
             let gone = matches!(no.cause, Cause::UpstreamClosed | Cause::UpstreamReset);
@@ -247,7 +262,7 @@ fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoint: &Endpoi
     let Scene { facts, upstream, tally, .. } = *scene;
     let bytes = client.inbound.bytes();
     let request = client.request.view(bytes);
-    let mut out = Block::with_room(body.data.end + ADDED_ROOM);
+    let mut out = Block::with_room(body.data.end + scene.upgrade.len() + ADDED_ROOM);
     if let Some(version) = upstream.settings.proxy_protocol {
         let ends = match (facts.identity.client, client.seat.reached()) {
             (Peer::Ip(from), Some(to)) => Ends::Between(from, to),
@@ -265,6 +280,9 @@ fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoint: &Endpoi
         authority: endpoint.authority().as_bytes(),
     };
     forward::encode_request(out.tail(), request, body.framing, &hop);
+    if !scene.upgrade.is_empty() {
+        upgrade::append(out.tail(), scene.upgrade);
+    }
     let data = bytes.get(body.data.clone()).unwrap_or(&[]);
     let end = body.source.ended().then(|| body.source.trailers());
     Sink::new(body.framing).append(out.tail(), data, end);

@@ -46,3 +46,4 @@ mod routing;
 mod server_date;
 mod socket_files;
 mod timeouts;
+mod tunnel;

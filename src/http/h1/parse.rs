@@ -107,7 +107,7 @@ fn bound_first_line(bytes: &[u8], start: usize, limits: &HeadLimits) -> Result<(
 }
 
 /// A byte of a token (RFC 9110 §5.6.2).
-fn is_token(byte: u8) -> bool {
+pub(in crate::http) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
@@ -171,19 +171,23 @@ fn settle(head: &mut RequestHead, bytes: &[u8]) -> Result<(), Refusal> {
     }
     head.host_name = span(bytes, host::name(head.host.of(bytes)).ok_or(Refusal::BadHost)?);
     match head.kind {
-        Method::Connect | Method::Trace => return Err(Refusal::UnknownMethod),
+        Method::Trace => return Err(Refusal::UnknownMethod),
         Method::Options if spent => return Err(Refusal::NoHopLeft),
         _ => {}
     }
     aim(head, bytes, hosts)
 }
 
-/// Takes the target apart (RFC 9112 §3.2): origin form, absolute form, or the asterisk of OPTIONS.
+/// Takes the target apart (RFC 9112 §3.2): origin form, absolute form, the asterisk of OPTIONS, or the authority of
+/// CONNECT.
 fn aim(head: &mut RequestHead, bytes: &[u8], hosts: usize) -> Result<(), Refusal> {
     let target = head.target.of(bytes);
     // Visible ASCII without a fragment: what others reject or cut is never passed on.
     if !target.iter().all(|byte| matches!(byte, b'!'..=b'"' | b'$'..=b'~')) {
         return Err(Refusal::BadTarget);
+    }
+    if head.kind == Method::Connect {
+        return authority(head, bytes, hosts);
     }
     head.origin = match target {
         [b'/', ..] => head.target,
@@ -193,6 +197,25 @@ fn aim(head: &mut RequestHead, bytes: &[u8], hosts: usize) -> Result<(), Refusal
     let origin = head.origin.of(bytes);
     let path = memchr::memchr(b'?', origin).unwrap_or(origin.len());
     head.path = Span { start: head.origin.start, len: u32::try_from(path).unwrap_or(0) };
+    Ok(())
+}
+
+/// `HOST:PORT`, both of them; the Host field must say the same, and may leave the port out (RFC 9112 §3.2.3 does).
+fn authority(head: &mut RequestHead, bytes: &[u8], hosts: usize) -> Result<(), Refusal> {
+    let target = head.target.of(bytes);
+    let name = host::name(target).filter(|name| !name.is_empty()).ok_or(Refusal::BadTarget)?;
+    let port = target.get(name.len() + 1..).unwrap_or_default();
+    if port.iter().all(|digit| *digit == b'0') {
+        return Err(Refusal::BadTarget);
+    }
+    let host = head.host.of(bytes);
+    if hosts > 0 && !host::same(target, host) && !host::same(name, host) {
+        return Err(Refusal::HostMismatch);
+    }
+    head.host = head.target;
+    head.host_name = span(bytes, name);
+    head.origin = head.target;
+    head.path = Span::default();
     Ok(())
 }
 

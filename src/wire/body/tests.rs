@@ -32,10 +32,9 @@ struct Read {
 /// Two ends of a connection, on the loop that runs this.
 async fn pair(wheel: &Rc<Wheel>) -> (Line, Line) {
     let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-    let listener = listen::open(any, 1, false).expect("a listener").remove(0);
-    let address = listener.local_addr().expect("its address");
-    let acceptor = Acceptor::new(listener).expect("an acceptor");
-    let (accepted, connected) = both(acceptor.accept(), Socket::connect(address)).await;
+    let listen::Opened { address, mut sockets, .. } = listen::open(&any.into(), 1, false, 0).expect("a listener");
+    let acceptor = Acceptor::new(&address, sockets.remove(0)).expect("an acceptor");
+    let (accepted, connected) = both(acceptor.accept(), Socket::connect(&address)).await;
     (Line::new(wheel, accepted.expect("a connection").0), Line::new(wheel, connected.expect("a connection")))
 }
 

@@ -316,6 +316,25 @@ impl Conn {
         self.incoming.stream.write_all(bytes.as_ref()).is_ok()
     }
 
+    /// Everything until the gateway closes, unjudged; none if it resets.
+    pub fn read_to_end(&mut self) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.incoming.until_close(&mut bytes).is_ok().then_some(bytes)
+    }
+
+    /// Whether something has come, bytes or an end. A look at this moment, not a wait.
+    pub fn has_news(&self) -> bool {
+        self.incoming.stream.set_nonblocking(true).unwrap();
+        let seen = self.incoming.stream.peek(&mut [0]);
+        self.incoming.stream.set_nonblocking(false).unwrap();
+        !self.incoming.is_drained() || !matches!(seen, Err(fault) if fault.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
+    /// A second end of the connection, to send by while this one reads.
+    pub fn sender(&self) -> TcpStream {
+        self.incoming.stream.try_clone().unwrap()
+    }
+
     /// Waits until the gateway closes; what it sends is thrown away.
     pub fn wait_closed(&mut self) {
         while self.incoming.some().is_ok() {}

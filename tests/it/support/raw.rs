@@ -148,6 +148,16 @@ impl Raw {
         self.0.some().unwrap_or_else(|broken| panic!("no bytes: {broken}"))
     }
 
+    /// Whatever comes next; nothing at a clean end.
+    #[track_caller]
+    pub fn read_or_end(&mut self) -> Option<Vec<u8>> {
+        match self.0.some() {
+            Ok(bytes) => Some(bytes),
+            Err(Broken::Closed) => None,
+            Err(broken) => panic!("neither bytes nor a clean end: {broken}"),
+        }
+    }
+
     /// Bytes until so many have come, whatever they are.
     #[track_caller]
     pub fn read_at_least(&mut self, n: usize) -> Vec<u8> {
@@ -173,6 +183,16 @@ impl Raw {
             Err(Broken::Closed | Broken::Cut(_)) => {}
             Err(broken) => panic!("not closed: {broken}"),
             Ok(bytes) => panic!("not closed, but {:?}", String::from_utf8_lossy(&bytes)),
+        }
+    }
+
+    /// The gateway ends the connection by RST; what comes before is thrown away.
+    #[track_caller]
+    pub fn expect_reset(&mut self) {
+        match self.0.until_close(&mut Vec::new()) {
+            Err(Broken::Cut(_)) => {}
+            Err(broken) => panic!("no reset: {broken}"),
+            Ok(()) => panic!("a clean end, and no reset"),
         }
     }
 

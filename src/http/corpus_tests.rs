@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use crate::address::Peer;
+use crate::http::Refusal;
 use crate::http::forward::Answer;
 use crate::http::forward::Hop;
 use crate::http::forward::Server;
@@ -173,6 +174,10 @@ fn run_requests(raw: &[u8], cut: usize) -> (Vec<Message>, Rest) {
             }
         }
         let request = head.view(feed.now());
+        if request.method_kind() == Method::Connect {
+            // No route takes it.
+            return (all, Rest::Refused(Refusal::UnknownMethod.status(), Refusal::UnknownMethod.words()));
+        }
         let framing = match framing::request(request) {
             Ok(framing) => framing,
             Err(refusal) => return (all, Rest::Refused(refusal.status(), refusal.words())),

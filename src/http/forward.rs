@@ -63,15 +63,17 @@ pub enum Server<'a> {
 
 /// Appends a request as it goes to an endpoint.
 ///
-/// The target is in origin form, Host comes first, fields keep their order, case and bytes. `Via`, `X-Forwarded-*`,
-/// `Forwarded` and `X-Request-Id` are the gateway's own: what is said there, and in `X-Real-IP`, is not believed of a peer
-/// that is not trusted.
+/// The target is in origin form (of CONNECT: in authority form), Host comes first, fields keep their order, case and bytes.
+/// `Via`, `X-Forwarded-*`, `Forwarded` and `X-Request-Id` are the gateway's own: what is said there, and in `X-Real-IP`, is
+/// not believed of a peer that is not trusted.
 pub fn encode_request(out: &mut Vec<u8>, request: Request<'_>, framing: Framing, hop: &Hop<'_>) {
     let (fields, bytes, nominates) = request.raw();
     out.reserve(bytes.len().min(limits::REQUEST_HEAD_BYTES) / 2);
     let origin = request.origin_form();
     let start: &[u8] = match origin {
         [b'/' | b'*', ..] => b"",
+        // RFC 9112 §3.2.3: the authority alone.
+        _ if request.method_kind() == Method::Connect => b"",
         // RFC 9112 §3.2.4: such a target asks about the server as a whole.
         [] if request.method_kind() == Method::Options => b"*",
         _ => b"/",
@@ -247,7 +249,7 @@ fn may_be_stripped(known: Known) -> bool {
 }
 
 /// Whether a Connection field names this one (RFC 9110 §7.6.1).
-fn is_nominated(fields: &[Field], bytes: &[u8], field: &Field) -> bool {
+pub(in crate::http) fn is_nominated(fields: &[Field], bytes: &[u8], field: &Field) -> bool {
     let name = field.name.of(bytes);
     let connections = fields.iter().filter(|field| field.known == Known::Connection);
     connections

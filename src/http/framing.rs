@@ -43,6 +43,10 @@ enum Wrong {
 /// # Errors
 /// Whatever another reader could understand otherwise.
 pub fn request(request: Request<'_>) -> Result<Framing, Refusal> {
+    // What others may read behind a CONNECT is not its content.
+    if request.method_kind() == Method::Connect && request.framing_fields().any(|(known, _)| frames(known)) {
+        return Err(Refusal::ContentInConnect);
+    }
     let fields = read(request.framing_fields()).map_err(|wrong| match wrong {
         Wrong::BadLength => Refusal::BadLength,
         Wrong::SeveralLengths => Refusal::SeveralLengths,
@@ -64,6 +68,10 @@ pub fn request(request: Request<'_>) -> Result<Framing, Refusal> {
 /// # Errors
 /// Whatever another reader could understand otherwise.
 pub fn response(response: Response<'_>, method: Method) -> Result<Framing, Fault> {
+    // Item 2: what follows is a tunnel, whatever the fields say; they are not passed on.
+    if method == Method::Connect && (200..=299).contains(&response.status()) {
+        return Ok(Framing::UntilClose);
+    }
     let fields = read(response.framing_fields()).map_err(|wrong| match wrong {
         Wrong::BadLength => Fault::BadLength,
         Wrong::SeveralLengths => Fault::SeveralLengths,
@@ -76,7 +84,7 @@ pub fn response(response: Response<'_>, method: Method) -> Result<Framing, Fault
     match response.status() {
         // §6.1, RFC 9110 §8.6: an interim response has neither field; one that has may be followed by anything.
         100..=199 if !matches!(fields, Fields::Neither) => Err(Fault::ContentInInterim),
-        // Item 1: no content, whatever the fields say. Item 2 (CONNECT) does not occur: CONNECT is refused.
+        // Item 1: no content, whatever the fields say.
         100..=199 | 204 | 304 => Ok(Framing::None),
         _ if method == Method::Head => Ok(Framing::None),
         _ => Ok(match fields {
@@ -86,6 +94,10 @@ pub fn response(response: Response<'_>, method: Method) -> Result<Framing, Fault
             Fields::Neither => Framing::UntilClose,
         }),
     }
+}
+
+fn frames(known: Known) -> bool {
+    matches!(known, Known::ContentLength | Known::TransferEncoding)
 }
 
 fn read<'a>(fields: impl Iterator<Item = (Known, &'a [u8])>) -> Result<Fields, Wrong> {

@@ -398,7 +398,7 @@ impl<'a> Request<'a> {
         self.head.target.of(self.bytes)
     }
 
-    /// The path: what routes look at. Normal, once [`RequestHead::normalise_path`] was asked.
+    /// The path: what routes look at. Normal, once [`RequestHead::normalise_path`] was asked. That of CONNECT is empty.
     #[inline]
     #[must_use]
     pub fn path(self) -> &'a [u8] {
@@ -406,12 +406,12 @@ impl<'a> Request<'a> {
             return path;
         }
         match self.head.path.of(self.bytes) {
-            [] => b"/",
+            [] if self.head.kind != Method::Connect => b"/",
             path => path,
         }
     }
 
-    /// Path and query as they go on: without a scheme and an authority. The path may be empty.
+    /// Path and query as they go on: without a scheme and an authority. The path may be empty. Of CONNECT: the authority.
     #[inline]
     #[must_use]
     pub fn origin_form(self) -> &'a [u8] {

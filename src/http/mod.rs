@@ -6,7 +6,8 @@
 //! - [`path`]: the one reading of a path that is both routed and forwarded;
 //! - [`forward`]: what a gateway writes of what it has read;
 //! - [`identity`]: who the client is, and how that is told on;
-//! - [`proxy`]: the header that a proxy may put before a connection's first request.
+//! - [`proxy`]: the header that a proxy may put before a connection's first request;
+//! - [`upgrade`]: which other protocols a connection may go on with.
 
 pub mod date;
 pub mod forward;
@@ -18,6 +19,7 @@ pub mod identity;
 pub mod path;
 pub mod proxy;
 pub mod status;
+pub mod upgrade;
 
 /// Why a request is refused. One variant for each rule, so that the answer can say which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +76,10 @@ pub enum Refusal {
     CodingInOld,
     /// A Transfer-Encoding other than `chunked` alone (RFC 9112 §6.1).
     UnknownCoding,
-    /// CONNECT, TRACE.
+    /// TRACE; CONNECT where no route takes it.
     UnknownMethod,
+    /// A length or a coding in CONNECT, which has no content (RFC 9110 §9.3.6).
+    ContentInConnect,
     /// No hop is left by Max-Forwards (RFC 9110 §7.6.2).
     NoHopLeft,
     /// An expectation other than 100-continue (RFC 9110 §10.1.1).
@@ -127,6 +131,7 @@ impl Refusal {
             Self::CodingInOld => "HTTP/1.0 has no Transfer-Encoding",
             Self::UnknownCoding => "the Transfer-Encoding is not chunked alone",
             Self::UnknownMethod => "the method is not relayed here",
+            Self::ContentInConnect => "CONNECT has no content",
             Self::NoHopLeft => "Max-Forwards leaves no hop",
             Self::UnknownExpectation => "the expectation is not 100-continue",
         }
@@ -211,3 +216,5 @@ impl ChunkFault {
 
 #[cfg(test)]
 mod corpus_tests;
+#[cfg(test)]
+mod section_tests;

@@ -1,5 +1,6 @@
-//! Two futures at once on one task, without a task or an allocation for either. It refuses to know what they do.
+//! Futures beside each other on one task, without a task or an allocation for any. It refuses to know what they do.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -58,6 +59,18 @@ pub async fn beside<A: Future, B: Future>(
     .await
 }
 
+/// The future's value, or nothing once the flag is set: then the future is dropped where it stands. Whoever sets the flag
+/// does so on the same task, whose next turn sees it. Only where what the future would have brought is wanted no more.
+pub async fn unless<F: Future>(over: &Cell<bool>, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending if over.get() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::pending;
@@ -78,6 +91,13 @@ mod tests {
     fn both_waits_for_the_slower() {
         assert_eq!(now(both(ready(1), ready(2))), Some((1, 2)));
         assert_eq!(now(both(ready(1), pending::<u8>())), None);
+    }
+
+    #[test]
+    fn a_flag_ends_what_would_wait() {
+        assert_eq!(now(unless(&Cell::new(true), ready(1))), Some(Some(1)));
+        assert_eq!(now(unless(&Cell::new(true), pending::<u8>())), Some(None));
+        assert_eq!(now(unless(&Cell::new(false), pending::<u8>())), None);
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Wheel {
     start: Instant,
     /// The tick that was looked at last.
     now: Cell<u64>,
+    /// From which tick to which the core drains, once it does.
+    drain: Cell<Option<(u64, u64)>>,
     entries: RefCell<Entries>,
 }
 
@@ -55,6 +57,8 @@ struct Entry {
     /// May be cut when the core drains.
     idle: bool,
     end: End,
+    /// Its share of a drain's time, in parts of 2^32, after which it fires whatever it was armed for; 0: it has none.
+    lot: u32,
 }
 
 /// How a socket ends.
@@ -88,7 +92,7 @@ impl Wheel {
     pub fn new(start: Instant) -> Self {
         let slots = (0..SLOTS).map(|_| Vec::new()).collect();
         let entries = Entries { list: Vec::new(), free: Vec::new(), slots };
-        Self { start, now: Cell::new(1), entries: RefCell::new(entries) }
+        Self { start, now: Cell::new(1), drain: Cell::new(None), entries: RefCell::new(entries) }
     }
 
     /// Fires what is due at `now`. To be called every [`TICK`].
@@ -108,6 +112,35 @@ impl Wheel {
                 socket::cut(fd, Cut::Read);
             }
         }
+    }
+
+    /// Says that the core drains, from now `until` then: each deadline that [lasts](Deadline::lasting) fires at its place
+    /// within that time, if not before.
+    pub fn drain(&self, until: Instant) {
+        let now = self.now.get();
+        self.drain.set(Some((now, self.tick_of(until).max(now))));
+        let mut entries = self.entries.borrow_mut();
+        for index in 0..u32::try_from(entries.list.len()).unwrap_or(u32::MAX) {
+            let armed = entries.list.get(index as usize).filter(|entry| entry.due != 0);
+            if let Some((last, due)) = armed.and_then(|entry| Some((self.last(entry.lot)?, entry.due))) {
+                entries.schedule(index, due.min(last), now);
+            }
+        }
+    }
+
+    /// The tick of a deadline of that lot that is armed now.
+    fn after(&self, after: Duration, lot: u32) -> u64 {
+        // One tick more, since the current one has begun; another, so that it never fires early.
+        let ticks = u64::try_from(after.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2);
+        let due = self.now.get().saturating_add(ticks).saturating_add(1);
+        self.last(lot).map_or(due, |last| due.min(last))
+    }
+
+    /// When a deadline of that lot fires at the latest, if the core drains.
+    fn last(&self, lot: u32) -> Option<u64> {
+        let (from, to) = self.drain.get().filter(|_| lot != 0)?;
+        let share = (u128::from(to - from) * u128::from(lot)) >> u32::BITS;
+        Some(from + u64::try_from(share).unwrap_or(to - from))
     }
 
     /// Ends both directions of every socket on the wheel; by a reset where [`Deadline::cut_abruptly`] asks for it.
@@ -195,6 +228,15 @@ impl Wheel {
 }
 
 impl Entries {
+    fn schedule(&mut self, index: u32, due: u64, now: u64) {
+        let Some(entry) = self.list.get_mut(index as usize) else { return };
+        entry.due = due;
+        if entry.queued == 0 || due < entry.queued {
+            let reference = Reference { index, owner: entry.owner };
+            self.queue(reference, due, now);
+        }
+    }
+
     fn queue(&mut self, reference: Reference, due: u64, now: u64) {
         let tick = due.min(now + SLOTS - 1).max(now + 1);
         if let Some(entry) = self.list.get_mut(reference.index as usize) {
@@ -213,6 +255,17 @@ impl Deadline {
     #[must_use]
     pub fn of(wheel: &Rc<Wheel>, fd: RawFd) -> Self {
         Self::place(wheel, Some(fd))
+    }
+
+    /// A deadline that wakes whoever [waits](Self::wait) for it, of what may last for hours: within a drain it fires after
+    /// `lot` of 2^32 parts of the drain's time at the latest, whatever it is armed for.
+    #[must_use]
+    pub fn lasting(wheel: &Rc<Wheel>, lot: u32) -> Self {
+        let deadline = Self::place(wheel, None);
+        if let Some(entry) = wheel.entries.borrow_mut().list.get_mut(deadline.index as usize) {
+            entry.lot = lot.max(1);
+        }
+        deadline
     }
 
     fn place(wheel: &Rc<Wheel>, fd: Option<RawFd>) -> Self {
@@ -266,27 +319,42 @@ impl Deadline {
     }
 
     fn set(&self, after: Duration, how: Option<Cut>, idle: bool) {
-        let now = self.wheel.now.get();
-        // One tick more, since the current one has begun; another, so that it never fires early.
-        let ticks = u64::try_from(after.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2);
-        let due = now.saturating_add(ticks).saturating_add(1);
         let mut entries = self.wheel.entries.borrow_mut();
         let Some(entry) = entries.list.get_mut(self.index as usize) else { return };
-        entry.due = due;
         entry.fired = false;
         entry.idle = idle;
         entry.cut = how;
         entry.waker = None;
-        if entry.queued == 0 || due < entry.queued {
-            let reference = Reference { index: self.index, owner: entry.owner };
-            entries.queue(reference, due, now);
+        let due = self.wheel.after(after, entry.lot);
+        entries.schedule(self.index, due, self.wheel.now.get());
+    }
+
+    /// Fires `after` from now, and not before; whoever waits for it still does. Nothing if it has fired.
+    pub fn postpone(&self, after: Duration) {
+        let mut entries = self.wheel.entries.borrow_mut();
+        if let Some(entry) = entries.list.get(self.index as usize).filter(|entry| !entry.fired) {
+            let due = self.wheel.after(after, entry.lot);
+            entries.schedule(self.index, due, self.wheel.now.get());
         }
     }
 
     /// Waits for as long.
     pub(super) async fn sleep(&self, after: Duration) {
         self.set(after, None, false);
+        self.wait().await;
+    }
+
+    /// Waits until it fires.
+    pub async fn wait(&self) {
         poll_fn(|cx| if self.poll_fired(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+
+    /// Whether it has fired because the core drains; to be asked as it fires.
+    #[must_use]
+    pub fn drained(&self) -> bool {
+        let entries = self.wheel.entries.borrow();
+        let Some(entry) = entries.list.get(self.index as usize) else { return false };
+        entry.fired && self.wheel.last(entry.lot).is_some_and(|last| last <= self.wheel.now.get())
     }
 
     /// Says that the wait may no longer be cut short by a drain; the deadline stands.

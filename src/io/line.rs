@@ -12,6 +12,7 @@ use crate::buf::Block;
 use crate::io::deadline::Deadline;
 use crate::io::deadline::Wheel;
 use crate::io::deadline::urged;
+use crate::io::socket;
 use crate::io::socket::Canceller;
 use crate::io::socket::Cut;
 use crate::io::socket::Socket;
@@ -172,6 +173,16 @@ impl Line {
         self.writing.coarse()
     }
 
+    /// Says the end to the other side; what it still sends can be read.
+    pub fn finish(&self) {
+        socket::cut(self.socket.fd(), Cut::Write);
+    }
+
+    /// Ends the connection by a reset, whatever is in flight on it: that completes.
+    pub fn abort(&self) {
+        socket::abort(self.socket.fd());
+    }
+
     /// The deadline of reads.
     #[inline]
     #[must_use]
@@ -189,7 +200,7 @@ impl Line {
     /// Says the end to the other side and reads what it still sends, for at most `patience` in all and until nothing comes
     /// for `pause`, so that it can read our last words before the connection goes (RFC 9112 §9.6).
     pub async fn linger(&self, pause: Duration, patience: Duration) {
-        crate::io::socket::cut(self.socket.fd(), Cut::Write);
+        self.finish();
         // Nothing is written any more: that deadline is free for the whole.
         self.writing.arm(patience, Cut::Both);
         let mut block = Block::with_room(LINGER_ROOM);

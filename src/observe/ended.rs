@@ -36,6 +36,8 @@ pub enum Phase {
     Wait,
     /// The response was on its way to the client.
     Response,
+    /// Bytes went both ways through a tunnel.
+    Tunnel,
     /// Everything had been sent.
     Done,
 }
@@ -44,7 +46,7 @@ pub enum Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Cause {
-    /// A whole response was relayed.
+    /// A whole response was relayed, or a tunnel until both its sides had closed.
     Ok,
     /// The client went away.
     ClientAbort,
@@ -60,7 +62,7 @@ pub enum Cause {
     TargetTooLong,
     /// The request body is over the route's bound.
     BodyTooLarge,
-    /// The request asks for what the gateway does not do: CONNECT, or an expectation it does not know.
+    /// The request asks for what the gateway does not do: CONNECT where no route takes it, or an expectation it does not know.
     NotImplemented,
     /// The request speaks a version of HTTP other than 1.0 and 1.1.
     BadVersion,
@@ -84,7 +86,9 @@ pub enum Cause {
     UpstreamBadResponse,
     /// The response body ended before its end.
     UpstreamTruncated,
-    /// The drain's time was over.
+    /// Nothing went through a tunnel, either way, for `timeout.tunnel`.
+    TunnelIdle,
+    /// The drain's time was over, or a tunnel's place in it had come.
     Drain,
     /// A fault of the gateway's own.
     Panic,
@@ -105,7 +109,7 @@ pub struct Row {
 
 impl Cause {
     /// Every cause, in the order of their numbers.
-    pub const ALL: [Cause; 22] = [
+    pub const ALL: [Cause; 23] = [
         Cause::Ok,
         Cause::ClientAbort,
         Cause::ClientTimeoutHead,
@@ -126,6 +130,7 @@ impl Cause {
         Cause::UpstreamReset,
         Cause::UpstreamBadResponse,
         Cause::UpstreamTruncated,
+        Cause::TunnelIdle,
         Cause::Drain,
         Cause::Panic,
     ];
@@ -179,6 +184,7 @@ impl Cause {
             Self::UpstreamTruncated => {
                 ("upstream_truncated", Upstream, 502, "the response of the service ended before its end")
             }
+            Self::TunnelIdle => ("tunnel_idle", Gateway, 504, "nothing went through the tunnel for too long"),
             Self::Drain => ("drain", Gateway, 503, "the gateway is shutting down"),
             Self::Panic => ("panic", Gateway, 500, "a fault of the gateway's own"),
         };
@@ -208,6 +214,7 @@ impl Phase {
             Self::Connect => "connect",
             Self::Wait => "wait",
             Self::Response => "response",
+            Self::Tunnel => "tunnel",
             Self::Done => "done",
         }
     }

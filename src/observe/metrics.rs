@@ -79,6 +79,9 @@ pub const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
 /// Protocol versions that metrics keep apart.
 pub const PROTOCOLS: [&str; 2] = ["1.0", "1.1"];
 
+/// Kinds of tunnels that metrics keep apart.
+pub const TUNNELS: [&str; 2] = ["upgrade", "connect"];
+
 /// The index into [`CLASSES`] of a status; 0 (no answer was given) counts as `none`.
 #[inline]
 #[must_use]
@@ -234,6 +237,10 @@ pub struct Slab {
     pub parked: Count,
     /// Exchanges under way.
     pub in_flight: Count,
+    /// Tunnels open now.
+    pub tunnels_open: Count,
+    /// Tunnels ever opened, by [`TUNNELS`].
+    pub tunnels: [Count; TUNNELS.len()],
     /// Exchanges ended.
     pub exchanges: Count,
     /// Exchanges ended, by [`Cause`].
@@ -264,6 +271,8 @@ impl Default for Slab {
             connections: Count::default(),
             parked: Count::default(),
             in_flight: Count::default(),
+            tunnels_open: Count::default(),
+            tunnels: Default::default(),
             exchanges: Count::default(),
             causes: Default::default(),
             panics: Count::default(),

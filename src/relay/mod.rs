@@ -2,14 +2,15 @@
 //! nature: nothing is read before what was read has been written. Each side is waited for at its own [`Pace`]. It refuses
 //! to know which side is which.
 
-pub mod pace;
+pub mod tunnel;
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use crate::buf::Block;
 use crate::io::line::Broken;
 use crate::io::line::Line;
-use crate::relay::pace::Pace;
+use crate::limits;
 use crate::wire::body::Cutoff;
 use crate::wire::body::Sink;
 use crate::wire::body::Source;
@@ -134,27 +135,93 @@ impl Room {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The account of one side.
+#[derive(Debug)]
+pub struct Pace {
+    /// Longest wait without progress.
+    idle: Duration,
+    /// Bytes a second; 0: any number.
+    rate: u64,
+    /// Whether waiting counts yet.
+    begun: bool,
+    /// Time waited so far, the wait under way not included.
+    spent: Duration,
+    /// Bytes that came, or that the kernel took.
+    moved: u64,
+    /// Bytes that the other side was seen to have taken.
+    taken: u64,
+    /// How long the wait under way had lasted when that was last seen to grow.
+    grew: Duration,
+}
 
-    #[test]
-    fn room_follows_what_comes_and_goes() {
-        let run = |first: u64, turns: &[(usize, bool)]| {
-            let mut room = Room::after(first);
-            turns
-                .iter()
-                .map(|(read, stalled)| {
-                    room.adapt(*read, *stalled);
-                    room.bytes()
-                })
-                .collect::<Vec<_>>()
-        };
-        let [drip, short, long, longest] = ROOMS;
-        assert_eq!(run(0, &[(short, false), (long, false), (longest, false)]), [long, longest, longest]);
-        assert_eq!(run(16_000, &[(long, false), (60_000, false)]), [longest, longest]);
-        assert_eq!(run(16_000, &[(long, true), (short, true), (short, false)]), [short, short, long]);
-        assert_eq!(run(0, &[(5, false), (5, true), (5, false), (drip, false)]), [drip, drip, drip, short]);
-        assert_eq!(run(0, &[(5_000, false), (5_000, true)]), [short, short]);
+impl Pace {
+    /// Waits of `idle` at the most, and of the grace and a second for each `rate` bytes in all; a rate of 0 is no bound.
+    #[must_use]
+    pub fn new(idle: Duration, rate: u64) -> Self {
+        let none = Duration::ZERO;
+        Self { idle, rate, begun: true, spent: none, moved: 0, taken: 0, grew: none }
+    }
+
+    /// The same, but what it takes to the first byte does not count: for a side that waits for leave to begin.
+    #[must_use]
+    pub fn from_first_byte(self) -> Self {
+        Self { begun: false, ..self }
+    }
+
+    /// How long the next wait may be.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.idle.min(self.left(self.moved, Duration::ZERO))
+    }
+
+    /// After how long a wait for a write is to be [looked at](Self::look) for the first time.
+    #[must_use]
+    pub fn glance(&self) -> Duration {
+        self.idle / LOOKS
+    }
+
+    /// Says that a wait is over, and what it brought.
+    pub fn waited(&mut self, time: Duration, bytes: u64) {
+        if self.begun {
+            self.spent = self.spent.saturating_add(time);
+        }
+        self.begun |= bytes > 0;
+        self.moved = self.moved.saturating_add(bytes);
+        self.grew = Duration::ZERO;
+    }
+
+    /// Looks at a wait for a write that has lasted for `time`: how much longer may it be, before the next look? What the
+    /// kernel took is not taken yet: `unacknowledged` bytes of it are not. A side that takes what it holds for us makes
+    /// progress, long before there is room for more.
+    pub fn look(&mut self, time: Duration, unacknowledged: u64) -> Option<Duration> {
+        let taken = self.moved.saturating_sub(unacknowledged);
+        if taken > self.taken {
+            self.taken = taken;
+            self.grew = time;
+        }
+        let idle = (self.grew.saturating_add(self.idle)).saturating_sub(time);
+        let left = idle.min(self.left(taken, time));
+        (!left.is_zero()).then(|| left.min(self.glance()))
+    }
+
+    /// Whether more was waited than what came is worth.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.left(self.moved, Duration::ZERO).is_zero()
+    }
+
+    /// What is left of the time for so many bytes, once the wait under way has lasted for `time`.
+    fn left(&self, bytes: u64, time: Duration) -> Duration {
+        if self.rate == 0 || !self.begun {
+            return Duration::MAX;
+        }
+        let earned = Duration::from_millis(bytes.saturating_mul(1000) / self.rate);
+        limits::RATE_GRACE.saturating_add(earned).saturating_sub(self.spent.saturating_add(time))
     }
 }
+
+/// Looks at a wait for a write while it may last.
+const LOOKS: u32 = 4;
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use crate::address::Peer;
 use crate::buf::Block;
+use crate::http::Refusal;
 use crate::http::forward;
 use crate::http::forward::Hop;
 use crate::http::framing;
@@ -18,6 +19,7 @@ use crate::http::head::Method;
 use crate::http::head::Version;
 use crate::http::proxy;
 use crate::http::proxy::Ends;
+use crate::http::upgrade;
 use crate::io::both::beside;
 use crate::io::line::Broken;
 use crate::io::socket::Cut;
@@ -30,8 +32,8 @@ use crate::observe::metrics;
 use crate::relay;
 use crate::relay::Bounds;
 use crate::relay::Lost;
+use crate::relay::Pace;
 use crate::relay::Pump;
-use crate::relay::pace::Pace;
 use crate::serve::conn::Client;
 use crate::serve::h1::Fate;
 use crate::serve::reply;
@@ -42,6 +44,7 @@ use crate::serve::respond::Asked;
 use crate::serve::respond::Last;
 use crate::serve::tally::Facts;
 use crate::serve::tally::Tally;
+use crate::serve::tunnel;
 use crate::shard::Shard;
 use crate::snapshot::Endpoint;
 use crate::snapshot::Listener;
@@ -71,6 +74,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) terms: Terms,
     /// What is counted.
     pub(crate) tally: &'a Tally,
+    /// The protocols that the request may go on with, as the value of an Upgrade field; empty: it is an ordinary one.
+    pub(crate) upgrade: &'a [u8],
 }
 
 /// How long the sides of an exchange are waited for: the route's word where it has one.
@@ -158,14 +163,19 @@ impl Body {
     /// Settles the framing of the request at the front of the client's buffer and takes what of its body came with it.
     pub(crate) fn begin(client: &mut Client<'_>, facts: &Facts<'_>) -> Result<Self, Answer<'static>> {
         let head = client.request.len();
-        let framing = framing::request(client.request.view(client.inbound.bytes())).map_err(reply::refused)?;
+        let request = client.request.view(client.inbound.bytes());
+        // Told here, before anything goes to an endpoint: only now is the route known.
+        if request.method_kind() == Method::Connect && !facts.route.is_some_and(|route| route.settings.connect) {
+            return Err(reply::refused(Refusal::UnknownMethod));
+        }
+        let framing = framing::request(request).map_err(reply::refused)?;
         let most = facts.route.and_then(|route| route.settings.max_body);
         let too_large = |size: u64| most.is_some_and(|most| size > most);
         if matches!(framing, Framing::Length(length) if too_large(length)) {
             return Err(Answer::to(Cause::BodyTooLarge, ""));
         }
         let limits = facts.listener.map(|listener| chunk_limits(&listener.settings)).unwrap_or_default();
-        let mut source = Source::new(framing, limits);
+        let mut source = Source::within(framing, limits);
         let behind = client.inbound.bytes_mut().get_mut(head..).unwrap_or(&mut []);
         let taken = source.buffered(behind).map_err(|fault| Answer::to(Cause::BadRequest, fault.words()))?;
         if too_large(source.taken()) {
@@ -215,12 +225,14 @@ pub(crate) async fn attempt(
     let began = if tally.attempts.get() == 1 { tally.began } else { shard.clock.now() };
     let dial = Dial {
         slot: endpoint.slot,
-        address: endpoint.address,
+        address: &endpoint.address,
         shared: &endpoint.connections,
         connections_max: upstream.settings.connections_max,
         patience: upstream.settings.timeout.connect,
     };
-    let fresh = fresh || upstream.settings.proxy_protocol.is_some();
+    // CONNECT is not idempotent: a kept connection that has died meanwhile could not be made good.
+    let connect = client.request.view(client.inbound.bytes()).method_kind() == Method::Connect;
+    let fresh = fresh || connect || upstream.settings.proxy_protocol.is_some();
     let result = match lease::lend(&shard.pools, &dial, shard.clock.coarse(), fresh).await {
         Ok(lease) => converse(scene, client, body, (endpoint, lease), began).await,
         Err(reason) => {
@@ -290,6 +302,9 @@ async fn converse(
     // still be answered.
     let (answer, lost) = beside(answer, side, |lost: &Result<(), Lost>| !matches!(lost, Err(Lost::Sink(_)))).await;
     match answer {
+        Some(Ok(answered)) if answered.last == Last::Tunnel && answered.lost.is_none() => {
+            Ok(Box::pin(tunnel::run(scene, client, body.consumed, lease)).await)
+        }
         Some(Ok(answered)) => Ok(settle(scene, client, body.consumed, lease, answered)),
         Some(Err(no)) => {
             let gone = matches!(no.cause, Cause::UpstreamClosed | Cause::UpstreamReset);
@@ -311,7 +326,7 @@ fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoint: &Endpoi
     let Scene { facts, upstream, tally, .. } = *scene;
     let bytes = client.inbound.bytes();
     let request = client.request.view(bytes);
-    let mut out = Block::with_room(body.data.end + ADDED_ROOM);
+    let mut out = Block::with_room(body.data.end + scene.upgrade.len() + ADDED_ROOM);
     if let Some(version) = upstream.settings.proxy_protocol {
         let ends = match (facts.identity.client, client.seat.reached()) {
             (Peer::Ip(from), Some(to)) => Ends::Between(from, to),
@@ -326,9 +341,12 @@ fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoint: &Endpoi
         marks: &client.marks,
         trusted: facts.identity.trusted,
         request_id: tally.id.as_bytes(),
-        authority: endpoint.label.as_bytes(),
+        authority: endpoint.authority().as_bytes(),
     };
     forward::encode_request(out.tail(), request, body.framing, &hop);
+    if !scene.upgrade.is_empty() {
+        upgrade::append(out.tail(), scene.upgrade);
+    }
     let data = bytes.get(body.data.clone()).unwrap_or(&[]);
     let end = body.source.ended().then(|| body.source.trailers());
     Sink::new(body.framing).append(out.tail(), data, end);

@@ -8,6 +8,7 @@ use crate::http::forward;
 use crate::http::head::Method;
 use crate::http::identity::Identity;
 use crate::http::path::Rules;
+use crate::http::upgrade;
 use crate::observe::ended::Cause;
 use crate::observe::ended::Ended;
 use crate::observe::ended::Phase;
@@ -43,6 +44,7 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
     let peer = client.seat.peer;
     let trusted = listener.map(|listener| &listener.settings.trusted);
     let identity = trusted.map_or(Identity::unheard(peer), |trusted| Identity::of(request, peer, trusted));
+    let upgrade = route.map_or_else(Vec::new, |route| upgrade::passed(request, &route.settings.upgrade));
     let facts = Facts { generation: &generation, listener, identity, route, understood: true };
 
     let body = normal.map_err(reply::refused).and_then(|()| Body::begin(client, &facts));
@@ -53,12 +55,13 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
                 None => answer_whole(shard, client, &tally, &body, Answer::to(Cause::NoRoute, "")).await,
                 Some(route) => {
                     let upstream = generation.snapshot.upstream(route.upstream);
+                    let (facts, tally, upgrade) = (&facts, &tally, upgrade.as_slice());
                     let terms = Terms::of(listener, upstream, route);
-                    let scene = Scene { shard, facts: &facts, upstream, route, terms, tally: &tally };
+                    let scene = Scene { shard, facts, upstream, route, terms, tally, upgrade };
                     forward(&scene, client, &mut body).await
                 }
             };
-            tally.body_in.set(body.source.taken());
+            tally.body_in.set(tally.body_in.get() + body.source.taken());
             (outcome, body.consumed)
         }
     };
@@ -110,7 +113,8 @@ async fn forward(scene: &Scene<'_>, client: &mut Client<'_>, body: &mut Body) ->
     answer_whole(shard, client, tally, body, Answer::to(last.cause, last.detail)).await
 }
 
-/// Answers in the upstream's stead. The connection is kept if the request was read whole.
+/// Answers in the upstream's stead. The connection is kept if the request was read whole, unless it was to become a tunnel:
+/// what its client has sent for that is no request.
 async fn answer_whole(
     shard: &Shard,
     client: &mut Client<'_>,
@@ -120,7 +124,8 @@ async fn answer_whole(
 ) -> (Ended, Fate) {
     let request = client.request.view(client.inbound.bytes());
     let head_only = request.method_kind() == Method::Head;
-    let keep = body.source.ended() && request.keep_alive() && client.seat.stays(shard).is_some();
+    let tunnel = request.method_kind() == Method::Connect || upgrade::is_asked(request);
+    let keep = !tunnel && body.source.ended() && request.keep_alive() && client.seat.stays(shard).is_some();
     reply::send(shard, client, tally, Answer { close: !keep, head_only, ..answer }).await;
     (tally.ended(answer.cause), if keep { Fate::Keep } else { Fate::Linger })
 }

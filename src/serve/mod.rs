@@ -6,7 +6,8 @@
 //! 4. [`exchange`]: one request: its route, its attempts, its end. The heart; one screen.
 //! 5. [`attempt`]: one try at one endpoint: the request goes out, the response comes back, bodies flow both ways.
 //! 6. [`respond`]: the response, from its head to its last byte.
-//! 7. [`reply`]: the answers that the gateway gives itself.
+//! 7. [`tunnel`]: what follows an upgrade or CONNECT that an endpoint has agreed to: bytes both ways, no requests.
+//! 8. [`reply`]: the answers that the gateway gives itself.
 //!
 //! Beside them, [`tally`] counts what an exchange did and makes the record of it.
 //!
@@ -21,3 +22,4 @@ pub(crate) mod h1;
 pub(crate) mod reply;
 pub(crate) mod respond;
 pub(crate) mod tally;
+pub(crate) mod tunnel;

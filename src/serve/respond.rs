@@ -8,11 +8,11 @@ use crate::http::forward;
 use crate::http::forward::Answer;
 use crate::http::framing;
 use crate::http::framing::Framing;
-use crate::http::h1::chunked::ChunkLimits;
 use crate::http::head::HeadLimits;
 use crate::http::head::Method;
 use crate::http::head::ResponseHead;
 use crate::http::head::Version;
+use crate::http::upgrade;
 use crate::io::line::Broken;
 use crate::io::line::Line;
 use crate::model::ResponseLimits;
@@ -71,6 +71,8 @@ pub(crate) enum Last {
     Told,
     /// Only the end of the connection tells the client where the response ends.
     UntilClose,
+    /// A tunnel follows.
+    Tunnel,
 }
 
 /// Why nothing went to the client.
@@ -121,11 +123,15 @@ pub(crate) async fn respond(
 ) -> Result<Answered, Unanswered> {
     let Scene { shard, upstream, terms, tally, .. } = *scene;
     let client = &asked.seat.line;
-    await_final(scene, asked, (line, inbound, head)).await?;
+    let switch = await_final(scene, asked, (line, inbound, head)).await?;
     line.reading().disarm();
     let passed = us(shard.clock.now().saturating_duration_since(asked.began));
     tally.upstream_us.set(tally.upstream_us.get() + passed);
-    let Headed { status, out, mut source, framing, endpoint_keeps, close } = translate(scene, asked, inbound, head)?;
+    let headed = match &switch {
+        Some(protocols) => opening(scene, inbound, head, protocols),
+        None => translate(scene, asked, inbound, head)?,
+    };
+    let Headed { status, out, mut source, framing, endpoint_keeps, close } = headed;
     // It may be long until there is more.
     if inbound.is_empty() {
         *inbound = Block::none();
@@ -149,6 +155,7 @@ pub(crate) async fn respond(
         Lost::Source(Cutoff::Faulty(_)) | Lost::TooLarge => Cause::UpstreamBadResponse,
     });
     let last = match (framing, close) {
+        _ if switch.is_some() => Last::Tunnel,
         (Framing::UntilClose, _) => Last::UntilClose,
         (_, true) => Last::Told,
         (_, false) => Last::No,
@@ -156,8 +163,13 @@ pub(crate) async fn respond(
     Ok(Answered { clean: source.clean(), endpoint_keeps, last, lost })
 }
 
-/// Reads heads until a final one stands at the front of `inbound`, passing interim ones on (RFC 9110 §15.2).
-async fn await_final(scene: &Scene<'_>, asked: &Asked<'_>, (line, inbound, head): Side<'_>) -> Result<(), Unanswered> {
+/// Reads heads until a final one stands at the front of `inbound`, passing interim ones on (RFC 9110 §15.2). One that opens
+/// a tunnel is final: then the value is what it switches to, which is nothing after CONNECT.
+async fn await_final(
+    scene: &Scene<'_>,
+    asked: &Asked<'_>,
+    (line, inbound, head): Side<'_>,
+) -> Result<Option<Vec<u8>>, Unanswered> {
     let ResponseLimits { head_bytes, fields, interim } = scene.upstream.settings.response;
     let limits = HeadLimits { head_bytes, fields, target_bytes: 0 };
     for passed in 0..=interim {
@@ -166,8 +178,15 @@ async fn await_final(scene: &Scene<'_>, asked: &Asked<'_>, (line, inbound, head)
         }
         let response = head.view(inbound.bytes());
         match response.status() {
-            // Nothing asked the endpoint to change the protocol: the field that could was removed.
-            101 => return Err(Unanswered::faulty("101 without a request to switch protocols")),
+            101 => match upgrade::switched(response, scene.upgrade) {
+                // What is left of the request's body would go through the tunnel.
+                Some(_) if !scene.tally.uploaded.get() => {
+                    return Err(Unanswered::faulty("101 before the end of the request"));
+                }
+                Some(protocols) => return Ok(Some(protocols)),
+                None => return Err(Unanswered::faulty("101 to a protocol that was not passed on")),
+            },
+            200..=299 if asked.method == Method::Connect => return Ok(Some(Vec::new())),
             100..=199 if passed == interim => break,
             100..=199 => {
                 scene.tally.continued.set(scene.tally.continued.get() || response.status() == 100);
@@ -182,10 +201,29 @@ async fn await_final(scene: &Scene<'_>, asked: &Asked<'_>, (line, inbound, head)
                 }
                 inbound.consume(head.len());
             }
-            _ => return Ok(()),
+            _ => return Ok(None),
         }
     }
     Err(Unanswered::faulty("too many interim responses"))
+}
+
+/// Takes a head that opens a tunnel out of `inbound`, and what came behind it, which goes through the tunnel first.
+fn opening(scene: &Scene<'_>, inbound: &mut Block, head: &ResponseHead, protocols: &[u8]) -> Headed {
+    let Scene { shard, facts, tally, .. } = *scene;
+    let response = head.view(inbound.bytes());
+    let mut out = Block::with_room(inbound.len() + protocols.len() + ADDED_ROOM);
+    let (request_id, date, server) = (tally.id.as_bytes(), shard.date(), facts.server());
+    // No framing field, and no word on the connection but the switch: RFC 9110 §7.8, §9.3.6.
+    let (framing, close, client_version) = (Framing::UntilClose, false, Version::Http11);
+    let answer = Answer { framing, close, client_version, request_id, date: &date, server };
+    forward::encode_response(out.tail(), response, &answer);
+    if !protocols.is_empty() {
+        upgrade::append(out.tail(), protocols);
+    }
+    out.tail().extend_from_slice(inbound.bytes().get(head.len()..).unwrap_or(&[]));
+    let (status, source) = (response.status(), Source::new(Framing::None));
+    *inbound = Block::none();
+    Headed { status, out, source, framing: Framing::None, endpoint_keeps: false, close: false }
 }
 
 /// Takes the head and what of the body came with it out of `inbound`, and writes them as the client gets them.
@@ -206,13 +244,15 @@ fn translate(
     };
     let close =
         !asked.keep || !tally.uploaded.get() || framing == Framing::UntilClose || asked.seat.stays(shard).is_none();
-    let (status, endpoint_keeps) = (response.status(), response.keep_alive());
+    // What an endpoint makes of a connection on which it has refused a tunnel is not tried out.
+    let endpoint_keeps = response.keep_alive() && asked.method != Method::Connect;
+    let status = response.status();
     let mut out = Block::with_room(inbound.len() + ADDED_ROOM);
     let date = shard.date();
     let (client_version, request_id, server) = (asked.version, tally.id.as_bytes(), facts.server());
     let answer = Answer { framing, close, client_version, request_id, date: &date, server };
     forward::encode_response(out.tail(), response, &answer);
-    let mut source = Source::new(received, ChunkLimits::default());
+    let mut source = Source::new(received);
     let behind = inbound.bytes_mut().get_mut(head.len()..).unwrap_or(&mut []);
     let taken = source.buffered(behind).map_err(|fault| Unanswered::faulty(fault.words()))?;
     let data = behind.get(taken.data).unwrap_or(&[]);

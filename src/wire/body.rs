@@ -68,9 +68,15 @@ pub enum Sink {
 }
 
 impl Source {
+    /// The body of a message of this framing.
+    #[must_use]
+    pub fn new(framing: Framing) -> Self {
+        Self::within(framing, ChunkLimits::default())
+    }
+
     /// The body of a message of this framing, its chunks within these limits.
     #[must_use]
-    pub fn new(framing: Framing, limits: ChunkLimits) -> Self {
+    pub fn within(framing: Framing, limits: ChunkLimits) -> Self {
         let state = match framing {
             Framing::None | Framing::Length(0) => State::Done { clean: true, trailers: None },
             Framing::Length(length) => State::Length(length),
@@ -239,3 +245,6 @@ fn last_chunk(out: &mut Vec<u8>, end: Option<&[u8]>) {
         out.extend_from_slice(b"\r\n");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@ use crate::observe::metrics::ListenerCounts;
 use crate::observe::metrics::METHODS;
 use crate::observe::metrics::PROTOCOLS;
 use crate::observe::metrics::REFUSALS;
+use crate::observe::metrics::TUNNELS;
 
 /// Every metric.
 pub(super) const FAMILIES: &[Family] = &[
@@ -47,6 +48,24 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: &[],
         help: "Requests under way.",
         write: |reading, out| out.put(&[], reading.sum(|slab| slab.in_flight.get())),
+    },
+    Family {
+        name: "ringway_tunnels_open",
+        kind: Gauge,
+        labels: &[],
+        help: "Tunnels open; each is a request under way.",
+        write: |reading, out| out.put(&[], reading.sum(|slab| slab.tunnels_open.get())),
+    },
+    Family {
+        name: "ringway_tunnels_total",
+        kind: Counter,
+        labels: &["kind"],
+        help: "Tunnels opened, after an upgrade or CONNECT.",
+        write: |reading, out| {
+            for (place, kind) in TUNNELS.into_iter().enumerate() {
+                out.put(&[kind], reading.sum(|slab| slab.tunnels[place].get()));
+            }
+        },
     },
     Family {
         name: "ringway_requests_total",
@@ -268,6 +287,7 @@ pub(super) const LABELS: &[(&str, &str)] = &[
     ("cause", "see below"),
     ("who", "`client`, `gateway` or `upstream`"),
     ("version", "version of the program"),
+    ("kind", "`upgrade` or `connect`"),
     ("le", "upper bound of a histogram's bucket, in seconds"),
 ];
 

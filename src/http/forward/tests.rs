@@ -87,6 +87,8 @@ fn request_lines_and_hosts() {
         ("GET / HTTP/1.0\r\n", "GET / HTTP/1.1", "up.example", "1.0"),
         ("GET / HTTP/1.0\r\nHost: b\r\nExpect: 100-continue\r\n", "GET / HTTP/1.1", "b", "1.0"),
         ("GET / HTTP/1.1\r\nHost:\r\n", "GET / HTTP/1.1", "up.example", "1.1"),
+        ("CONNECT b:443 HTTP/1.1\r\nHost: b\r\n", "CONNECT b:443 HTTP/1.1", "b:443", "1.1"),
+        ("CONNECT [::1]:443 HTTP/1.0\r\n", "CONNECT [::1]:443 HTTP/1.1", "[::1]:443", "1.0"),
     ] {
         let out = forwarded(format!("{head}\r\n").as_bytes());
         let wanted = format!("{line}\r\nHost: {host}\r\n{}", own(via, host));

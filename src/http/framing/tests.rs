@@ -61,6 +61,18 @@ fn of_requests() {
     assert_eq!(of_request("1.0", "Content-Length: 5\r\n"), Ok(F::Length(5)));
     assert_eq!(of_request("1.0", "Transfer-Encoding: chunked\r\n"), Err(R::CodingInOld));
     assert_eq!(of_request("1.7", "Transfer-Encoding: chunked\r\n"), Ok(F::Chunked));
+    for (fields, outcome) in [
+        ("X: y\r\n", Ok(F::None)),
+        ("Content-Length: 0\r\n", Err(R::ContentInConnect)),
+        ("Content-Length: 5\r\n", Err(R::ContentInConnect)),
+        ("Transfer-Encoding: chunked\r\n", Err(R::ContentInConnect)),
+        ("Transfer-Encoding: gzip\r\nContent-Length: x\r\n", Err(R::ContentInConnect)),
+    ] {
+        let text = format!("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n{fields}\r\n");
+        let mut head = RequestHead::default();
+        assert_eq!(head.parse(text.as_bytes(), &LIMITS), Ok(Parse::Whole), "{text:?}");
+        assert_eq!(request(head.view(text.as_bytes())), outcome, "{fields:?}");
+    }
 }
 
 #[test]
@@ -89,6 +101,14 @@ fn of_responses() {
         (Method::Get, "1.1 200 OK", "Content-Length: 5;\r\n", Err(Fault::BadLength)),
         (Method::Get, "1.1 200 OK", "Content-Length : 5\r\n", Ok(F::Length(5))),
         (Method::Get, "1.1 200 OK", "Transfer-Encoding: gzip\r\n", Err(Fault::UnknownCoding)),
+        // A tunnel, whatever the fields say; any other answer to CONNECT is a message.
+        (Method::Connect, "1.1 200 OK", "", Ok(F::UntilClose)),
+        (Method::Connect, "1.1 200 OK", length, Ok(F::UntilClose)),
+        (Method::Connect, "1.1 204 N", &both, Ok(F::UntilClose)),
+        (Method::Connect, "1.0 299 OK", chunked, Ok(F::UntilClose)),
+        (Method::Connect, "1.1 300 M", length, Ok(F::Length(5))),
+        (Method::Connect, "1.1 407 P", &both, Err(Fault::LengthAndCoding)),
+        (Method::Connect, "1.1 101 S", length, Err(Fault::ContentInInterim)),
         (Method::Get, "1.0 200 OK", chunked, Err(Fault::UnknownCoding)),
         (Method::Get, "1.0 200 OK", length, Ok(F::Length(5))),
     ] {

@@ -18,6 +18,9 @@ use crate::http::head::Version;
 use crate::http::host;
 use crate::limits;
 
+/// Bytes of a status line before its reason.
+const STATUS_LINE: usize = b"HTTP/1.1 200 ".len();
+
 type Headers<'a> = [MaybeUninit<httparse::Header<'a>>; limits::RESPONSE_FIELDS];
 
 /// Empty lines that are passed over before a request.
@@ -104,7 +107,7 @@ fn bound_first_line(bytes: &[u8], start: usize, limits: &HeadLimits) -> Result<(
 }
 
 /// A byte of a token (RFC 9110 §5.6.2).
-fn is_token(byte: u8) -> bool {
+pub(in crate::http) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
@@ -168,19 +171,23 @@ fn settle(head: &mut RequestHead, bytes: &[u8]) -> Result<(), Refusal> {
     }
     head.host_name = span(bytes, host::name(head.host.of(bytes)).ok_or(Refusal::BadHost)?);
     match head.kind {
-        Method::Connect | Method::Trace => return Err(Refusal::UnknownMethod),
+        Method::Trace => return Err(Refusal::UnknownMethod),
         Method::Options if spent => return Err(Refusal::NoHopLeft),
         _ => {}
     }
     aim(head, bytes, hosts)
 }
 
-/// Takes the target apart (RFC 9112 §3.2): origin form, absolute form, or the asterisk of OPTIONS.
+/// Takes the target apart (RFC 9112 §3.2): origin form, absolute form, the asterisk of OPTIONS, or the authority of
+/// CONNECT.
 fn aim(head: &mut RequestHead, bytes: &[u8], hosts: usize) -> Result<(), Refusal> {
     let target = head.target.of(bytes);
     // Visible ASCII without a fragment: what others reject or cut is never passed on.
     if !target.iter().all(|byte| matches!(byte, b'!'..=b'"' | b'$'..=b'~')) {
         return Err(Refusal::BadTarget);
+    }
+    if head.kind == Method::Connect {
+        return authority(head, bytes, hosts);
     }
     head.origin = match target {
         [b'/', ..] => head.target,
@@ -190,6 +197,25 @@ fn aim(head: &mut RequestHead, bytes: &[u8], hosts: usize) -> Result<(), Refusal
     let origin = head.origin.of(bytes);
     let path = memchr::memchr(b'?', origin).unwrap_or(origin.len());
     head.path = Span { start: head.origin.start, len: u32::try_from(path).unwrap_or(0) };
+    Ok(())
+}
+
+/// `HOST:PORT`, both of them; the Host field must say the same, and may leave the port out (RFC 9112 §3.2.3 does).
+fn authority(head: &mut RequestHead, bytes: &[u8], hosts: usize) -> Result<(), Refusal> {
+    let target = head.target.of(bytes);
+    let name = host::name(target).filter(|name| !name.is_empty()).ok_or(Refusal::BadTarget)?;
+    let port = target.get(name.len() + 1..).unwrap_or_default();
+    if port.iter().all(|digit| *digit == b'0') {
+        return Err(Refusal::BadTarget);
+    }
+    let host = head.host.of(bytes);
+    if hosts > 0 && !host::same(target, host) && !host::same(name, host) {
+        return Err(Refusal::HostMismatch);
+    }
+    head.host = head.target;
+    head.host_name = span(bytes, name);
+    head.origin = head.target;
+    head.path = Span::default();
     Ok(())
 }
 
@@ -217,14 +243,14 @@ pub(in crate::http) fn response(head: &mut ResponseHead, bytes: &[u8], limits: &
     if !head.parts.news(bytes, limits.head_bytes) && !full {
         return Ok(Parse::Partial);
     }
-    count_parse();
-    let mut headers: Headers<'_> = [const { MaybeUninit::uninit() }; limits::RESPONSE_FIELDS];
-    let headers = headers.get_mut(..limits.fields.min(limits::RESPONSE_FIELDS)).unwrap_or_default();
-    let mut response = httparse::Response::new(&mut []);
-    let mut config = httparse::ParserConfig::default();
-    // RFC 9112 §5.1: white space before a colon is removed from a response, and refused in a request.
-    config.allow_spaces_after_header_name_in_responses(true);
-    match config.parse_response_with_uninit_headers(&mut response, bytes, headers) {
+    let result = match response_lines(head, bytes, limits) {
+        Err(httparse::Error::Version) => match later_response(bytes) {
+            Some(later) => response_lines(head, &later, limits),
+            None => return Err(Fault::BadStatusLine),
+        },
+        result => result,
+    };
+    match result {
         Ok(httparse::Status::Partial) if full => return Err(Fault::HeadTooLarge),
         Ok(httparse::Status::Partial) => return Ok(Parse::Partial),
         Ok(httparse::Status::Complete(len)) => head.parts.len = len,
@@ -233,7 +259,6 @@ pub(in crate::http) fn response(head: &mut ResponseHead, bytes: &[u8], limits: &
         Err(httparse::Error::NewLine) => return Err(Fault::BareLineEnd),
         Err(_) => return Err(Fault::BadStatusLine),
     }
-    head.parts.take(bytes, response.headers);
     if !ends_in_crlf(bytes, &head.parts) {
         return Err(Fault::BareLineEnd);
     }
@@ -241,10 +266,39 @@ pub(in crate::http) fn response(head: &mut ResponseHead, bytes: &[u8], limits: &
     if bytes.first() != Some(&b'H') {
         return Err(Fault::BadStatusLine);
     }
-    head.status = response.code.filter(|status| (100..=599).contains(status)).ok_or(Fault::BadStatus)?;
-    head.reason = span(bytes, response.reason.unwrap_or_default().as_bytes());
-    head.parts.version = if response.version == Some(0) { Version::Http10 } else { Version::Http11 };
+    if !(100..=599).contains(&head.status) {
+        return Err(Fault::BadStatus);
+    }
+    // The parser gives no reason that is not ASCII; where it stands is known: behind `HTTP/1.x NNN `.
+    let line_end = memchr::memchr(b'\r', bytes).unwrap_or(0);
+    head.reason = span(bytes, bytes.get(STATUS_LINE..line_end).unwrap_or_default());
     Ok(Parse::Whole)
+}
+
+/// As [`request_lines`].
+fn response_lines(head: &mut ResponseHead, bytes: &[u8], limits: &HeadLimits) -> httparse::Result<usize> {
+    count_parse();
+    let mut headers: Headers<'_> = [const { MaybeUninit::uninit() }; limits::RESPONSE_FIELDS];
+    let headers = headers.get_mut(..limits.fields.min(limits::RESPONSE_FIELDS)).unwrap_or_default();
+    let mut response = httparse::Response::new(&mut []);
+    let mut config = httparse::ParserConfig::default();
+    // RFC 9112 §5.1: white space before a colon is removed from a response, and refused in a request.
+    config.allow_spaces_after_header_name_in_responses(true);
+    let status = config.parse_response_with_uninit_headers(&mut response, bytes, headers)?;
+    if status.is_complete() {
+        head.status = response.code.unwrap_or(0);
+        head.parts.version = if response.version == Some(0) { Version::Http10 } else { Version::Http11 };
+        head.parts.take(bytes, response.headers);
+    }
+    Ok(status)
+}
+
+/// As [`later_version`]: the head with its version as 1.1 if it is a later minor one.
+fn later_response(bytes: &[u8]) -> Option<Vec<u8>> {
+    let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9', ..] = bytes else { return None };
+    let mut later = bytes.to_vec();
+    *later.get_mut(b"HTTP/1.".len())? = b'1';
+    Some(later)
 }
 
 impl Parts {

@@ -114,3 +114,82 @@ fn an_end_that_a_deadline_made_stays_its_own_when_it_is_armed_again() {
     deadline.arm(TICK, Cut::Read);
     assert!(deadline.severed(), "our own end is taken for the other side's");
 }
+
+/// Turns the wheel tick by tick until the deadline fires, at most `most` milliseconds after `start`; says when it did.
+fn fires(wheel: &Wheel, deadline: &Deadline, (start, from): (Instant, u64), most: u64) -> Option<u64> {
+    (from..=most).step_by(50).find(|at| {
+        wheel.advance(start + Duration::from_millis(*at));
+        deadline.fired()
+    })
+}
+
+#[test]
+fn what_lasts_ends_at_its_place_within_a_drain_however_busy_it_is() {
+    for (lot, at) in [(1, 1000), (1 << 30, 3500), (1 << 31, 6000), (u32::MAX, 10_950)] {
+        let (wheel, start) = wheel();
+        let busy = Deadline::lasting(&wheel, lot);
+        let other = Deadline::lasting(&wheel, u32::MAX);
+        let idle = Deadline::lasting(&wheel, u32::MAX);
+        let plain = Deadline::of(&wheel, 0);
+        idle.postpone(Duration::from_secs(2));
+        busy.postpone(Duration::from_secs(300));
+        plain.arm_wake(Duration::from_secs(300));
+        wheel.advance(start + Duration::from_secs(1));
+        wheel.drain(start + Duration::from_secs(11));
+        // Begun within the drain: it has its place in it all the same.
+        other.postpone(Duration::from_secs(300));
+        let mut fired = None;
+        for now in (1000..=12_000).step_by(50) {
+            wheel.advance(start + Duration::from_millis(now));
+            if fired.is_none() && busy.fired() {
+                fired = Some(now);
+            }
+            busy.postpone(Duration::from_secs(300));
+            assert!(!idle.fired() || now >= 2000, "a drain makes no haste with what ends by itself");
+        }
+        let fired = fired.expect("an end within the drain");
+        assert!((at..=at + 100).contains(&fired), "{lot}: {fired}, not {at}");
+        assert!(busy.drained() && other.drained() && other.fired());
+        assert!(idle.fired() && !plain.fired() && !plain.drained());
+    }
+}
+
+#[test]
+fn what_lasts_fires_like_any_other_without_a_drain() {
+    let (wheel, start) = wheel();
+    let deadline = Deadline::lasting(&wheel, 7);
+    deadline.postpone(Duration::from_secs(2));
+    assert_eq!(fires(&wheel, &deadline, (start, 0), 1900), None);
+    deadline.postpone(Duration::from_secs(2));
+    let fired = fires(&wheel, &deadline, (start, 1900), 10_000).unwrap();
+    assert!((3900..=4100).contains(&fired), "{fired}");
+    assert!(!deadline.drained());
+}
+
+#[test]
+fn whoever_waits_is_woken_however_often_the_deadline_was_postponed() {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering::Relaxed;
+    struct Flag(AtomicBool);
+    impl std::task::Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Relaxed);
+        }
+    }
+    let (wheel, start) = wheel();
+    let deadline = Deadline::lasting(&wheel, 7);
+    deadline.postpone(Duration::from_millis(500));
+    let flag = Arc::new(Flag(AtomicBool::new(false)));
+    let waker = Waker::from(flag.clone());
+    let mut wait = pin!(deadline.wait());
+    assert!(wait.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+    for at in 1..=10 {
+        wheel.advance(start + Duration::from_millis(at * 100));
+        deadline.postpone(Duration::from_millis(500));
+    }
+    assert!(!flag.0.load(Relaxed));
+    wheel.advance(start + Duration::from_secs(2));
+    assert!(flag.0.load(Relaxed), "the waker is gone");
+    assert!(wait.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_ready());
+}

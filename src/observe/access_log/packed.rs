@@ -36,7 +36,8 @@ const STRINGS_AT: usize = 72;
 const HEAD: usize = STRINGS_AT + 2 * STRINGS;
 /// The bit of a string's length that says that the string was cut.
 const CUT: u16 = 1 << 15;
-const PHASES: [Phase; 6] = [Phase::Request, Phase::Route, Phase::Connect, Phase::Wait, Phase::Response, Phase::Done];
+const PHASES: [Phase; 7] =
+    [Phase::Request, Phase::Route, Phase::Connect, Phase::Wait, Phase::Response, Phase::Tunnel, Phase::Done];
 
 /// Bytes of the largest packed record.
 pub(super) const RECORD_BYTES: usize = HEAD

@@ -1,0 +1,137 @@
+//! A tunnel: bytes both ways between two connections, until both directions have ended or nothing has gone either way for
+//! too long. One bounded block each way, and back-pressure by nature. It refuses to know what is said, and to whom.
+//!
+//! What one side does is done to the other: its end is passed on as an end, while the other direction goes on; a reset is
+//! passed on as a reset. An end that is ours is gentle: the block in flight is written, then both are told the end.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use crate::buf::Block;
+use crate::io::both::beside;
+use crate::io::both::both;
+use crate::io::both::unless;
+use crate::io::deadline::Deadline;
+use crate::io::line::Broken;
+use crate::io::line::Line;
+
+/// One side of a tunnel.
+#[derive(Debug)]
+pub struct Side<'a> {
+    /// Its connection.
+    pub line: &'a Line,
+    /// What was read of it already: that goes first.
+    pub held: Block,
+    /// Bytes of it that went to the other side are added here.
+    pub taken: &'a Cell<u64>,
+}
+
+/// How a tunnel ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// By both sides, each its own direction.
+    Closed,
+    /// By the deadline, or a cut of everything: gently.
+    Ours,
+    /// By what happened to the side of that number: it reset its connection, or took nothing for too long.
+    Lost(usize, Broken),
+}
+
+/// Room of a direction in which little goes, which is also what it holds while it waits.
+const ROOM: usize = 2000;
+/// Room after a read that filled it, and after another.
+const MORE_ROOM: usize = 16 * 1024;
+const MOST_ROOM: usize = 64 * 1024;
+
+/// How long a side that was told the end is heard out while it goes on sending, and how long while it is silent: so that
+/// no reset takes our last words from it.
+const LAST_TIME: Duration = Duration::from_secs(5);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What both directions share.
+struct Way<'a> {
+    lines: [&'a Line; 2],
+    deadline: &'a Deadline,
+    idle: Duration,
+    over: Cell<bool>,
+    lost: Cell<Option<(usize, Broken)>>,
+}
+
+/// Carries bytes both ways until the tunnel has ended. `deadline` fires when nothing has gone for `idle`, or before if it
+/// has reasons of its own; `idle` also bounds each write.
+pub async fn run(sides: [Side<'_>; 2], deadline: &Deadline, idle: Duration) -> Over {
+    let [one, other] = sides;
+    let lines = [one.line, other.line];
+    lines.iter().for_each(|line| line.reading().disarm());
+    deadline.postpone(idle);
+    let way = Way { lines, deadline, idle, over: Cell::new(false), lost: Cell::new(None) };
+    let flows = both(way.flow(0, one.held, one.taken), way.flow(1, other.held, other.taken));
+    let late = async {
+        deadline.wait().await;
+        way.over.set(true);
+    };
+    beside(flows, late, |()| false).await;
+    match way.lost.get() {
+        Some((side, broken)) => Over::Lost(side, broken),
+        None if way.over.get() => {
+            both(one.line.linger(LAST_PAUSE, LAST_TIME), other.line.linger(LAST_PAUSE, LAST_TIME)).await;
+            Over::Ours
+        }
+        None => Over::Closed,
+    }
+}
+
+impl Way<'_> {
+    /// One direction, to its end.
+    async fn flow(&self, from: usize, mut block: Block, taken: &Cell<u64>) {
+        let [one, other] = self.lines;
+        let (source, target) = if from == 0 { (one, other) } else { (other, one) };
+        let mut room = ROOM;
+        loop {
+            let size = block.len();
+            if let Err(broken) = target.write(&mut block, self.idle).await {
+                return self.lose(1 - from, broken);
+            }
+            if size > 0 {
+                taken.set(taken.get() + size as u64);
+                self.deadline.postpone(self.idle);
+            }
+            block.clear();
+            let next = room_after(size, room);
+            if next != room || block.spare() < next {
+                block = Block::with_room(next);
+                room = next;
+            }
+            if self.over.get() {
+                return;
+            }
+            match unless(&self.over, source.read(&mut block, room)).await {
+                Some(Ok(_)) => self.deadline.postpone(self.idle),
+                Some(Err(Broken::Closed)) => return target.finish(),
+                // Only a cut of everything ends a read so.
+                Some(Err(Broken::TimedOut)) => return self.over.set(true),
+                Some(Err(broken)) => return self.lose(from, broken),
+                None => return,
+            }
+        }
+    }
+
+    /// Ends the other direction too. Bytes are missing: neither side may take what it has for the whole.
+    fn lose(&self, side: usize, broken: Broken) {
+        self.over.set(true);
+        if self.lost.get().is_none() {
+            self.lost.set(Some((side, broken)));
+            self.lines.iter().for_each(|line| line.abort());
+        }
+    }
+}
+
+/// The room for the next read: what waits shall hold little, and what flows shall flow in large pieces.
+fn room_after(size: usize, room: usize) -> usize {
+    match room {
+        _ if size < room / 4 => ROOM,
+        _ if size < room => room,
+        ROOM => MORE_ROOM,
+        _ => MOST_ROOM,
+    }
+}

@@ -31,7 +31,7 @@ pub struct Pump<'a> {
     /// The connection it goes by.
     pub to: &'a Line,
     /// Bounds.
-    pub bounds: Bounds<'a>,
+    pub bounds: &'a mut Bounds<'a>,
 }
 
 /// Bounds of a body on its way, and the count of what went.
@@ -66,13 +66,13 @@ pub enum Lost {
 /// [`Lost`]; some of it has gone. The end of a chunked body is written only when its true end was read, so that what is
 /// lost on one side is seen as lost on the other.
 pub async fn pump(pump: Pump<'_>) -> Result<(), Lost> {
-    let Pump { mut out, source, sink, from, rest, to, mut bounds } = pump;
+    let Pump { mut out, source, sink, from, rest, to, bounds } = pump;
     let mut room = Room::after(source.taken());
     loop {
         let mut stalled = false;
         // A read that held only framing makes no piece.
         while !out.is_empty() {
-            stalled |= give(to, &mut out, &mut bounds).await?;
+            stalled |= give(to, &mut out, bounds).await?;
         }
         if source.ended() {
             return Ok(());
@@ -139,27 +139,33 @@ impl Room {
 #[derive(Debug)]
 pub struct Pace {
     /// Longest wait without progress.
-    idle: Duration,
+    idle: Ms,
     /// Bytes a second; 0: any number.
     rate: u64,
     /// Whether waiting counts yet.
     begun: bool,
     /// Time waited so far, the wait under way not included.
-    spent: Duration,
+    spent: Ms,
     /// Bytes that came, or that the kernel took.
     moved: u64,
     /// Bytes that the other side was seen to have taken.
     taken: u64,
     /// How long the wait under way had lasted when that was last seen to grow.
-    grew: Duration,
+    grew: Ms,
+}
+
+/// Milliseconds, seven weeks of them at the most: an account is small, since every body under way has two.
+type Ms = u32;
+
+fn ms(time: Duration) -> Ms {
+    Ms::try_from(time.as_millis()).unwrap_or(Ms::MAX)
 }
 
 impl Pace {
     /// Waits of `idle` at the most, and of the grace and a second for each `rate` bytes in all; a rate of 0 is no bound.
     #[must_use]
     pub fn new(idle: Duration, rate: u64) -> Self {
-        let none = Duration::ZERO;
-        Self { idle, rate, begun: true, spent: none, moved: 0, taken: 0, grew: none }
+        Self { idle: ms(idle), rate, begun: true, spent: 0, moved: 0, taken: 0, grew: 0 }
     }
 
     /// The same, but what it takes to the first byte does not count: for a side that waits for leave to begin.
@@ -171,29 +177,30 @@ impl Pace {
     /// How long the next wait may be.
     #[must_use]
     pub fn patience(&self) -> Duration {
-        self.idle.min(self.left(self.moved, Duration::ZERO))
+        Duration::from_millis(self.idle.min(self.left(self.moved, 0)).into())
     }
 
     /// After how long a wait for a write is to be [looked at](Self::look) for the first time.
     #[must_use]
     pub fn glance(&self) -> Duration {
-        self.idle / LOOKS
+        Duration::from_millis((self.idle / LOOKS).into())
     }
 
     /// Says that a wait is over, and what it brought.
     pub fn waited(&mut self, time: Duration, bytes: u64) {
         if self.begun {
-            self.spent = self.spent.saturating_add(time);
+            self.spent = self.spent.saturating_add(ms(time));
         }
         self.begun |= bytes > 0;
         self.moved = self.moved.saturating_add(bytes);
-        self.grew = Duration::ZERO;
+        self.grew = 0;
     }
 
     /// Looks at a wait for a write that has lasted for `time`: how much longer may it be, before the next look? What the
     /// kernel took is not taken yet: `unacknowledged` bytes of it are not. A side that takes what it holds for us makes
     /// progress, long before there is room for more.
     pub fn look(&mut self, time: Duration, unacknowledged: u64) -> Option<Duration> {
+        let time = ms(time);
         let taken = self.moved.saturating_sub(unacknowledged);
         if taken > self.taken {
             self.taken = taken;
@@ -201,22 +208,22 @@ impl Pace {
         }
         let idle = (self.grew.saturating_add(self.idle)).saturating_sub(time);
         let left = idle.min(self.left(taken, time));
-        (!left.is_zero()).then(|| left.min(self.glance()))
+        (left > 0).then(|| Duration::from_millis(left.into()).min(self.glance()))
     }
 
     /// Whether more was waited than what came is worth.
     #[must_use]
     pub fn is_spent(&self) -> bool {
-        self.left(self.moved, Duration::ZERO).is_zero()
+        self.left(self.moved, 0) == 0
     }
 
     /// What is left of the time for so many bytes, once the wait under way has lasted for `time`.
-    fn left(&self, bytes: u64, time: Duration) -> Duration {
+    fn left(&self, bytes: u64, time: Ms) -> Ms {
         if self.rate == 0 || !self.begun {
-            return Duration::MAX;
+            return Ms::MAX;
         }
-        let earned = Duration::from_millis(bytes.saturating_mul(1000) / self.rate);
-        limits::RATE_GRACE.saturating_add(earned).saturating_sub(self.spent.saturating_add(time))
+        let earned = Ms::try_from(bytes.saturating_mul(1000) / self.rate).unwrap_or(Ms::MAX);
+        ms(limits::RATE_GRACE).saturating_add(earned).saturating_sub(self.spent.saturating_add(time))
     }
 }
 

@@ -283,11 +283,12 @@ async fn converse(
         upline.reading().arm(terms.response, Cut::Both);
     }
     let written = Cell::new(0);
-    let bounds = Bounds { read, write: terms.taker(), most: route.settings.max_body, written: &written };
+    let mut bounds = Bounds { read, write: terms.taker(), most: route.settings.max_body, written: &written };
     let source = &mut body.source;
     let sink = Sink::new(body.framing);
     let side = async {
-        let sent = relay::pump(Pump { out, source, sink, from: line, rest: inbound, to: upline, bounds }).await;
+        let sent =
+            relay::pump(Pump { out, source, sink, from: line, rest: inbound, to: upline, bounds: &mut bounds }).await;
         // The time for the response head runs from the end of the request, or of what the endpoint takes of it.
         if !whole && !tally.answered() && matches!(sent, Ok(()) | Err(Lost::Sink(_))) {
             upline.reading().arm(terms.response, Cut::Both);

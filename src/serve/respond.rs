@@ -143,9 +143,9 @@ pub(crate) async fn respond(
     if until_close {
         client.reading().cut_abruptly();
     }
-    let bounds = Bounds { read: terms.endpoint(), write: terms.client(), most: None, written: &tally.bytes_out };
+    let mut bounds = Bounds { read: terms.endpoint(), write: terms.client(), most: None, written: &tally.bytes_out };
     let sink = Sink::new(framing);
-    let pump = Pump { out, source: &mut source, sink, from: line, rest: inbound, to: client, bounds };
+    let pump = Pump { out, source: &mut source, sink, from: line, rest: inbound, to: client, bounds: &mut bounds };
     let pumped = relay::pump(pump).await;
     let lost = pumped.err().map(|lost| match lost {
         Lost::Sink(Broken::TimedOut) => Cause::ClientTimeoutBody,

@@ -124,7 +124,12 @@ fn a_body_below_the_minimum_rate_is_cut_off_either_way() {
         let Some(mut request) = conn.read_head() else { return };
         if request.method == "GET" {
             conn.write("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n");
-            while conn.write([b'x'; 65_536]) {}
+            if request.target == "/drip" {
+                while conn.write("x") {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+            while conn.write([b'x'; 30_000]) {}
         } else {
             conn.read_body(&mut request);
             conn.write(ok("all"));
@@ -132,7 +137,7 @@ fn a_body_below_the_minimum_rate_is_cut_off_either_way() {
         }
     });
     let free = "routes = [{ path = \"/free\", upstream = \"app\", min_rate = \"0B\" }, ";
-    let toml = simple(&[&origin], "", "min_rate = \"1MB\"").replace("routes = [", free);
+    let toml = simple(&[&origin], "min_rate = \"1MB\"", "min_rate = \"1MB\"").replace("routes = [", free);
     let inside = Inside::start(&toml, Wanted::Auto);
     let mut free = Raw::connect(inside.addr);
     free.send("POST /free HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
@@ -141,6 +146,8 @@ fn a_body_below_the_minimum_rate_is_cut_off_either_way() {
     slow.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
     let mut taker = Raw::connect_with_small_window(inside.addr);
     taker.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut dripped = Raw::connect(inside.addr);
+    dripped.send("GET /drip HTTP/1.1\r\nHost: a\r\n\r\n");
     let taker = std::thread::spawn(move || {
         let mut response = taker.read_head();
         // Takes all, at its leisure: never a pause.
@@ -168,6 +175,11 @@ fn a_body_below_the_minimum_rate_is_cut_off_either_way() {
     assert!(matches!(end, Broken::Cut(_)), "a reset, so that the kernel lets go of what it holds: {end}");
     assert!(taken < 50_000_000, "{taken} bytes");
     eventually("both are counted", || inside.slab.causes[Cause::ClientTimeoutBody as usize].get() == 2);
+    assert!(
+        matches!(dripped.try_read_response(), Err(Broken::Cut(_))),
+        "an endpoint that drips is as little waited for"
+    );
+    assert_eq!(inside.slab.causes[Cause::UpstreamTimeoutBody as usize].get(), 1);
     free.send(vec![b'x'; 1_000_000 - sent]);
     assert_eq!(free.read_response().status, 200, "a route may have no such bound");
     origin.wait_for_open(1);

@@ -232,10 +232,10 @@ fn a_body_of_the_smallest_chunks_costs_nobody_else_anything() {
 
 #[test]
 fn clients_that_ask_without_listening_wait_for_themselves() {
-    const REQUESTS: usize = 5_000;
+    const REQUESTS: usize = 2_000;
     let origin = Origin::answer(|request| served(&request.target).unwrap_or_else(|| ok(&"x".repeat(2_000))));
     let abused = Abused::start(&simple(&[&origin], "", ""));
-    let senders = (0..8).map(|_| {
+    let senders = (0..4).map(|_| {
         let raw = Raw::connect_with_small_window(abused.gateway.http());
         let mut sender = raw.sender();
         let sending = std::thread::spawn(move || {

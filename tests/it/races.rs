@@ -75,7 +75,7 @@ fn resets_in_the_middle_of_everything_leave_nothing_behind() {
 }
 
 fn resets(io: &str) {
-    const ROUNDS: usize = 300;
+    const ROUNDS: usize = 200;
     let (app, full, reset) = (app(), Origin::full(), resetting());
     let gateway = Gateway::start(&toml(io, [&app, &full, &reset]));
     let (http, done) = (gateway.http(), Gate::new());

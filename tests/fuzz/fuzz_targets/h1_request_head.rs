@@ -12,6 +12,7 @@ use ringway::http::head::Known;
 use ringway::http::head::Parse;
 use ringway::http::head::RequestHead;
 use ringway::http::identity::Marks;
+use ringway::http::upgrade;
 
 const LIMITS: HeadLimits = HeadLimits { head_bytes: 4096, fields: 30, target_bytes: 1024 };
 const WIDE: HeadLimits = HeadLimits { head_bytes: 16_384, fields: 60, target_bytes: 2048 };
@@ -42,6 +43,10 @@ fuzz_target!(|bytes: &[u8]| {
     let marks = Marks::of(Peer::Unix, Some(8080), "http");
     let hop = Hop { marks: &marks, trusted, request_id: b"an-id", authority: b"up.example" };
     encode_request(&mut out, request, framing, &hop);
+    let list = upgrade::passed(request, &["websocket".to_owned()]);
+    if !list.is_empty() {
+        upgrade::append(&mut out, &list);
+    }
     let mut again = RequestHead::default();
     match again.parse(&out, &WIDE) {
         Ok(Parse::Whole) => {}
@@ -56,6 +61,7 @@ fuzz_target!(|bytes: &[u8]| {
     if !request.host().is_empty() {
         assert_eq!(second.host(), request.host());
     }
+    assert_eq!(upgrade::passed(second, &["websocket".to_owned()]), list);
     for (known, name, value) in second.fields().filter(|field| field.0 == Known::Other) {
         assert!(request.fields().any(|field| field == (known, name, value)));
     }

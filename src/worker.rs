@@ -6,8 +6,6 @@
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::io;
-use std::net::TcpListener;
-use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
@@ -15,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::address::Address;
 use crate::id::CoreId;
 use crate::id::ListenerSlot;
 use crate::io::listen;
@@ -22,8 +21,6 @@ use crate::io::listen::Acceptor;
 use crate::io::ring;
 use crate::io::ring::Built;
 use crate::io::ring::Plan;
-use crate::io::socket::Cut;
-use crate::io::socket::cut;
 use crate::io::task;
 use crate::observe::access_log::LogBuffer;
 use crate::observe::metrics::Slab;
@@ -32,6 +29,7 @@ use crate::shard::Shard;
 use crate::shard::mailbox::Drill;
 use crate::shard::mailbox::Inbox;
 use crate::shard::mailbox::Message;
+use crate::shard::mailbox::Opened;
 use crate::shard::mailbox::Stage;
 use crate::snapshot::Snapshot;
 use crate::time::TICK;
@@ -55,7 +53,7 @@ pub struct Seed {
     /// What it serves at first.
     pub snapshot: Arc<Snapshot>,
     /// Its sockets of the snapshot's listeners.
-    pub opened: Vec<(ListenerSlot, TcpListener)>,
+    pub opened: Vec<Opened>,
 }
 
 /// Starts a core's thread.
@@ -67,7 +65,7 @@ pub fn spawn(seed: Seed) -> io::Result<JoinHandle<()>> {
 }
 
 /// A core's listening sockets: one end stays here, so that a loop built anew can accept from them again.
-type Sockets = Rc<RefCell<Vec<(ListenerSlot, TcpListener)>>>;
+type Sockets = Rc<RefCell<Vec<Opened>>>;
 
 /// Deaths within [`DEATHS_TIME`] after which a core is not started again.
 const DEATHS: usize = 5;
@@ -114,7 +112,7 @@ fn live(seed: Seed) {
         }
     }
     // The dead loops' accepts still hold these sockets open: nobody must wait in their queues.
-    sockets.borrow().iter().for_each(|(_, socket)| cut(socket.as_raw_fd(), Cut::Read));
+    sockets.borrow().iter().for_each(|own| listen::leave(&own.address, &own.socket));
     inbox.set_stage(Stage::Ended);
 }
 
@@ -149,17 +147,25 @@ fn bury(shard: &Shard, sockets: &Sockets) {
     slab.parked.set(0);
     slab.in_flight.set(0);
     slab.tunnels_open.set(0);
-    for (_, socket) in sockets.borrow_mut().iter_mut() {
-        match listen::renew(socket) {
-            Ok(fresh) => *socket = fresh,
+    for own in sockets.borrow_mut().iter_mut() {
+        match listen::renew(&own.address, &own.socket) {
+            Ok(fresh) => own.socket = fresh,
             Err(error) => tracing::error!(%error, "a listener could not be opened again"),
         }
     }
     slab.restarts.add(1);
 }
 
-/// The listeners that a life of a core accepts from.
-type Acceptors = Rc<RefCell<Vec<(ListenerSlot, Rc<Acceptor>)>>>;
+/// What a life of a core accepts from.
+type Acceptors = Rc<RefCell<Vec<Entry>>>;
+
+/// One of them: an address of a listener.
+#[derive(Debug)]
+struct Entry {
+    slot: ListenerSlot,
+    address: Address,
+    acceptor: Rc<Acceptor>,
+}
 
 /// One life of a core: from one loop to its end.
 #[derive(Clone)]
@@ -260,19 +266,23 @@ impl Life {
         }
     }
 
-    /// Takes new sockets. One for a listener that has one already takes its place: the listener has moved.
-    fn replace(&self, opened: Vec<(ListenerSlot, TcpListener)>) {
-        for (slot, socket) in opened {
-            self.sockets.borrow_mut().retain(|(known, _)| *known != slot);
-            self.acceptors.borrow_mut().retain(|(known, acceptor)| {
-                let stays = *known != slot;
-                if !stays {
-                    acceptor.close();
-                }
-                stays
-            });
-            self.sockets.borrow_mut().push((slot, socket));
+    /// Takes new sockets. One for an address of a listener that has one already takes its place.
+    fn replace(&self, opened: Vec<Opened>) {
+        for new in opened {
+            self.sockets.borrow_mut().retain(|own| own.slot != new.slot || own.address != new.address);
+            self.close_unless(|slot, address| slot != new.slot || *address != new.address);
+            self.sockets.borrow_mut().push(new);
         }
+    }
+
+    /// Closes the acceptors that are not to stay.
+    fn close_unless(&self, stays: impl Fn(ListenerSlot, &Address) -> bool) {
+        self.acceptors.borrow_mut().retain(|entry| {
+            stays(entry.slot, &entry.address) || {
+                entry.acceptor.close();
+                false
+            }
+        });
     }
 
     fn drill(&self, drill: Drill) {
@@ -284,26 +294,24 @@ impl Life {
         }
     }
 
-    /// Accepts from the sockets of the listeners in force, and closes those of listeners that have left.
+    /// Accepts at the addresses of the listeners in force, and closes those that have left.
     fn accept(&self) {
         let generation = self.shard.generation();
-        let wanted = |slot: &ListenerSlot| generation.listener(*slot).is_some();
-        self.sockets.borrow_mut().retain(|(slot, _)| wanted(slot));
-        self.acceptors.borrow_mut().retain(|(slot, acceptor)| {
-            wanted(slot) || {
-                acceptor.close();
-                false
-            }
-        });
-        for (slot, socket) in self.sockets.borrow().iter() {
-            if self.acceptors.borrow().iter().any(|(known, _)| known == slot) {
+        let wanted = |slot: ListenerSlot, address: &Address| {
+            generation.listener(slot).is_some_and(|listener| listener.settings.bind.contains(address))
+        };
+        self.sockets.borrow_mut().retain(|own| wanted(own.slot, &own.address));
+        self.close_unless(wanted);
+        for own in self.sockets.borrow().iter() {
+            let known = |entry: &Entry| entry.slot == own.slot && entry.address == own.address;
+            if self.acceptors.borrow().iter().any(known) {
                 continue;
             }
-            match socket.try_clone().and_then(Acceptor::new) {
+            match own.socket.try_clone().and_then(|socket| Acceptor::new(&own.address, socket)) {
                 Ok(acceptor) => {
-                    let acceptor = Rc::new(acceptor);
-                    accept::start(&self.shard, *slot, &acceptor);
-                    self.acceptors.borrow_mut().push((*slot, acceptor));
+                    let (slot, address, acceptor) = (own.slot, own.address.clone(), Rc::new(acceptor));
+                    accept::start(&self.shard, slot, &acceptor);
+                    self.acceptors.borrow_mut().push(Entry { slot, address, acceptor });
                 }
                 Err(error) => tracing::error!(%error, "a listener could not be taken over"),
             }
@@ -311,7 +319,7 @@ impl Life {
     }
 
     fn close_listeners(&self) {
-        self.acceptors.borrow_mut().drain(..).for_each(|(_, acceptor)| acceptor.close());
+        self.close_unless(|_, _| false);
         self.sockets.borrow_mut().clear();
     }
 }

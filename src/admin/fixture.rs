@@ -52,11 +52,11 @@ pub(crate) fn model() -> Model {
 }
 
 pub(crate) fn listener(name: &str, bind: &str) -> Listener {
-    fixture::listener(name, address(bind))
+    fixture::listener(name, bind.parse().unwrap())
 }
 
 pub(crate) fn upstream(name: &str, endpoints: &[&str]) -> Upstream {
-    fixture::upstream(name, &endpoints.iter().map(|text| address(text)).collect::<Vec<_>>())
+    fixture::upstream(name, &endpoints.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>())
 }
 
 /// A host with prefix routes, each to the upstream of that index.
@@ -84,7 +84,7 @@ pub(crate) fn reading(model: Model, cores: u32) -> Reading {
     let scene = Scene {
         standing: Standing::Serving,
         labels: Labels::of(&slots, None),
-        listening: vec![("http".into(), address("127.0.0.1:8080"))],
+        listening: vec![("http".into(), "127.0.0.1:8080".parse().unwrap())],
         snapshot,
         reload: Reload { at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000), refused: None },
         needs_restart: Vec::new(),

@@ -1,7 +1,6 @@
 //! What the admin interface shows, as values that `control` puts there, and what it may ask of `control`. It refuses to
 //! know how the values came about.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -11,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
+use crate::address::Address;
 use crate::id::CoreId;
 use crate::id::EndpointSlot;
 use crate::id::ListenerSlot;
@@ -48,8 +48,8 @@ pub struct Scene {
     pub snapshot: Arc<Snapshot>,
     /// Every name that has a slot.
     pub labels: Labels,
-    /// The addresses that the listeners in force have, by their names; ports chosen by the kernel are resolved.
-    pub listening: Vec<(String, SocketAddr)>,
+    /// The addresses that the listeners in force have, by their names; ports chosen by the kernel are known.
+    pub listening: Vec<(String, Address)>,
     /// How the last reload went; the start counts as one.
     pub reload: Reload,
     /// Keys whose value in the file is not the one in force, because they are fixed at start.

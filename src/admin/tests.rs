@@ -181,7 +181,7 @@ fn the_pages_say_what_the_cores_count() {
         ("/standing", json!("serving")),
         ("/sequence", json!(1)),
         ("/last_reload", json!({ "ok": true, "at": 1000, "error": null, "faults": null })),
-        ("/listeners/0/address", json!("127.0.0.1:8080")),
+        ("/listeners/0/addresses", json!(["127.0.0.1:8080"])),
         ("/listeners/0/connections", json!(8)),
         ("/connections", json!(8)),
         ("/in_flight", json!(2)),

@@ -2,8 +2,6 @@
 //!
 //! Names are stable; units stand last in them. Numbers are sums over the cores at one moment.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
@@ -158,15 +156,14 @@ pub fn cores(reading: &Reading) -> Value {
 
 fn listeners(reading: &Reading) -> Vec<Value> {
     let scene = &reading.scene;
-    let addresses: HashMap<&str, SocketAddr> =
-        scene.listening.iter().map(|(name, address)| (name.as_str(), *address)).collect();
     let listeners = scene.snapshot.listeners.iter().map(|listener| {
         let name = listener.settings.name.as_str();
+        let addresses = scene.listening.iter().filter(|(holder, _)| holder == name);
         let sum = |of: fn(&ListenerCounts) -> u64| reading.sum(|slab| slab.peek_listener(listener.slot).map_or(0, of));
         json!({
             "name": name,
-            "bind": listener.settings.bind.to_string(),
-            "address": addresses.get(name).unwrap_or(&listener.settings.bind).to_string(),
+            "bind": listener.settings.bind.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "addresses": addresses.map(|(_, address)| address.to_string()).collect::<Vec<_>>(),
             "connections": sum(|counts| counts.open.get()),
             "connections_max": listener.settings.connections_max,
             "client_connections_max": listener.settings.client_connections_max,

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::address::Address;
+
 /// An HTTP gateway for Linux.
 #[derive(Debug, Parser)]
 #[command(name = "ringway", version, disable_help_subcommand = true)]
@@ -28,11 +30,11 @@ pub(super) enum Command {
     /// Run without a file, before one upstream; prints the configuration it stands for
     Serve {
         /// The upstream
-        #[arg(long, value_name = "HOST:PORT", value_parser = address)]
-        to: SocketAddr,
+        #[arg(long, value_name = "HOST:PORT|unix:/PATH", value_parser = place)]
+        to: Address,
         /// Where to listen
-        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
-        listen: SocketAddr,
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = place)]
+        listen: Address,
     },
     /// Check a configuration: every fault at once (also: -t -c FILE)
     Check {
@@ -71,6 +73,14 @@ pub(super) fn habits(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsStr
 /// Whether faults are shown in colour.
 pub(super) fn colourful() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// What [`address`] takes, and `unix:/run/app.sock`.
+fn place(text: &str) -> Result<Address, String> {
+    if text.starts_with("unix:") {
+        return text.parse().map_err(|_| "the absolute path of a socket is needed, unix:/run/app.sock, say".into());
+    }
+    address(text).map(Address::Ip)
 }
 
 /// `127.0.0.1:80`, `[::1]:80`, `:80` for any address, `localhost:80`.

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 fine, 1 the configuration is wrong or the start failed, 2 usage.
 
+mod bind;
 mod cli;
 mod start;
 
@@ -15,6 +16,7 @@ use std::sync::OnceLock;
 
 use clap::Parser;
 
+use crate::address::Address;
 use crate::config;
 use crate::demo;
 
@@ -57,7 +59,7 @@ fn run(path: &Path) -> Done {
     start::start(Plan { model: loaded.model, path: Some(path.to_owned()), level: "info", ready: Box::new(|_, _| ()) })
 }
 
-fn serve(to: SocketAddr, listen: SocketAddr) -> Done {
+fn serve(to: Address, listen: Address) -> Done {
     let model = config::serve(to, listen);
     print(&format!("# the same as a file:\n{}\n", config::to_toml(&model)))?;
     start::start(Plan { model, path: None, level: "info", ready: Box::new(|_, _| ()) })
@@ -84,10 +86,10 @@ fn run_demo(listen: SocketAddr, admin: SocketAddr) -> Done {
     let services = Arc::new(services);
     let (told, place) = (services.clone(), Arc::new(OnceLock::new()));
     let ticking = place.clone();
-    let ready = move |listening: &[(String, SocketAddr)], admin: SocketAddr| {
-        let Some((_, listen)) = listening.first() else { return };
-        told.set_gateway(*listen);
-        drop(print(&demo::introduction(*listen, admin)));
+    let ready = move |listening: &[(String, Address)], admin: SocketAddr| {
+        let Some(listen) = listening.first().and_then(|(_, address)| address.ip()) else { return };
+        told.set_gateway(listen);
+        drop(print(&demo::introduction(listen, admin)));
         // Without a ticker the demo is quieter, and works.
         drop(demo::Ticker::start(admin).map(|ticker| ticking.set(ticker)));
     };

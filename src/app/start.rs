@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use crate::address::Address;
+use crate::app::bind;
 use crate::config;
 use crate::control;
 use crate::control::CoreLink;
@@ -14,9 +16,7 @@ use crate::control::Outcome;
 use crate::control::Refused;
 use crate::control::Settings;
 use crate::id::CoreId;
-use crate::id::ListenerSlot;
 use crate::io::descriptors;
-use crate::io::listen;
 use crate::io::ring;
 use crate::model;
 use crate::model::Cores;
@@ -27,6 +27,7 @@ use crate::observe::access_log::Remote;
 use crate::observe::access_log::Writer;
 use crate::observe::metrics::Slab;
 use crate::shard::mailbox::Mailbox;
+use crate::shard::mailbox::Opened;
 use crate::snapshot::Snapshot;
 use crate::snapshot::slots::Slots;
 use crate::worker;
@@ -44,8 +45,8 @@ pub(super) struct Plan {
     pub(super) ready: Ready,
 }
 
-/// What is to be done once everything listens: the listeners' addresses by name, and the admin interface's.
-pub(super) type Ready = Box<dyn FnOnce(&[(String, SocketAddr)], SocketAddr) + Send>;
+/// What is to be done once everything listens: the listeners' addresses by their names, and the admin interface's.
+pub(super) type Ready = Box<dyn FnOnce(&[(String, Address)], SocketAddr) + Send>;
 
 /// Runs a gateway until it is told to stop.
 pub(super) fn start(plan: Plan) -> Result<(), String> {
@@ -58,12 +59,11 @@ pub(super) fn start(plan: Plan) -> Result<(), String> {
     let admin_address = admin.local_addr().map_err(|error| error.to_string())?;
     let mut slots = Slots::default();
     let snapshot = Arc::new(Snapshot::compile(model, &mut slots));
-    let opened = open(&snapshot, cpus.len())?;
-    let listening = addresses(&snapshot, &opened);
+    let (listening, opened) = bind::all(&snapshot, cpus.len())?;
     let logged = access_log::open(&snapshot.model.process.access_log, cpus.len());
     let (writer, logs) = logged.map_err(|error| format!("error: the access log cannot be opened: {error}"))?;
     let (links, threads) = spawn(&snapshot, &cpus, opened, logs)?;
-    let announced = listening.clone();
+    let announced: Vec<_> = listening.iter().map(|held| (held.listener.clone(), held.address.clone())).collect();
     let log = writer.as_ref().map(Writer::remote);
     let counter = log.clone();
     let outcome = control::run(Settings {
@@ -75,7 +75,7 @@ pub(super) fn start(plan: Plan) -> Result<(), String> {
         load: Box::new(move || load(path.as_deref())),
         check: Box::new(check),
         render: config::to_toml,
-        bind: Box::new(bind),
+        bind: Box::new(bind::one),
         reopen_log: Box::new(move || log.iter().for_each(Remote::reopen)),
         log_dropped: Box::new(move || counter.as_ref().map_or(0, Remote::dropped)),
         ready: Box::new(move || {
@@ -157,39 +157,14 @@ fn admin(address: SocketAddr) -> Result<TcpListener, String> {
     listener.map_err(|error| format!("error: process.admin: cannot listen on {address}: {error}"))
 }
 
-fn bind(listener: &model::Listener, cores: usize, ours: bool) -> Result<Vec<TcpListener>, String> {
-    listen::open(listener.bind, cores, ours)
-        .map_err(|error| format!("listener \"{}\": cannot listen on {}: {error}", listener.name, listener.bind))
-}
-
-/// One socket of every listener for every core: by listener, then by core.
-type Opened = Vec<(ListenerSlot, Vec<TcpListener>)>;
-
-fn open(snapshot: &Snapshot, cores: usize) -> Result<Opened, String> {
-    let opened = snapshot.listeners.iter().map(|listener| Ok((listener.slot, bind(&listener.settings, cores, false)?)));
-    opened.collect::<Result<_, String>>().map_err(|text| format!("error: {text}"))
-}
-
-fn addresses(snapshot: &Snapshot, opened: &Opened) -> Vec<(String, SocketAddr)> {
-    let named = snapshot.listeners.iter().zip(opened);
-    let named = named.filter_map(|(listener, (_, sockets))| {
-        Some((listener.settings.name.clone(), sockets.first()?.local_addr().ok()?))
-    });
-    named.collect()
-}
-
 fn spawn(
     snapshot: &Arc<Snapshot>,
     cpus: &[Option<usize>],
-    opened: Opened,
+    opened: Vec<Vec<Opened>>,
     logs: Vec<LogBuffer>,
 ) -> Result<(Vec<CoreLink>, Vec<JoinHandle<()>>), String> {
-    let mut by_core: Vec<Vec<(ListenerSlot, TcpListener)>> = cpus.iter().map(|_| Vec::new()).collect();
-    for (slot, sockets) in opened {
-        by_core.iter_mut().zip(sockets).for_each(|(core, socket)| core.push((slot, socket)));
-    }
     let (mut links, mut threads) = (Vec::new(), Vec::new());
-    for (((number, cpu), opened), log) in (0..).zip(cpus).zip(by_core).zip(logs) {
+    for (((number, cpu), opened), log) in (0..).zip(cpus).zip(opened).zip(logs) {
         let core = CoreId(number);
         let slab = Arc::new(Slab::default());
         let (mailbox, inbox) = Mailbox::open().map_err(|error| format!("error: a core cannot start: {error}"))?;
@@ -229,7 +204,7 @@ fn refused(report: &config::Report) -> Refused {
 }
 
 /// Says where the gateway listens, and that it does: a line each, for scripts and people.
-fn announce(listening: &[(String, SocketAddr)], admin: SocketAddr) {
+fn announce(listening: &[(String, Address)], admin: SocketAddr) {
     use std::io::Write;
     let mut text = String::new();
     for (name, address) in listening {

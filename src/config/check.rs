@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
-use std::net::SocketAddr;
 
+use super::form::Binds;
 use super::form::Form;
 use super::form::HostForm;
 use super::form::ListenForm;
@@ -23,6 +23,7 @@ use super::routes::RouteForm;
 use super::routes::plain;
 use super::suggest::advice;
 use super::unit;
+use crate::address::Address;
 use crate::address::Networks;
 use crate::id::UpstreamIndex;
 use crate::model::Chunks;
@@ -57,11 +58,11 @@ pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fau
 }
 
 /// One listener, one upstream, one route; nothing only if a key had no default.
-pub(super) fn serve(to: SocketAddr, listen: SocketAddr) -> Option<Model> {
+pub(super) fn serve(to: Address, listen: Address) -> Option<Model> {
     let mut faults = Faults::default();
     let at = Span { file: 0, start: 0, end: 0 };
     let endpoint = Endpoint { address: to, weight: keys::WEIGHT.default()? };
-    let listen = Named { name: "http".into(), at, form: (Field::Set(listen, at), ListenForm::default()) };
+    let listen = Named { name: "http".into(), at, form: (Field::Set(vec![(listen, at)], at), ListenForm::default()) };
     let app = Named { name: "app".into(), at, form: (Field::Set(vec![endpoint], at), UpstreamForm::default()) };
     Some(Model {
         process: process(&ProcessForm::default(), &mut faults)?,
@@ -100,11 +101,7 @@ fn listeners(form: &Form, faults: &mut Faults) -> Option<Vec<Listener>> {
     Some(list)
 }
 
-fn listener(
-    named: &Named<(Field<SocketAddr>, ListenForm)>,
-    defaults: &ListenForm,
-    faults: &mut Faults,
-) -> Option<Listener> {
+fn listener(named: &Named<(Field<Binds>, ListenForm)>, defaults: &ListenForm, faults: &mut Faults) -> Option<Listener> {
     let (bind, own) = &named.form;
     let head_bytes = resolve(&own.head, &defaults.head, &keys::HEAD);
     let target_bytes = resolve(&own.target, &defaults.target, &keys::TARGET);
@@ -132,7 +129,8 @@ fn listener(
     }
     Some(Listener {
         name: named.name.clone(),
-        bind: *bind.value()?,
+        bind: bind.value()?.iter().map(|(address, _)| address.clone()).collect(),
+        socket_mode: resolve(&own.socket_mode, &defaults.socket_mode, &keys::SOCKET_MODE)?,
         connections_max: resolve(&own.connections, &defaults.connections, &keys::LISTEN_CONNECTIONS)?,
         head_bytes: head_bytes?,
         fields: resolve(&own.fields, &defaults.fields, &keys::FIELDS)?,
@@ -161,25 +159,27 @@ fn listener(
     })
 }
 
-/// One socket address has one owner: the kernel would spread the connections of a shared one over both.
+/// One address has one owner: the kernel would spread the connections of a shared one over both.
 fn distinct_binds(form: &Form, faults: &mut Faults) {
-    let mut seen: HashMap<SocketAddr, (&str, Option<Span>)> = HashMap::new();
+    let mut seen: HashMap<Address, (&str, Option<Span>)> = HashMap::new();
     if let Some(admin) = form.process.admin.resolve(&keys::ADMIN) {
-        seen.insert(admin, ("the admin interface", form.process.admin.at()));
+        seen.insert(admin.into(), ("the admin interface", form.process.admin.at()));
     }
-    for named in &form.listeners {
-        let Field::Set(bind, at) = named.form.0 else { continue };
-        if bind.port() == 0 {
-            continue;
-        }
-        let Some((owner, first)) = seen.get(&bind) else {
-            seen.insert(bind, (&named.name, Some(at)));
+    let binds = form.listeners.iter().flat_map(|named| {
+        let binds = named.form.0.value().into_iter().flatten();
+        binds.filter(|(bind, _)| !bind.is_open()).map(move |(bind, at)| (named, bind, *at))
+    });
+    for (named, bind, at) in binds {
+        let Some((owner, first)) = seen.get(bind) else {
+            seen.insert(bind.clone(), (&named.name, Some(at)));
             continue;
         };
         let is_admin = *owner == "the admin interface";
         let owner = if is_admin { (*owner).to_owned() } else { format!("listener {}", quote(owner)) };
         let message = format!("listener {} and {owner} have the same address, {bind}", quote(&named.name));
-        let fault = Fault::wrong(at, message).help("give one of them another port");
+        let help =
+            if bind.path().is_some() { "give one of them another path" } else { "give one of them another port" };
+        let fault = Fault::wrong(at, message).help(help);
         faults.add(match first {
             Some(first) => fault.also(*first, "first used here"),
             None => fault,

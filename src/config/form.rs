@@ -21,6 +21,7 @@ use super::tree::Entry;
 use super::tree::Node;
 use super::tree::Table;
 use super::tree::Value;
+use crate::address::Address;
 use crate::address::Networks;
 use crate::model::AccessLog;
 use crate::model::Balance;
@@ -37,12 +38,15 @@ pub(super) struct Form {
     pub(super) process: ProcessForm,
     pub(super) listen_defaults: ListenForm,
     pub(super) upstream_defaults: UpstreamForm,
-    pub(super) listeners: Vec<Named<(Field<SocketAddr>, ListenForm)>>,
+    pub(super) listeners: Vec<Named<(Field<Binds>, ListenForm)>>,
     pub(super) upstreams: Vec<Named<(Field<Vec<Endpoint>>, UpstreamForm)>>,
     pub(super) hosts: Vec<HostForm>,
     /// Every key of `[upstream]`, whatever is wrong with its table.
     pub(super) upstream_keys: Vec<String>,
 }
+
+/// The addresses of a listener, each with its place.
+pub(super) type Binds = Vec<(Address, Span)>;
 
 /// A table whose key is a name of the operator's.
 pub(super) struct Named<T> {
@@ -67,6 +71,7 @@ pub(super) struct ProcessForm {
 /// `[listen.NAME]` and `[defaults.listen]`, all but `bind`.
 #[derive(Default)]
 pub(super) struct ListenForm {
+    pub(super) socket_mode: Field<u32>,
     pub(super) connections: Field<u32>,
     pub(super) head: Field<usize>,
     pub(super) fields: Field<usize>,
@@ -206,6 +211,7 @@ fn listen(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ListenForm {
     let (path, chunk) = (path.as_ref(), chunk.as_ref());
     let (timeout, keep_alive) = (timeout.as_ref(), keep_alive.as_ref());
     ListenForm {
+        socket_mode: field(reader, faults, |r, f| r.get(&keys::SOCKET_MODE, f)),
         connections: field(reader, faults, |r, f| r.get(&keys::LISTEN_CONNECTIONS, f)),
         head: field(reader, faults, |r, f| r.get(&keys::HEAD, f)),
         fields: field(reader, faults, |r, f| r.get(&keys::FIELDS, f)),

@@ -17,13 +17,16 @@ use super::kind::Bytes;
 use super::kind::Integer;
 use super::kind::PowerOfTwo;
 use super::kind::Switch;
+use super::kind::TcpAddress;
 use super::kind::Time;
 use super::kind::Words;
 use super::kinds::AccessLogs;
+use super::kinds::Binds;
 use super::kinds::CoreChoice;
 use super::kinds::Endpoints;
 use super::kinds::LogTargets;
 use super::kinds::Patterns;
+use super::kinds::Permissions;
 use super::texts::NetworkList;
 use super::texts::Servers;
 use crate::address::Networks;
@@ -70,9 +73,9 @@ pub(super) static CORES: Key<CoreChoice> = Key {
     example: "[0, 1]",
 };
 
-pub(super) static ADMIN: Key<Address> = Key {
+pub(super) static ADMIN: Key<TcpAddress> = Key {
     name: "admin",
-    kind: Address::Listen,
+    kind: TcpAddress,
     need: Default(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9901))),
     doc: "Where the admin interface listens. It is not protected: keep it on loopback or a private network. Fixed at \
           start.",
@@ -155,6 +158,7 @@ pub(super) static LOG_FORMAT: Key<Words<LogFormat>> = Key {
 
 pub(super) static LISTEN: Keys = &[
     &BIND,
+    &SOCKET_MODE,
     &TRUSTED_PROXIES,
     &LISTEN_PROXY_PROTOCOL,
     &LISTEN_CONNECTIONS,
@@ -171,6 +175,7 @@ pub(super) static LISTEN: Keys = &[
 ];
 /// `[defaults.listen]`: all of them but what makes each listener its own.
 pub(super) static LISTEN_DEFAULTS: Keys = &[
+    &SOCKET_MODE,
     &TRUSTED_PROXIES,
     &LISTEN_PROXY_PROTOCOL,
     &LISTEN_CONNECTIONS,
@@ -186,13 +191,22 @@ pub(super) static LISTEN_DEFAULTS: Keys = &[
     &SERVER,
 ];
 
-pub(super) static BIND: Key<Address> = Key {
+pub(super) static BIND: Key<Binds> = Key {
     name: "bind",
-    kind: Address::Listen,
+    kind: Binds,
     need: Required,
-    doc: "The address to accept connections on. `:8080` is every IPv4 address, `[::]:8080` every IPv6 address; port 0 \
-          lets the kernel choose.",
-    example: "\"0.0.0.0:8080\"",
+    doc: "The address to accept connections on, or several. `:8080` is every IPv4 address and none of IPv6, `[::]:8080` \
+          every IPv6 address and none of IPv4; port 0 lets the kernel choose. `unix:/run/ringway/http.sock` is a Unix \
+          socket: its file is made at start, in place of one that nobody listens on any more, and removed at the end.",
+    example: "[\"0.0.0.0:8080\", \"[::]:8080\"]",
+};
+
+pub(super) static SOCKET_MODE: Key<Permissions> = Key {
+    name: "socket_mode",
+    kind: Permissions,
+    need: Default(0o660),
+    doc: "Who may connect to the Unix sockets among the addresses: the permissions of their files, whatever the umask.",
+    example: "\"0666\"",
 };
 
 pub(super) static TRUSTED_PROXIES: Key<NetworkList> = Key {
@@ -404,8 +418,8 @@ pub(super) static ENDPOINTS: Key<Endpoints> = Key {
     name: "endpoints",
     kind: Endpoints { keys: &[&ENDPOINT_ADDRESS, &WEIGHT] },
     need: Required,
-    doc: "The addresses that serve it, at least one, none twice: an address alone, or a table with a weight too. Names \
-          are not resolved.",
+    doc: "The addresses that serve it, at least one, none twice: an address alone, or a table with a weight too. \
+          `unix:/run/orders.sock` is a Unix socket. Names are not resolved.",
     example: "[\"10.0.0.11:8080\", { address = \"10.0.0.12:8080\", weight = 2 }]",
 };
 
@@ -413,7 +427,7 @@ pub(super) static ENDPOINT_ADDRESS: Key<Address> = Key {
     name: "address",
     kind: Address::Connect,
     need: Required,
-    doc: "IP address and port.",
+    doc: "IP address and port, or `unix:` and the path of a Unix socket.",
     example: "\"10.0.0.12:8080\"",
 };
 

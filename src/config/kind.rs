@@ -18,6 +18,8 @@ use super::suggest::advice;
 use super::tree::Node;
 use super::tree::Value;
 use super::unit;
+use crate::address;
+use crate::address::Unfit;
 
 /// One kind of value.
 pub(super) trait Kind: Sync {
@@ -80,13 +82,16 @@ pub(super) struct Words<T: 'static> {
     pub(super) words: &'static [(&'static str, T)],
 }
 
-/// A string "ADDRESS:PORT".
+/// A string "ADDRESS:PORT" or "unix:/PATH".
 pub(super) enum Address {
     /// To listen on: port 0 lets the kernel choose, ":PORT" is every IPv4 address.
     Listen,
     /// To connect to.
     Connect,
 }
+
+/// A string "ADDRESS:PORT" to listen on, and no Unix socket.
+pub(super) struct TcpAddress;
 
 /// Says that the value is none of this kind.
 pub(super) fn refuse(node: &Node, place: &Place<'_>, accepted: &str, faults: &mut Faults) {
@@ -350,9 +355,9 @@ impl<T: Clone + PartialEq + Sync + 'static> Kind for Words<T> {
 // === impl Address ===
 
 impl Kind for Address {
-    type Value = SocketAddr;
+    type Value = address::Address;
 
-    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<SocketAddr> {
+    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<Self::Value> {
         let Value::Text(written) = &node.value else {
             refuse(node, place, &self.accepted(), faults);
             return None;
@@ -360,21 +365,23 @@ impl Kind for Address {
         match self.parse(written) {
             Ok(address) => Some(address),
             Err(help) => {
-                let message = format!("{place}: {} is not an address with a port", quote(written));
-                faults.add(Fault::wrong(node.span, message).help(help));
+                let what = if written.starts_with("unix:") { "no Unix socket" } else { "not an address with a port" };
+                faults.add(Fault::wrong(node.span, format!("{place}: {} is {what}", quote(written))).help(help));
                 None
             }
         }
     }
 
-    fn show(&self, value: &SocketAddr) -> String {
+    fn show(&self, value: &Self::Value) -> String {
         string(&value.to_string())
     }
 
     fn accepted(&self) -> String {
         match self {
-            Self::Listen => "\"ADDRESS:PORT\", \"[IPv6]:PORT\" or \":PORT\" for every IPv4 address".into(),
-            Self::Connect => "\"ADDRESS:PORT\" or \"[IPv6]:PORT\"".into(),
+            Self::Listen => {
+                "\"ADDRESS:PORT\", \"[IPv6]:PORT\", \":PORT\" for every IPv4 address, or \"unix:/PATH\"".into()
+            }
+            Self::Connect => "\"ADDRESS:PORT\", \"[IPv6]:PORT\" or \"unix:/PATH\"".into(),
         }
     }
 
@@ -384,18 +391,20 @@ impl Kind for Address {
 }
 
 impl Address {
-    fn parse(&self, written: &str) -> Result<SocketAddr, String> {
-        if written.starts_with("unix:") {
-            return Err("only TCP addresses are accepted here, such as \"127.0.0.1:9901\"".into());
-        }
+    fn parse(&self, written: &str) -> Result<address::Address, String> {
         let port_alone = written.strip_prefix(':').filter(|_| matches!(self, Self::Listen));
         if let Some(port) = port_alone.and_then(|port| port.parse().ok()) {
-            return Ok((Ipv4Addr::UNSPECIFIED, port).into());
+            return Ok(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into());
         }
-        match (written.parse::<SocketAddr>(), self) {
-            (Ok(address), Self::Connect) if address.port() == 0 => Err("port 0 cannot be connected to".into()),
-            (Ok(address), _) => Ok(address),
-            (Err(_), _) => Err(self.advice(written)),
+        match written.parse::<address::Address>() {
+            Ok(address) if address.is_open() && matches!(self, Self::Connect) => {
+                Err("port 0 cannot be connected to".into())
+            }
+            Ok(address) => Ok(address),
+            Err(Unfit::Form) => Err(self.advice(written)),
+            Err(Unfit::Path) => Err("write the absolute path of a file, such as \"unix:/run/app.sock\"".into()),
+            Err(Unfit::Long) => Err(format!("a socket's path has at most {} bytes", address::PATH_BYTES)),
+            Err(Unfit::Control) => Err("a socket's path has no control characters".into()),
         }
     }
 
@@ -411,6 +420,9 @@ impl Address {
             Ok(IpAddr::V4(address)) => return format!("the port is missing: \"{address}:8080\""),
             Ok(IpAddr::V6(address)) => return format!("the port is missing: \"[{address}]:8080\""),
             Err(_) => {}
+        }
+        if written.starts_with('/') {
+            return format!("a Unix socket begins with unix: as in {}", quote(&format!("unix:{written}")));
         }
         match written.rsplit_once(':') {
             Some((host, port)) if port.parse::<u16>().is_err() => {
@@ -430,6 +442,38 @@ impl Address {
             }
             _ => format!("accepted: {}", self.accepted()),
         }
+    }
+}
+
+// === impl TcpAddress ===
+
+impl Kind for TcpAddress {
+    type Value = SocketAddr;
+
+    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<SocketAddr> {
+        let unix = matches!(&node.value, Value::Text(written) if written.starts_with("unix:"));
+        if unix {
+            let help = format!("accepted: {}", self.accepted());
+            faults.add(Fault::wrong(node.span, format!("{place} cannot be a Unix socket")).help(help));
+            return None;
+        }
+        if !matches!(node.value, Value::Text(_)) {
+            refuse(node, place, &self.accepted(), faults);
+            return None;
+        }
+        Address::Listen.read(node, place, faults)?.ip()
+    }
+
+    fn show(&self, value: &SocketAddr) -> String {
+        string(&value.to_string())
+    }
+
+    fn accepted(&self) -> String {
+        "\"ADDRESS:PORT\", \"[IPv6]:PORT\" or \":PORT\" for every IPv4 address".into()
+    }
+
+    fn schema(&self) -> serde_json::Value {
+        json!({ "type": "string" })
     }
 }
 

@@ -1,7 +1,6 @@
 //! The kinds of value that one key alone has: either-or values and lists. It refuses to know the rest of the file.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use serde_json::json;
@@ -23,6 +22,7 @@ use super::schema;
 use super::suggest::advice;
 use super::tree::Node;
 use super::tree::Value;
+use crate::address;
 use crate::model::AccessLog;
 use crate::model::Cores;
 use crate::model::Endpoint;
@@ -41,6 +41,12 @@ pub(super) struct LogTargets;
 pub(super) struct AccessLogs {
     pub(super) keys: Keys,
 }
+
+/// An address to listen on, or a list of them.
+pub(super) struct Binds;
+
+/// The permissions of a file as octal digits.
+pub(super) struct Permissions;
 
 /// A list of addresses alone, or tables with these keys.
 pub(super) struct Endpoints {
@@ -212,6 +218,89 @@ impl Kind for AccessLogs {
     }
 }
 
+// === impl Binds ===
+
+impl Kind for Binds {
+    /// Each with its place.
+    type Value = Vec<(address::Address, Span)>;
+
+    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<Self::Value> {
+        let items = match &node.value {
+            Value::List(items) => items.as_slice(),
+            Value::Text(_) => std::slice::from_ref(node),
+            _ => {
+                refuse(node, place, &self.accepted(), faults);
+                return None;
+            }
+        };
+        if items.is_empty() {
+            let message = format!("{} has no address", place.owner);
+            faults.add(Fault::wrong(node.span, message).help("write at least one, such as \"127.0.0.1:8080\""));
+            return None;
+        }
+        let mut binds: Self::Value = Vec::with_capacity(items.len());
+        let mut seen: HashMap<address::Address, Span> = HashMap::new();
+        for item in items {
+            let Some(address) = Address::Listen.read(item, place, faults) else { continue };
+            if let Some(first) = seen.get(&address) {
+                let message = format!("{address} is listed twice in {}", place.owner);
+                faults.add(Fault::wrong(item.span, message).also(*first, "first listed here"));
+                continue;
+            }
+            seen.insert(address.clone(), item.span);
+            binds.push((address, item.span));
+        }
+        (binds.len() == items.len()).then_some(binds)
+    }
+
+    fn show(&self, value: &Self::Value) -> String {
+        let shown: Vec<String> = value.iter().map(|(address, _)| Address::Listen.show(address)).collect();
+        if let [one] = shown.as_slice() { one.clone() } else { format!("[{}]", shown.join(", ")) }
+    }
+
+    fn accepted(&self) -> String {
+        format!("{}; or a list of them", Address::Listen.accepted())
+    }
+
+    fn schema(&self) -> serde_json::Value {
+        let one = Address::Listen.schema();
+        json!({ "anyOf": [one, { "type": "array", "minItems": 1, "items": one }] })
+    }
+}
+
+// === impl Permissions ===
+
+impl Kind for Permissions {
+    type Value = u32;
+
+    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<u32> {
+        let Value::Text(written) = &node.value else {
+            refuse(node, place, &self.accepted(), faults);
+            return None;
+        };
+        let digits = written.strip_prefix('0').unwrap_or(written);
+        let octal = digits.len() == 3 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+        let mode = u32::from_str_radix(digits, 8).ok().filter(|_| octal);
+        if mode.is_none() {
+            let message = format!("{place} cannot be {}", quote(written));
+            faults.add(Fault::wrong(node.span, message).help(format!("accepted: {}", self.accepted())));
+        }
+        mode
+    }
+
+    fn show(&self, value: &u32) -> String {
+        string(&format!("{value:04o}"))
+    }
+
+    fn accepted(&self) -> String {
+        "permissions as octal digits, from \"0000\" to \"0777\"".into()
+    }
+
+    fn schema(&self) -> serde_json::Value {
+        pattern("0?[0-7]{3}")
+    }
+}
+
 // === impl Endpoints ===
 
 impl Kind for Endpoints {
@@ -227,7 +316,7 @@ impl Kind for Endpoints {
             faults.add(Fault::wrong(node.span, message).help("write at least one, such as \"10.0.0.11:8080\""));
             return None;
         }
-        let mut seen: HashMap<SocketAddr, Span> = HashMap::new();
+        let mut seen: HashMap<address::Address, Span> = HashMap::new();
         let mut endpoints = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             let owner = format!("endpoint {} of {}", index + 1, place.owner);
@@ -241,7 +330,7 @@ impl Kind for Endpoints {
                 );
                 continue;
             }
-            seen.insert(endpoint.address, item.span);
+            seen.insert(endpoint.address.clone(), item.span);
             endpoints.push(endpoint);
         }
         (endpoints.len() == items.len()).then_some(endpoints)
@@ -263,7 +352,7 @@ impl Kind for Endpoints {
     }
 
     fn accepted(&self) -> String {
-        "a list, each \"ADDRESS:PORT\" or a table of address, weight".into()
+        "a list, each \"ADDRESS:PORT\", \"unix:/PATH\" or a table of address, weight".into()
     }
 
     fn schema(&self) -> serde_json::Value {

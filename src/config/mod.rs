@@ -4,10 +4,10 @@
 //! Reading order: `include` (texts) → `tree` (values with their places) → `form` (what the file says, by the one
 //! description in `keys`) → `check` (what it means). `reference` and `schema` are made from the same description.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::address::Address;
 use crate::model::Model;
 
 mod check;
@@ -77,7 +77,7 @@ pub fn load_text(name: &str, text: &str) -> Result<Loaded, Report> {
 /// # Panics
 /// If a key other than `bind` and `endpoints` had no default: a fault of this module that no argument brings about.
 #[must_use]
-pub fn serve(to: SocketAddr, listen: SocketAddr) -> Model {
+pub fn serve(to: Address, listen: Address) -> Model {
     check::serve(to, listen).expect("every key but those two has a default")
 }
 

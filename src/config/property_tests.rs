@@ -3,7 +3,6 @@
 
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use proptest::sample::select;
 use super::load_text;
 use super::to_toml;
 use crate::address;
+use crate::address::Address;
 use crate::address::Networks;
 use crate::id::UpstreamIndex;
 use crate::model::AccessLog;
@@ -141,9 +141,15 @@ fn model() -> impl Strategy<Value = Model> {
                 .into_iter()
                 .enumerate()
                 // Each its own port: two with one address are no model.
-                .map(|(index, (name, mut one))| {
-                    one.bind.set_port(20_000 + index as u16);
-                    Listener { name, ..one }
+                .map(|(index, (name, one))| {
+                    let own = |(place, bind): (usize, Address)| match bind {
+                        Address::Ip(mut address) => {
+                            address.set_port(20_000 + (10 * index + place) as u16);
+                            Address::Ip(address)
+                        }
+                        Address::Unix(path) => format!("unix:/{index}-{place}{}", path.display()).parse().unwrap(),
+                    };
+                    Listener { name, bind: one.bind.into_iter().enumerate().map(own).collect(), ..one }
                 })
                 .collect();
             let upstreams: Vec<Upstream> = upstreams.into_iter().map(|(name, one)| Upstream { name, ..one }).collect();
@@ -173,7 +179,7 @@ fn process() -> impl Strategy<Value = Process> {
         (to, select(vec![LogFormat::Json, LogFormat::Combined])).prop_map(|(to, format)| AccessLog { to, format });
     let ring = (8..=15_u32, 0..=8_u32)
         .prop_map(|(entries, more)| Ring { entries: 1 << entries, completions: 1 << (entries + more).clamp(9, 16) });
-    let admin = address(1..10_000);
+    let admin = address(1..10_000).prop_filter_map("an admin interface has no Unix socket", |address| address.ip());
     (cores, admin, select(vec![Io::Auto, Io::IoUring, Io::Epoll]), ring, time(0, 3_600_000), 1..=10_000_000_u32, log)
         .prop_map(|(cores, admin, io, ring, drain, connections_max, access_log)| Process {
             cores,
@@ -189,15 +195,23 @@ fn process() -> impl Strategy<Value = Process> {
 fn listener() -> impl Strategy<Value = Listener> {
     let sizes = (1024..=65_536_usize).prop_flat_map(|head| (Just(head), 256..=(head - 1).min(32_768)));
     let times = (time(100, 3_600_000), time(100, 3_600_000), time(100, 3_600_000));
+    let binds = (vec(address(1..2), 1..4), 0..=0o777_u32);
     let counts = (1..=10_000_000_u32, option::of(1..=1_000_000_u32), 1..=200_usize);
     let more = (trust(), paths(), server(), rate(), chunks(), keep_alive());
-    (address(1..2), counts, sizes, times, more).prop_map(
-        |(bind, counts, (head_bytes, target_bytes), (head_timeout, idle_timeout, body_timeout), more)| {
+    (binds, counts, sizes, times, more).prop_map(
+        |(
+            (bind, socket_mode),
+            counts,
+            (head_bytes, target_bytes),
+            (head_timeout, idle_timeout, body_timeout),
+            more,
+        )| {
             let (connections_max, client_connections_max, fields) = counts;
             let ((trusted, proxy_protocol), paths, server, min_rate, chunks, keep_alive) = more;
             Listener {
                 name: String::new(),
                 bind,
+                socket_mode,
                 connections_max,
                 head_bytes,
                 fields,
@@ -336,10 +350,11 @@ fn name() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9._-]{1,12}"
 }
 
-fn address(ports: std::ops::Range<u16>) -> impl Strategy<Value = SocketAddr> {
+fn address(ports: std::ops::Range<u16>) -> impl Strategy<Value = Address> {
     prop_oneof![
-        (any::<[u8; 4]>(), ports.clone()).prop_map(|(ip, port)| (ip, port).into()),
-        (any::<[u16; 8]>(), ports).prop_map(|(ip, port)| (ip, port).into()),
+        (any::<[u8; 4]>(), ports.clone()).prop_map(|(ip, port)| Address::Ip((ip, port).into())),
+        (any::<[u16; 8]>(), ports).prop_map(|(ip, port)| Address::Ip((ip, port).into())),
+        "/[ -~é]{0,30}[a-z$]".prop_map(|path| format!("unix:{path}").parse().unwrap()),
     ]
 }
 

@@ -64,7 +64,7 @@ const SECTIONS: [Section; 4] = [
         header: "listen.NAME",
         example: "listen.http",
         keys: keys::LISTEN,
-        doc: "A listener: an address that clients connect to. At least one. NAME is 1 to 64 letters, digits, `-`, `_`, `.`.",
+        doc: "A listener: the addresses that clients connect to. At least one. NAME is 1 to 64 letters, digits, `-`, `_`, `.`.",
     },
     Section {
         header: "upstream.NAME",

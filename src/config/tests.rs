@@ -237,6 +237,10 @@ fn serve_is_what_it_prints() {
          [host.\"*\"]\nroutes = [\n  { path = \"/*\", upstream = \"app\" },\n]\n"
     );
     assert_eq!(self::model(&to_toml(&model)), model);
+    let model = serve("unix:/run/app.sock".parse().unwrap(), "unix:/run/http.sock".parse().unwrap());
+    assert!(to_toml(&model).contains("bind = \"unix:/run/http.sock\"\n"), "{}", to_toml(&model));
+    assert!(to_toml(&model).contains("endpoints = [\"unix:/run/app.sock\"]\n"), "{}", to_toml(&model));
+    assert_eq!(self::model(&to_toml(&model)), model);
 }
 
 #[test]
@@ -254,7 +258,7 @@ fn what_a_file_says_is_what_the_model_holds() {
     );
     assert_eq!(model.listeners.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!((model.listeners[0].head_bytes, model.listeners[0].target_bytes), (1536, 1000));
-    assert_eq!(model.listeners[1].bind, "0.0.0.0:80".parse().unwrap());
+    assert_eq!(model.listeners[1].bind, ["0.0.0.0:80".parse().unwrap()]);
     assert_eq!((model.upstreams[0].balance, model.upstreams[0].endpoints[0].weight), (Balance::RoundRobin, 7));
     assert_eq!(model.hosts[0].pattern, HostPattern::Wildcard("example.com".into()));
     assert_eq!(model.hosts[1].pattern, HostPattern::Exact("[::1]".into()));
@@ -346,7 +350,7 @@ fn the_reference_is_fresh() {
 fn the_reference_loads_and_states_the_defaults() {
     let reference = load(Path::new("config/reference.toml")).unwrap_or_else(|report| panic!("{report}")).model;
     let bare = model(
-        "[listen.http]\nbind = \"0.0.0.0:8080\"\nconnections_per_client = 100\n[upstream.orders]\n\
+        "[listen.http]\nbind = [\"0.0.0.0:8080\", \"[::]:8080\"]\nconnections_per_client = 100\n[upstream.orders]\n\
          endpoints = [\"10.0.0.11:8080\", { address = \"10.0.0.12:8080\", weight = 2 }]\n[host.\"shop.example.com\"]\n\
          routes = [{ path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\", retry.attempts = 2 },\n\
          { path = \"/live\", upstream = \"orders\", upgrade = [\"websocket\"], min_rate = \"0B\",\n\
@@ -473,7 +477,7 @@ fn every_key_has_an_effect() {
         }
     }
     try_on(SMALL, &SMALL.replace("\"/*\"", "\"/orders/*\""));
-    assert_eq!(tried, 87);
+    assert_eq!(tried, 89);
 }
 
 /// A key, or each key below it, with its example.

@@ -42,7 +42,8 @@ fn process(process: &Process) -> String {
 
 fn listener(listener: &Listener) -> String {
     let mut lines = Lines::default();
-    lines.add(&keys::BIND, &listener.bind);
+    lines.add(&keys::BIND, &listener.bind.iter().map(|address| (address.clone(), NOWHERE)).collect());
+    lines.add(&keys::SOCKET_MODE, &listener.socket_mode);
     lines.add(&keys::TRUSTED_PROXIES, &listener.trusted);
     lines.add(&keys::LISTEN_PROXY_PROTOCOL, &listener.proxy_protocol);
     lines.add(&keys::LISTEN_CONNECTIONS, &listener.connections_max);
@@ -101,16 +102,18 @@ fn upstream(upstream: &Upstream) -> String {
 }
 
 fn host(host: &Host, upstreams: &[Upstream]) -> String {
-    let nowhere = Span { file: 0, start: 0, end: 0 };
     let routes = host.routes.iter().map(|route| RouteForm {
         route: route.clone(),
         upstream: upstreams.get(route.upstream.index()).map(|upstream| upstream.name.clone()).unwrap_or_default(),
-        upstream_at: nowhere,
+        upstream_at: NOWHERE,
     });
     let mut lines = Lines::default();
     lines.add(&keys::host::ROUTES, &routes.collect());
     lines.table(&format!("[host.{}]", toml::Value::String(host.pattern.text())))
 }
+
+/// The place of what stands in no file.
+const NOWHERE: Span = Span { file: 0, start: 0, end: 0 };
 
 /// A name as a key: bare where TOML allows it.
 fn name(name: &str) -> String {

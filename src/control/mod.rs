@@ -8,13 +8,14 @@
 pub mod diff;
 
 mod drain;
+mod listening;
 mod publish;
 mod reload;
 mod signals;
 mod truth;
 
-use std::net::SocketAddr;
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -22,6 +23,7 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use crate::address::Address;
 use crate::admin::server;
 use crate::control::signals::Signals;
 use crate::control::truth::Event;
@@ -56,15 +58,15 @@ pub struct Settings {
     pub snapshot: Arc<Snapshot>,
     /// The admin interface's socket, listening.
     pub admin: TcpListener,
-    /// The addresses that the listeners have, by their names; ports chosen by the kernel are resolved.
-    pub listening: Vec<(String, SocketAddr)>,
+    /// What the listeners hold.
+    pub listening: Vec<Held>,
     /// Reads the configuration anew. Called off the control thread, one call at a time.
     pub load: Load,
     /// Judges the text of a configuration without using it; answers with its warnings. Called off the control thread.
     pub check: Check,
     /// The TOML that a model stands for.
     pub render: fn(&Model) -> String,
-    /// Opens one listening socket for each core on a listener's address.
+    /// Opens one listening socket for each core on an address of a listener.
     pub bind: Bind,
     /// Opens the access log anew, for log rotation.
     pub reopen_log: Box<dyn Fn() + Send>,
@@ -82,9 +84,46 @@ pub struct Settings {
 pub type Load = Box<dyn Fn() -> Result<Loaded, Refused> + Send + Sync>;
 /// Judges the text of a configuration; answers with its warnings.
 pub type Check = Box<dyn Fn(&str) -> Result<Vec<String>, Refused> + Send + Sync>;
-/// Opens that many listening sockets on a listener's address, or says why not. The last is whether the address is ours
+/// Opens that many listening sockets on an address of a listener, or says why not. The last is whether the address is ours
 /// already, by a listener that is about to leave it.
-pub type Bind = Box<dyn Fn(&model::Listener, usize, bool) -> Result<Vec<TcpListener>, String> + Send>;
+pub type Bind = Box<dyn Fn(&model::Listener, &Address, usize, bool) -> Result<Bound, String> + Send>;
+
+/// An address that has been opened.
+pub struct Bound {
+    /// Where exactly: a port that the kernel chose is known.
+    pub address: Address,
+    /// One for each core.
+    pub sockets: Vec<OwnedFd>,
+    /// The file of a Unix socket.
+    pub file: Option<Box<dyn SocketFile>>,
+}
+
+/// An address that a listener holds.
+pub struct Held {
+    /// The listener's name.
+    pub listener: String,
+    /// The address as the configuration has it.
+    pub bind: Address,
+    /// Where exactly: a port that the kernel chose is known.
+    pub address: Address,
+    /// The file of a Unix socket.
+    pub file: Option<Box<dyn SocketFile>>,
+}
+
+/// The file of a Unix socket that is listened on. Dropped: nobody listens there any more, and the file is removed.
+pub trait SocketFile: Send {
+    /// That many more descriptors of the socket, to accept from.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    fn share(&self, count: usize) -> Result<Vec<OwnedFd>, String>;
+
+    /// Sets the file's permissions.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    fn set_mode(&self, mode: u32) -> Result<(), String>;
+}
 
 /// A configuration, read.
 #[derive(Clone, Debug)]

@@ -2,24 +2,21 @@
 //! too far behind for another message gets the newest of each when it has room, and nothing that is stale by then; so
 //! any number of changes a second costs a slow core one message. It refuses to know why something is published.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::control::CoreLink;
-use crate::id::ListenerSlot;
 use crate::shard::mailbox::Message;
+use crate::shard::mailbox::Opened;
 use crate::shard::mailbox::Stage;
+use crate::snapshot::Listener;
 use crate::snapshot::Snapshot;
-
-/// Sockets of listeners that are new to a core.
-type Opened = Vec<(ListenerSlot, TcpListener)>;
 
 /// A core, and what it is owed.
 #[derive(Debug)]
 pub(super) struct Post {
     pub(super) link: CoreLink,
-    snapshot: Option<(Arc<Snapshot>, Opened)>,
+    snapshot: Option<(Arc<Snapshot>, Vec<Opened>)>,
     drain: Option<Instant>,
     stop: bool,
 }
@@ -29,13 +26,15 @@ impl Post {
         Self { link, snapshot: None, drain: None, stop: false }
     }
 
-    /// Owes the core a snapshot, and the sockets of listeners that are new in it.
-    pub(super) fn publish(&mut self, snapshot: Arc<Snapshot>, opened: Opened) {
+    /// Owes the core a snapshot, and the sockets that are new in it.
+    pub(super) fn publish(&mut self, snapshot: Arc<Snapshot>, opened: Vec<Opened>) {
         // Sockets of a snapshot that the core never got still have to reach it, unless they are already out of date.
         let mut sockets = self.snapshot.take().map(|(_, sockets)| sockets).unwrap_or_default();
-        sockets.retain(|(slot, _)| {
-            snapshot.listeners.iter().any(|listener| listener.slot == *slot)
-                && !opened.iter().any(|(newer, _)| newer == slot)
+        sockets.retain(|old| {
+            let wanted =
+                |listener: &Listener| listener.slot == old.slot && listener.settings.bind.contains(&old.address);
+            let newer = |new: &Opened| new.slot == old.slot && new.address == old.address;
+            snapshot.listeners.iter().any(wanted) && !opened.iter().any(newer)
         });
         sockets.extend(opened);
         self.snapshot = Some((snapshot, sockets));

@@ -1,5 +1,7 @@
 //! A core that is behind gets the newest of everything and no socket is lost or stale.
 
+use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use super::*;
@@ -21,11 +23,16 @@ fn full() -> (Post, Inbox) {
 }
 
 /// The names that listen in a model, and a socket for one of them.
-fn step(slots: &mut Slots, names: &[&str], opened: &str) -> (Arc<Snapshot>, Vec<(ListenerSlot, TcpListener)>) {
+fn step(slots: &mut Slots, names: &[&str], opened: &str) -> (Arc<Snapshot>, Vec<Opened>) {
     let listeners = names.iter().map(|name| fixture::listener(name, "127.0.0.1:0")).collect();
     let snapshot = Arc::new(Snapshot::compile(Model { listeners, ..fixture::model() }, slots));
     let slot = snapshot.listeners.iter().find(|listener| listener.settings.name == opened).unwrap().slot;
-    (snapshot, vec![(slot, TcpListener::bind("127.0.0.1:0").unwrap())])
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap().into();
+    (snapshot, vec![Opened { slot, address: "127.0.0.1:0".parse().unwrap(), socket }])
+}
+
+fn local(own: &Opened) -> SocketAddr {
+    TcpListener::from(own.socket.try_clone().unwrap()).local_addr().unwrap()
 }
 
 #[test]
@@ -33,14 +40,14 @@ fn a_full_core_gets_the_newest_snapshot_with_every_socket_that_is_still_meant() 
     let mut slots = Slots::default();
     let (mut post, inbox) = full();
     let (first, opened) = step(&mut slots, &["a", "b", "c"], "a");
-    let stays = opened[0].1.local_addr().unwrap();
+    let stays = local(&opened[0]);
     post.publish(first, opened);
     let (second, opened) = step(&mut slots, &["a", "b", "c"], "b");
     post.publish(second, opened);
     let (third, opened) = step(&mut slots, &["a", "c"], "c");
     post.publish(third, opened);
     let (fourth, opened) = step(&mut slots, &["a", "c"], "c");
-    let newest = opened[0].1.local_addr().unwrap();
+    let newest = local(&opened[0]);
     post.publish(fourth.clone(), opened);
     post.drain(Instant::now() + Duration::from_secs(9));
     post.stop();
@@ -53,7 +60,7 @@ fn a_full_core_gets_the_newest_snapshot_with_every_socket_that_is_still_meant() 
     assert!(!post.owes());
     let Some(Message::Publish { snapshot, opened }) = inbox.take() else { panic!("no snapshot") };
     assert_eq!(snapshot.sequence, 4);
-    let slots: Vec<_> = opened.iter().map(|(slot, socket)| (*slot, socket.local_addr().unwrap())).collect();
+    let slots: Vec<_> = opened.iter().map(|own| (own.slot, local(own))).collect();
     assert_eq!(slots, [(fourth.listeners[0].slot, stays), (fourth.listeners[1].slot, newest)]);
     assert!(matches!(inbox.take(), Some(Message::Drain { .. })));
     assert!(matches!(inbox.take(), Some(Message::Stop)));

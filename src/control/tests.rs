@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -24,6 +25,7 @@ use crate::admin::fixture::http;
 use crate::id::ListenerSlot;
 use crate::shard::mailbox::Inbox;
 use crate::shard::mailbox::Stage;
+use crate::snapshot::Listener;
 
 /// What a core is allowed to do.
 #[derive(Default)]
@@ -33,7 +35,7 @@ struct Leash {
     /// End when it drains.
     finishes: AtomicBool,
     /// Sockets it listens on.
-    sockets: Mutex<BTreeMap<ListenerSlot, TcpListener>>,
+    sockets: Mutex<BTreeMap<(ListenerSlot, String), OwnedFd>>,
 }
 
 /// A gateway without requests: control on its own thread, two cores on theirs.
@@ -83,7 +85,12 @@ impl Process {
             cores: links,
             slots,
             snapshot,
-            listening: vec![("http".into(), fixture::address("127.0.0.1:8080"))],
+            listening: vec![Held {
+                listener: "http".into(),
+                bind: "127.0.0.1:0".parse().unwrap(),
+                address: "127.0.0.1:8080".parse().unwrap(),
+                file: None,
+            }],
             load: Box::new({
                 let next = next.clone();
                 move || next.lock().unwrap().clone()
@@ -167,8 +174,11 @@ fn core(inbox: &Inbox, leash: &Leash, first: Arc<Snapshot>, fault: Option<&str>)
         match inbox.take() {
             Some(Message::Publish { snapshot, opened }) => {
                 let mut sockets = leash.sockets.lock().unwrap();
-                sockets.extend(opened);
-                sockets.retain(|slot, _| snapshot.listeners.iter().any(|listener| listener.slot == *slot));
+                sockets.extend(opened.into_iter().map(|new| ((new.slot, new.address.to_string()), new.socket)));
+                let named = |listener: &Listener, (slot, address): &(ListenerSlot, String)| {
+                    listener.slot == *slot && listener.settings.bind.iter().any(|bind| bind.to_string() == *address)
+                };
+                sockets.retain(|key, _| snapshot.listeners.iter().any(|listener| named(listener, key)));
                 inbox.acknowledge(snapshot.sequence);
             }
             Some(Message::Drain { deadline }) => {
@@ -187,11 +197,13 @@ fn core(inbox: &Inbox, leash: &Leash, first: Arc<Snapshot>, fault: Option<&str>)
 }
 
 /// A listener named `taken` cannot be opened; two sockets of one address need an option that these tests do without.
-fn bind(listener: &model::Listener, cores: usize, _: bool) -> Result<Vec<TcpListener>, String> {
+fn bind(listener: &model::Listener, at: &Address, cores: usize, _: bool) -> Result<Bound, String> {
     if listener.name == "taken" {
         return Err("address already in use".into());
     }
-    Ok((0..cores).map(|_| TcpListener::bind(listener.bind).unwrap()).collect())
+    let sockets: Vec<_> = (0..cores).map(|_| TcpListener::bind(at.ip().unwrap()).unwrap()).collect();
+    let address = Address::Ip(sockets[0].local_addr().unwrap());
+    Ok(Bound { address, sockets: sockets.into_iter().map(OwnedFd::from).collect(), file: None })
 }
 
 fn reload(admin: SocketAddr) -> (u16, Value) {
@@ -257,8 +269,8 @@ fn a_reload_reaches_every_core_and_says_what_changed() {
     let overview = process.get("/v1/overview");
     assert_eq!(overview["sequence"], 2);
     assert_eq!(overview["needs_restart"], json!(["process.io"]));
-    assert_eq!(overview["listeners"][0]["address"], "127.0.0.1:8080");
-    let address: SocketAddr = overview["listeners"][1]["address"].as_str().unwrap().parse().unwrap();
+    assert_eq!(overview["listeners"][0]["addresses"], json!(["127.0.0.1:8080"]));
+    let address: SocketAddr = overview["listeners"][1]["addresses"][0].as_str().unwrap().parse().unwrap();
     TcpStream::connect(address).unwrap();
     assert_eq!(process.get("/v1/cores")["cores"][1]["acknowledged"], 2);
     assert_eq!(process.get("/v1/config")["config"]["process"]["connections_max"], 7);
@@ -327,14 +339,14 @@ fn a_listener_that_cannot_be_opened_refuses_the_whole_reload() {
 #[test]
 fn a_listener_moves_to_another_address() {
     let process = Process::start();
-    process.next(|model| model.listeners[0].bind = fixture::address("127.0.0.2:0"));
+    process.next(|model| model.listeners[0].bind = vec!["127.0.0.2:0".parse().unwrap()]);
     let (status, answer) = process.reload();
     assert_eq!((status, &answer["changes"]["listeners"]["changed"]), (200, &json!(["http"])));
-    let shown = process.get("/v1/overview")["listeners"][0]["address"].as_str().unwrap().to_owned();
+    let shown = process.get("/v1/overview")["listeners"][0]["addresses"][0].as_str().unwrap().to_owned();
     let address: SocketAddr = shown.parse().unwrap();
     assert_eq!(address.ip(), fixture::address("127.0.0.2:0").ip());
-    let first = process.leashes[0].sockets.lock().unwrap().values().next().unwrap().local_addr().unwrap();
-    assert_eq!(first, address);
+    let first = process.leashes[0].sockets.lock().unwrap().values().next().unwrap().try_clone().unwrap();
+    assert_eq!(TcpListener::from(first).local_addr().unwrap(), address);
     process.drained();
 }
 

@@ -1,7 +1,6 @@
 //! What the process is at this moment, and what each event makes of it. Nothing here waits; so a change of configuration,
 //! wherever it comes from, is one step that either happened or did not. It refuses to know how events are waited for.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Instant;
 use std::time::SystemTime;
@@ -30,10 +29,11 @@ use crate::control::diff;
 use crate::control::diff::Changes;
 use crate::control::drain::Ending;
 use crate::control::drain::Next;
+use crate::control::listening::Fresh;
+use crate::control::listening::Listening;
 use crate::control::publish::Post;
 use crate::control::reload::Asker;
 use crate::control::reload::Reloads;
-use crate::model;
 use crate::model::Model;
 use crate::model::Process;
 use crate::snapshot::Snapshot;
@@ -59,6 +59,7 @@ pub(super) struct Truth {
     /// `[process]` as it was at start: what is fixed then, is this.
     start: Process,
     reloads: Reloads,
+    held: Listening,
     bind: Bind,
     reopen_log: Box<dyn Fn() + Send>,
 }
@@ -74,11 +75,12 @@ impl Truth {
     pub(super) fn new(settings: Settings, asker: mpsc::Sender<Asker>) -> (Self, Desk) {
         let labels = Labels::of(&settings.slots, None);
         let start = settings.snapshot.model.process.clone();
+        let held = Listening::new(settings.listening);
         let scene = Scene {
             standing: Standing::Starting,
             snapshot: settings.snapshot,
             labels,
-            listening: settings.listening,
+            listening: held.addresses(),
             reload: scene::Reload { at: SystemTime::now(), refused: None },
             needs_restart: Vec::new(),
         };
@@ -104,6 +106,7 @@ impl Truth {
             shown,
             start,
             reloads: Reloads::new(settings.load),
+            held,
             bind: settings.bind,
             reopen_log: settings.reopen_log,
         };
@@ -200,13 +203,14 @@ impl Truth {
     fn end(&mut self, ending: Ending) {
         self.phase = Phase::Ending(ending);
         self.scene.standing = Standing::Draining;
+        self.held.leave();
         self.reloads.abandon(&shutting_down());
         self.show();
     }
 
     fn adopt(&mut self, loaded: Loaded, now: Instant) {
         let Loaded { model, warnings } = loaded;
-        let opened = match self.open(&model) {
+        let opened = match self.held.open(&model, self.cores.len(), &self.bind) {
             Ok(opened) => opened,
             Err(refused) => return self.refuse(&refused),
         };
@@ -241,57 +245,15 @@ impl Truth {
         self.reloads.refuse(&answer);
     }
 
-    /// Opens what listens at a new address, or nothing.
-    fn open(&self, model: &Model) -> Result<Vec<(String, Vec<TcpListener>)>, Refused> {
-        let old = &self.scene.snapshot.model.listeners;
-        let listens = |new: &&model::Listener| old.iter().any(|l| l.name == new.name && l.bind == new.bind);
-        let mut opened = Vec::new();
-        let mut faults = Vec::new();
-        for listener in model.listeners.iter().filter(|new| !listens(new)) {
-            // A listener that changes its name, or takes over another's address.
-            let ours = self.scene.listening.iter().any(|(_, address)| *address == listener.bind);
-            match (self.bind)(listener, self.cores.len(), ours) {
-                Ok(sockets) if sockets.len() == self.cores.len() => opened.push((listener.name.clone(), sockets)),
-                Ok(sockets) => faults.push(format!(
-                    "listener `{}` on {}: {} sockets for {} cores",
-                    listener.name,
-                    listener.bind,
-                    sockets.len(),
-                    self.cores.len()
-                )),
-                Err(why) => faults.push(format!("listener `{}` on {}: {why}", listener.name, listener.bind)),
-            }
-        }
-        if faults.is_empty() {
-            return Ok(opened);
-        }
-        let list = faults.iter().map(|fault| json!({ "message": fault })).collect();
-        Err(Refused { text: faults.join("\n"), faults: list })
-    }
-
-    /// Puts a model in force with the sockets that are new in it; its sequence. The one way to the cores for every
+    /// Puts a model in force with the addresses that are new in it; its sequence. The one way to the cores for every
     /// change of configuration.
-    fn publish(&mut self, model: Model, opened: Vec<(String, Vec<TcpListener>)>) -> u64 {
+    fn publish(&mut self, model: Model, opened: Vec<Fresh>) -> u64 {
         let snapshot = Arc::new(Snapshot::compile(model, &mut self.slots));
-        let mut hands: Vec<Vec<_>> = self.cores.iter().map(|_| Vec::new()).collect();
-        let kept = |name: &str| {
-            snapshot.listeners.iter().any(|listener| listener.settings.name == name)
-                && !opened.iter().any(|(new, _)| new == name)
-        };
-        self.scene.listening.retain(|(name, _)| kept(name));
-        for (name, sockets) in opened {
-            if let Some(address) = sockets.first().and_then(|socket| socket.local_addr().ok()) {
-                self.scene.listening.push((name.clone(), address));
-            }
-            let listener = snapshot.listeners.iter().find(|listener| listener.settings.name == name);
-            let Some(slot) = listener.map(|listener| listener.slot) else { continue };
-            for (hand, socket) in hands.iter_mut().zip(sockets) {
-                hand.push((slot, socket));
-            }
-        }
+        let hands = self.held.adopt(&snapshot, opened, self.cores.len());
         for (core, hand) in self.cores.iter_mut().zip(hands) {
             core.publish(snapshot.clone(), hand);
         }
+        self.scene.listening = self.held.addresses();
         self.scene.labels = Labels::of(&self.slots, Some(&self.scene.labels));
         self.scene.snapshot = snapshot;
         self.show();

@@ -216,3 +216,5 @@ impl ChunkFault {
 
 #[cfg(test)]
 mod corpus_tests;
+#[cfg(test)]
+mod section_tests;

@@ -8,4 +8,5 @@ pub mod line;
 pub mod listen;
 pub mod ring;
 pub mod socket;
+pub mod socket_file;
 pub mod task;

@@ -1,7 +1,10 @@
-//! One connected socket: bytes out of owned blocks, bytes into them. Both directions may be in flight at once.
+//! One connected socket, TCP or Unix: bytes out of owned blocks, bytes into them. Both directions may be in flight at once.
 //!
 //! A read or write that is dropped in flight loses its block and may lose bytes: end the direction with
 //! [`cut`] instead, and the operation completes.
+//!
+//! The runtime's type for a TCP stream serves for both kinds: it sends, receives and polls, which is the same for any
+//! stream. What a Unix socket does not have is a reset: see [`Socket::reset_on_close`].
 
 #![expect(unsafe_code, reason = "the runtime's buffer traits are unsafe, and its streams want to be unique")]
 
@@ -9,7 +12,11 @@ use std::cell::UnsafeCell;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
+use std::path::Path;
+use std::time::Duration;
 
 use monoio::buf::IoBuf;
 use monoio::buf::IoBufMut;
@@ -17,8 +24,14 @@ use monoio::io::AsyncReadRent;
 use monoio::io::AsyncWriteRent;
 use monoio::io::CancelableAsyncReadRent;
 use monoio::net::TcpStream;
+use socket2::Domain;
+use socket2::SockAddr;
+use socket2::SockRef;
+use socket2::Type;
 
+use crate::address::Address;
 use crate::buf::Block;
+use crate::io::task;
 
 /// A connected socket.
 pub struct Socket {
@@ -35,14 +48,41 @@ impl Socket {
         Self { stream: UnsafeCell::new(stream), fd }
     }
 
+    /// Takes over a connected socket of any kind, blocking or not as [`is_nonblocking`] says.
+    pub(super) fn adopt(socket: OwnedFd) -> io::Result<Self> {
+        Ok(Self::new(TcpStream::from_std(socket.into())?))
+    }
+
     /// Opens a connection, with delays of small packets off. Dropping the future gives the attempt up.
     ///
     /// # Errors
     /// Those of connect(2).
-    pub async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_addr(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self::new(stream))
+    pub async fn connect(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Ip(address) => {
+                let stream = TcpStream::connect_addr(*address).await?;
+                stream.set_nodelay(true)?;
+                Ok(Self::new(stream))
+            }
+            Address::Unix(path) => Self::connect_unix(path).await,
+        }
+    }
+
+    /// A Unix socket connects at once or not at all, so the ring is not asked: on a full queue it would lend a thread to
+    /// each connection that waits.
+    async fn connect_unix(path: &Path) -> io::Result<Self> {
+        let address = SockAddr::unix(path)?;
+        let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        while let Err(error) = socket.connect(&address) {
+            // As many connections wait there as its queue holds; there is nothing that would wake us when it moves on.
+            if error.kind() != io::ErrorKind::WouldBlock {
+                return Err(error);
+            }
+            task::sleep(QUEUE_TIME).await;
+        }
+        socket.set_nonblocking(is_nonblocking())?;
+        Self::adopt(socket.into())
     }
 
     /// Its descriptor, for [`cut`] and the deadline wheel.
@@ -107,11 +147,13 @@ impl Socket {
         }
     }
 
-    /// The address of our end. One system call.
+    /// The address of our end; a Unix socket has none. One system call.
     #[must_use]
     pub fn local_address(&self) -> Option<SocketAddr> {
-        // SAFETY: a shared reference; it is not kept.
-        unsafe { &*self.stream.get() }.local_addr().ok()
+        // SAFETY: the stream keeps it open, and the borrow ends here. The stream itself would not be asked in vain: it
+        // panics over what is no IP address.
+        let fd = unsafe { BorrowedFd::borrow_raw(self.fd) };
+        SockRef::from(&fd).local_addr().ok()?.as_socket()
     }
 
     /// Whether the other side has said anything (bytes, the end, a reset), without reading it. One system call.
@@ -133,7 +175,8 @@ impl Socket {
         unsafe { libc::recv(self.fd, std::ptr::from_mut(&mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) }
     }
 
-    /// Makes the close a reset, so that the other side cannot take what it has for the whole.
+    /// Makes the close a reset, so that the other side cannot take what it has for the whole. Over a Unix socket the other
+    /// side sees one only if it has sent what we did not read; else it sees an end like any other.
     pub fn reset_on_close(&self) {
         let linger = libc::linger { l_onoff: 1, l_linger: 0 };
         let size = libc::socklen_t::try_from(size_of::<libc::linger>()).unwrap_or(0);
@@ -143,6 +186,15 @@ impl Socket {
         };
     }
 }
+
+/// Whether the sockets of this thread's loop are to be non-blocking: those of a ring are not, since it would give up at
+/// once what is to wait.
+pub(super) fn is_nonblocking() -> bool {
+    monoio::utils::is_legacy()
+}
+
+/// Pause before a Unix socket whose queue was full is tried again.
+const QUEUE_TIME: Duration = Duration::from_millis(5);
 
 /// Which directions of a socket to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +219,7 @@ pub fn cut(fd: RawFd, how: Cut) {
     let _ = unsafe { libc::shutdown(fd, how) };
 }
 
-/// Ends a connection by a reset, whatever is in flight on it; its descriptor stays open.
+/// Ends a connection by a reset, whatever is in flight on it; its descriptor stays open. A Unix socket stays as it is.
 pub(super) fn abort(fd: RawFd) {
     let nobody = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
     let size = libc::socklen_t::try_from(size_of::<libc::sockaddr>()).unwrap_or(0);

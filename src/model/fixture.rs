@@ -1,15 +1,15 @@
 //! Plain parts of a model for tests, to be changed where a test cares. It refuses to know which test.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::*;
 use crate::limits;
 
-pub(crate) fn listener(name: &str, bind: SocketAddr) -> Listener {
+pub(crate) fn listener(name: &str, bind: Address) -> Listener {
     Listener {
         name: name.into(),
-        bind,
+        bind: vec![bind],
+        socket_mode: 0o660,
         connections_max: 100,
         head_bytes: limits::REQUEST_HEAD_BYTES,
         fields: limits::REQUEST_FIELDS,
@@ -28,10 +28,10 @@ pub(crate) fn listener(name: &str, bind: SocketAddr) -> Listener {
     }
 }
 
-pub(crate) fn upstream(name: &str, endpoints: &[SocketAddr]) -> Upstream {
+pub(crate) fn upstream(name: &str, endpoints: &[Address]) -> Upstream {
     Upstream {
         name: name.into(),
-        endpoints: endpoints.iter().map(|address| Endpoint { address: *address, weight: 1 }).collect(),
+        endpoints: endpoints.iter().map(|address| Endpoint { address: address.clone(), weight: 1 }).collect(),
         balance: Balance::RoundRobin,
         timeout: Timeouts {
             connect: Duration::from_secs(1),

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::address::Address;
 use crate::address::Networks;
 use crate::http::forward;
 use crate::id::UpstreamIndex;
@@ -113,8 +114,10 @@ pub enum LogFormat {
 pub struct Listener {
     /// The key of its table.
     pub name: String,
-    /// The address it accepts on; port 0 lets the kernel choose.
-    pub bind: SocketAddr,
+    /// The addresses it accepts on, at least one, none twice; port 0 lets the kernel choose.
+    pub bind: Vec<Address>,
+    /// Who may connect to the Unix sockets among them: the permissions of their files.
+    pub socket_mode: u32,
     /// Open connections of this listener, all cores together, before new ones are refused.
     pub connections_max: u32,
     /// Open connections of one client address (IPv6: of one /64), all cores together; absent: no bound.
@@ -226,8 +229,8 @@ pub enum ProxyVersion {
 /// One address of an upstream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
-    /// Where it listens.
-    pub address: SocketAddr,
+    /// Where it listens; its port is not 0.
+    pub address: Address,
     /// Its share, 1 to 1000.
     pub weight: u32,
 }

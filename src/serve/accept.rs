@@ -16,8 +16,6 @@ use crate::serve::conn;
 use crate::shard::Shard;
 use crate::snapshot::slots::Shared;
 
-/// Accepts that wait at once on one listener of one core.
-const PENDING: usize = 16;
 /// How long accepting rests after a failure: out of descriptors, say. Connections wait in the kernel meanwhile.
 const REST: Duration = Duration::from_millis(100);
 
@@ -36,7 +34,7 @@ pub struct Place {
 
 /// Accepts from a listener until it is closed.
 pub fn start(shard: &Rc<Shard>, slot: ListenerSlot, acceptor: &Rc<Acceptor>) {
-    for _ in 0..PENDING {
+    for _ in 0..acceptor.width() {
         let (shard, acceptor) = (shard.clone(), acceptor.clone());
         task::spawn_bare(async move {
             while let Some((socket, peer)) = next(&shard, &acceptor).await {

@@ -161,7 +161,7 @@ pub(crate) async fn attempt(
     let began = if tally.attempts.get() == 1 { tally.began } else { shard.clock.now() };
     let dial = Dial {
         slot: endpoint.slot,
-        address: endpoint.address,
+        address: &endpoint.address,
         shared: &endpoint.connections,
         connections_max: upstream.settings.connections_max,
         patience: upstream.settings.timeout.connect,
@@ -277,7 +277,7 @@ fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoint: &Endpoi
         marks: &client.marks,
         trusted: facts.identity.trusted,
         request_id: tally.id.as_bytes(),
-        authority: endpoint.label.as_bytes(),
+        authority: endpoint.authority().as_bytes(),
     };
     forward::encode_request(out.tail(), request, body.framing, &hop);
     if !scene.upgrade.is_empty() {

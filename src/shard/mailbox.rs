@@ -9,7 +9,7 @@
     reason = "a core's report is written when it starts or dies, and never on a request's path"
 )]
 
-use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -21,6 +21,7 @@ use std::time::Instant;
 
 use crossbeam_queue::ArrayQueue;
 
+use crate::address::Address;
 use crate::id::ListenerSlot;
 use crate::io::bell::Bell;
 use crate::snapshot::Snapshot;
@@ -32,9 +33,8 @@ pub enum Message {
     Publish {
         /// The configuration; listeners that it does not name are closed.
         snapshot: Arc<Snapshot>,
-        /// Sockets of listeners that the core does not have yet, bound and listening. One for a slot that the core
-        /// already listens on takes the place of the old one: the listener's address has changed.
-        opened: Vec<(ListenerSlot, TcpListener)>,
+        /// Sockets that the core does not have yet. What it listens on and the configuration does not name is closed.
+        opened: Vec<Opened>,
     },
     /// Stop accepting, finish what runs, cut what still runs at the deadline.
     Drain {
@@ -45,6 +45,17 @@ pub enum Message {
     Stop,
     /// Prove that a wall holds.
     Drill(Drill),
+}
+
+/// A socket for one core, bound and listening.
+#[derive(Debug)]
+pub struct Opened {
+    /// Whose it is.
+    pub slot: ListenerSlot,
+    /// Which address of that listener, as the configuration has it.
+    pub address: Address,
+    /// To accept from.
+    pub socket: OwnedFd,
 }
 
 /// A fault made on purpose, to prove that it stays where it is. Only code of this process can post one.

@@ -3,9 +3,9 @@
 
 pub mod slots;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::address::Address;
 use crate::id::EndpointSlot;
 use crate::id::ListenerSlot;
 use crate::id::RouteIndex;
@@ -65,7 +65,7 @@ pub struct Endpoint {
     /// Where it counts, and where each core keeps its pool and balancer state.
     pub slot: EndpointSlot,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Its share.
     pub weight: u32,
     /// Its address as a label.
@@ -129,11 +129,23 @@ impl Snapshot {
     }
 }
 
+impl Endpoint {
+    /// The `Host` of a request that has none.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        match self.address {
+            Address::Ip(_) => &self.label,
+            // A path is no authority, and whoever is at the other end of it is on this machine.
+            Address::Unix(_) => "localhost",
+        }
+    }
+}
+
 fn endpoints(upstream: &model::Upstream, slots: &mut Slots) -> Vec<Endpoint> {
     let compiled = upstream.endpoints.iter().map(|endpoint| {
         let label = endpoint.address.to_string();
         let (slot, connections) = slots.endpoint(&format!("{} {label}", upstream.name));
-        Endpoint { slot, address: endpoint.address, weight: endpoint.weight, label, connections }
+        Endpoint { slot, address: endpoint.address.clone(), weight: endpoint.weight, label, connections }
     });
     compiled.collect()
 }

@@ -1,11 +1,11 @@
 //! Opens a connection to an endpoint: counted on the core and over the process, within its time.
 
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::address::Address;
 use crate::id::EndpointSlot;
 use crate::io::deadline::Wheel;
 use crate::io::deadline::within;
@@ -33,7 +33,7 @@ pub struct Connection {
     /// What is said on it.
     pub line: Line,
     /// Whom it leads to.
-    pub address: SocketAddr,
+    pub address: Address,
     _open: Open,
 }
 
@@ -51,7 +51,7 @@ pub struct Dial<'a> {
     /// Where the endpoint counts.
     pub slot: EndpointSlot,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub address: &'a Address,
     /// Its open connections, all cores together.
     pub shared: &'a Arc<Shared>,
     /// How many there may be.
@@ -75,7 +75,7 @@ pub async fn connect(dial: &Dial<'_>, wheel: &Rc<Wheel>, slab: &Arc<Slab>) -> Re
         Some(Err(error)) => Err(verdict(&error)),
         Some(Ok(socket)) => {
             slab.endpoint(dial.slot).opened.add(1);
-            Ok(Connection { line: Line::new(wheel, socket), address: dial.address, _open: open })
+            Ok(Connection { line: Line::new(wheel, socket), address: dial.address.clone(), _open: open })
         }
     }
 }

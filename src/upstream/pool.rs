@@ -6,12 +6,12 @@
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::address::Address;
 use crate::id::EndpointSlot;
 use crate::io::deadline::Wheel;
 use crate::observe::metrics::Slab;
@@ -86,12 +86,12 @@ impl Pools {
     ///
     /// Past `limits::LABELS` endpoints share a slot: a connection to another address is closed, never lent.
     #[must_use]
-    pub fn take(&self, slot: EndpointSlot, address: SocketAddr, now: Instant) -> Option<Connection> {
+    pub fn take(&self, slot: EndpointSlot, address: &Address, now: Instant) -> Option<Connection> {
         let mut stacks = self.stacks.borrow_mut();
         let stack = stacks.get_mut(slot.index())?;
         while let Some(idle) = stack.idle.pop_back() {
             let rested = now.saturating_duration_since(idle.since);
-            let fits = idle.connection.address == address && rested < stack.terms.idle;
+            let fits = idle.connection.address == *address && rested < stack.terms.idle;
             if fits && !idle.connection.line.socket().has_news() {
                 return Some(idle.connection);
             }
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn a_connection_is_never_lent_to_another_address_that_shares_its_slot() {
         let origins = [TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap()];
-        let [one, two] = origins.each_ref().map(|origin| origin.local_addr().unwrap());
+        let [one, two] = origins.each_ref().map(|origin| Address::Ip(origin.local_addr().unwrap()));
         let now = Instant::now();
         let pools = Rc::new(Pools::new(Rc::new(Wheel::new(now)), Arc::default()));
         let slot = EndpointSlot(0);
@@ -164,13 +164,13 @@ mod tests {
         let ended = ring::run(plan, &wheel, |_| async move {
             let shared = Arc::default();
             let patience = Duration::from_secs(20);
-            let dial = Dial { slot, address: one, shared: &shared, connections_max: 8, patience };
+            let dial = Dial { slot, address: &one, shared: &shared, connections_max: 8, patience };
             let connection = connect(&dial, &pools.wheel, &pools.slab).await.unwrap();
             pools.put(slot, connection, now);
-            assert!(pools.take(slot, two, now).is_none(), "a request would go to the wrong service");
+            assert!(pools.take(slot, &two, now).is_none(), "a request would go to the wrong service");
             let connection = connect(&dial, &pools.wheel, &pools.slab).await.unwrap();
             pools.put(slot, connection, now);
-            assert!(pools.take(slot, one, now).is_some());
+            assert!(pools.take(slot, &one, now).is_some());
         });
         assert!(matches!(ended, Ok(ring::Ended::Done)));
     }

@@ -256,3 +256,6 @@ fn last_chunk(out: &mut Vec<u8>, end: Option<&[u8]>) {
         out.extend_from_slice(b"\r\n");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use crate::support::Gateway;
 use crate::support::Origin;
 use crate::support::Scratch;
 use crate::support::get;
+use crate::support::ok;
 use crate::support::run;
 use crate::support::simple;
 
@@ -139,22 +140,27 @@ fn the_schema_is_json_and_knows_the_tables() {
 
 #[test]
 fn serve_needs_no_file_and_prints_what_it_stands_for() {
-    let origin = Origin::named("served");
-    let to = origin.addr().to_string();
-    let gateway = Gateway::launch(&["serve", "--to", &to, "--listen", "127.0.0.1:0"], Scratch::new());
-    let listen: Vec<_> =
-        gateway.stdout().iter().filter_map(|line| line.strip_prefix("LISTEN ").map(str::to_owned)).collect();
-    assert_eq!(listen.len(), 1);
-    let (name, _) = listen[0].split_once(' ').unwrap();
-    assert_eq!(get(gateway.addr(name), "/").text(), "served");
-    let printed = gateway.printed();
-    assert!(printed.contains("[listen.") && printed.contains("[upstream.") && printed.contains(&to), "{printed}");
-    assert_eq!(gateway.stop().code(), Some(0));
+    let folder = Scratch::new();
+    let path = folder.path().join("app.sock").display().to_string();
+    for origin in [Origin::named("served"), Origin::answer_at(&format!("unix:{path}"), |_| ok("served"))] {
+        let to = origin.address().to_string();
+        let gateway = Gateway::launch(&["serve", "--to", &to, "--listen", "127.0.0.1:0"], Scratch::new());
+        let listen: Vec<_> =
+            gateway.stdout().iter().filter_map(|line| line.strip_prefix("LISTEN ").map(str::to_owned)).collect();
+        assert_eq!(listen.len(), 1);
+        let (name, _) = listen[0].split_once(' ').unwrap();
+        assert_eq!(get(gateway.addr(name), "/").text(), "served");
+        let printed = gateway.printed();
+        assert!(printed.contains("[listen.") && printed.contains("[upstream.") && printed.contains(&to), "{printed}");
+        assert_eq!(gateway.stop().code(), Some(0));
+    }
 }
 
 #[test]
 fn serve_to_what_is_no_address_is_told() {
-    let exit = run(&["serve", "--to", "nonsense", "--listen", "127.0.0.1:0"]);
-    assert!(matches!(exit.code, 1 | 2), "{exit:?}");
-    assert!(exit.stderr.contains("nonsense"), "{exit:?}");
+    for to in ["nonsense", "unix:nonsense"] {
+        let exit = run(&["serve", "--to", to, "--listen", "127.0.0.1:0"]);
+        assert!(matches!(exit.code, 1 | 2), "{exit:?}");
+        assert!(exit.stderr.contains(to), "{exit:?}");
+    }
 }

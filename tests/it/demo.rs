@@ -1,5 +1,7 @@
 //! The demo, as somebody meets it who has nothing but the binary.
 
+use ringway::address::Address;
+
 use crate::support::Gateway;
 use crate::support::Raw;
 use crate::support::Scratch;
@@ -15,7 +17,7 @@ fn demo() -> Gateway {
             let (_, rest) = line.split_once("http://")?;
             rest.split('/').next()?.parse().ok()
         };
-        Some((vec![("http".to_owned(), to_try("/orders")?)], to_try("/v1/overview")?))
+        Some((vec![("http".to_owned(), Address::Ip(to_try("/orders")?))], to_try("/v1/overview")?))
     });
     assert!(gateway.http().port() != 0 && gateway.admin().port() != 0, "nobody can try port 0:\n{}", gateway.printed());
     eventually("the demo serves", || {

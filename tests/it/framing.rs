@@ -279,3 +279,50 @@ fn empty_lines_before_a_request_are_passed_over() {
         assert_eq!(raw.read_response().status, 200);
     }
 }
+
+/// Framing fields in every spelling that some reader takes for one.
+const SPELLINGS: &[&str] = &[
+    "Content-Length: 5",
+    "Content-Length: 05",
+    "Content-Length: +5",
+    "Content-Length: 5, 5",
+    "Content-Length: 5;",
+    "Content-Length: 0",
+    "Content-Length:",
+    "content-length:5",
+    "Content-Length: \"5\"",
+    "Transfer-Encoding: chunked",
+    "transfer-encoding:CHUNKED",
+    "Transfer-Encoding: chunked, chunked",
+    "Transfer-Encoding: ,chunked",
+    "Transfer-Encoding: chunked,",
+    "Transfer-Encoding: chunked;a=b",
+    "Transfer-Encoding: xchunked",
+    "Transfer-Encoding: identity",
+    "Transfer-Encoding: gzip, chunked",
+    "Transfer-Encoding: \"chunked\"",
+    "Transfer-Encoding:",
+];
+
+#[test]
+fn two_fields_that_frame_are_refused_in_every_spelling_and_the_connection_closed() {
+    let origin = Origin::named("a");
+    let gateway = Gateway::before(&[&origin]);
+    let mut faults = Vec::new();
+    for one in SPELLINGS {
+        for other in SPELLINGS {
+            let mut raw = Raw::connect(gateway.http());
+            let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{one}\r\nX: y\r\n{other}\r\n\r\n");
+            drop(raw.try_send(format!("{head}0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")));
+            match raw.try_read_response() {
+                Ok(response) if response.status == 400 && response.closes() => {}
+                outcome => faults.push(format!("{one:?} {other:?}: {outcome:?}")),
+            }
+            if !matches!(raw.try_read_response(), Err(Broken::Closed | Broken::Cut(_))) {
+                faults.push(format!("{one:?} {other:?}: not closed"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert_eq!(origin.requests(), [], "something came through");
+}

@@ -18,6 +18,9 @@ use crate::http::head::Version;
 use crate::http::host;
 use crate::limits;
 
+/// Bytes of a status line before its reason.
+const STATUS_LINE: usize = b"HTTP/1.1 200 ".len();
+
 type Headers<'a> = [MaybeUninit<httparse::Header<'a>>; limits::RESPONSE_FIELDS];
 
 /// Empty lines that are passed over before a request.
@@ -240,14 +243,14 @@ pub(in crate::http) fn response(head: &mut ResponseHead, bytes: &[u8], limits: &
     if !head.parts.news(bytes, limits.head_bytes) && !full {
         return Ok(Parse::Partial);
     }
-    count_parse();
-    let mut headers: Headers<'_> = [const { MaybeUninit::uninit() }; limits::RESPONSE_FIELDS];
-    let headers = headers.get_mut(..limits.fields.min(limits::RESPONSE_FIELDS)).unwrap_or_default();
-    let mut response = httparse::Response::new(&mut []);
-    let mut config = httparse::ParserConfig::default();
-    // RFC 9112 §5.1: white space before a colon is removed from a response, and refused in a request.
-    config.allow_spaces_after_header_name_in_responses(true);
-    match config.parse_response_with_uninit_headers(&mut response, bytes, headers) {
+    let result = match response_lines(head, bytes, limits) {
+        Err(httparse::Error::Version) => match later_response(bytes) {
+            Some(later) => response_lines(head, &later, limits),
+            None => return Err(Fault::BadStatusLine),
+        },
+        result => result,
+    };
+    match result {
         Ok(httparse::Status::Partial) if full => return Err(Fault::HeadTooLarge),
         Ok(httparse::Status::Partial) => return Ok(Parse::Partial),
         Ok(httparse::Status::Complete(len)) => head.parts.len = len,
@@ -256,7 +259,6 @@ pub(in crate::http) fn response(head: &mut ResponseHead, bytes: &[u8], limits: &
         Err(httparse::Error::NewLine) => return Err(Fault::BareLineEnd),
         Err(_) => return Err(Fault::BadStatusLine),
     }
-    head.parts.take(bytes, response.headers);
     if !ends_in_crlf(bytes, &head.parts) {
         return Err(Fault::BareLineEnd);
     }
@@ -264,10 +266,39 @@ pub(in crate::http) fn response(head: &mut ResponseHead, bytes: &[u8], limits: &
     if bytes.first() != Some(&b'H') {
         return Err(Fault::BadStatusLine);
     }
-    head.status = response.code.filter(|status| (100..=599).contains(status)).ok_or(Fault::BadStatus)?;
-    head.reason = span(bytes, response.reason.unwrap_or_default().as_bytes());
-    head.parts.version = if response.version == Some(0) { Version::Http10 } else { Version::Http11 };
+    if !(100..=599).contains(&head.status) {
+        return Err(Fault::BadStatus);
+    }
+    // The parser gives no reason that is not ASCII; where it stands is known: behind `HTTP/1.x NNN `.
+    let line_end = memchr::memchr(b'\r', bytes).unwrap_or(0);
+    head.reason = span(bytes, bytes.get(STATUS_LINE..line_end).unwrap_or_default());
     Ok(Parse::Whole)
+}
+
+/// As [`request_lines`].
+fn response_lines(head: &mut ResponseHead, bytes: &[u8], limits: &HeadLimits) -> httparse::Result<usize> {
+    count_parse();
+    let mut headers: Headers<'_> = [const { MaybeUninit::uninit() }; limits::RESPONSE_FIELDS];
+    let headers = headers.get_mut(..limits.fields.min(limits::RESPONSE_FIELDS)).unwrap_or_default();
+    let mut response = httparse::Response::new(&mut []);
+    let mut config = httparse::ParserConfig::default();
+    // RFC 9112 §5.1: white space before a colon is removed from a response, and refused in a request.
+    config.allow_spaces_after_header_name_in_responses(true);
+    let status = config.parse_response_with_uninit_headers(&mut response, bytes, headers)?;
+    if status.is_complete() {
+        head.status = response.code.unwrap_or(0);
+        head.parts.version = if response.version == Some(0) { Version::Http10 } else { Version::Http11 };
+        head.parts.take(bytes, response.headers);
+    }
+    Ok(status)
+}
+
+/// As [`later_version`]: the head with its version as 1.1 if it is a later minor one.
+fn later_response(bytes: &[u8]) -> Option<Vec<u8>> {
+    let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9', ..] = bytes else { return None };
+    let mut later = bytes.to_vec();
+    *later.get_mut(b"HTTP/1.".len())? = b'1';
+    Some(later)
 }
 
 impl Parts {

@@ -21,6 +21,7 @@ use std::sync::PoisonError;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use ringway::address::Address;
 use serde_json::Value;
 
 use super::PATIENCE;
@@ -38,7 +39,7 @@ const PROCESS: &str = "[process]\ncores = 2\nadmin = \"127.0.0.1:0\"\naccess_log
 pub struct Gateway {
     process: Process,
     scratch: Scratch,
-    listeners: Vec<(String, SocketAddr)>,
+    listeners: Vec<(String, Address)>,
     admin: SocketAddr,
     /// Whether it was told to end, so that its admin interface may be gone.
     ending: bool,
@@ -49,7 +50,7 @@ pub struct Gateway {
 }
 
 /// Where the listeners are, by name, and the admin interface.
-pub type Addresses = (Vec<(String, SocketAddr)>, SocketAddr);
+pub type Addresses = (Vec<(String, Address)>, SocketAddr);
 
 /// What a process that ended by itself left behind.
 #[derive(Debug)]
@@ -124,11 +125,17 @@ impl Gateway {
         Self { process, scratch, listeners, admin, ending: false, expected: Vec::new(), head: String::new() }
     }
 
-    /// The address of a listener.
+    /// The first IP address of a listener.
     #[track_caller]
     pub fn addr(&self, listener: &str) -> SocketAddr {
-        let found = self.listeners.iter().find(|(name, _)| name == listener);
-        found.unwrap_or_else(|| panic!("no listener {listener} in {:?}", self.listeners)).1
+        let found = self.addresses(listener).into_iter().find_map(|address| address.ip());
+        found.unwrap_or_else(|| panic!("no listener {listener} in {:?}", self.listeners))
+    }
+
+    /// Every address that it told of a listener, in order.
+    pub fn addresses(&self, listener: &str) -> Vec<Address> {
+        let own = self.listeners.iter().filter(|(name, _)| name == listener);
+        own.map(|(_, address)| address.clone()).collect()
     }
 
     /// The address of the listener `http`.
@@ -304,7 +311,7 @@ impl Drop for Gateway {
 /// A configuration of one listener `http` and one upstream `app` behind every host and path. `app` and `listen` are more
 /// lines for their tables.
 pub fn simple(origins: &[&Origin], app: &str, listen: &str) -> String {
-    let list: Vec<String> = origins.iter().map(|origin| format!("\"{}\"", origin.addr())).collect();
+    let list: Vec<String> = origins.iter().map(|origin| format!("\"{}\"", origin.address())).collect();
     format!(
         "[listen.http]\nbind = \"127.0.0.1:0\"\n{listen}\n\n[upstream.app]\nendpoints = [{}]\n{app}\n\n\
          [host.\"*\"]\nroutes = [{{ path = \"/*\", upstream = \"app\" }}]\n",

@@ -9,10 +9,12 @@ use ringway::id::CoreId;
 use ringway::io::listen;
 use ringway::io::ring::Plan;
 use ringway::io::ring::Wanted;
+use ringway::io::socket_file::SocketFile;
 use ringway::observe::access_log::LogBuffer;
 use ringway::observe::metrics::Slab;
 use ringway::shard::mailbox::Mailbox;
 use ringway::shard::mailbox::Message;
+use ringway::shard::mailbox::Opened;
 use ringway::shard::mailbox::Stage;
 use ringway::snapshot::Snapshot;
 use ringway::snapshot::slots::Slots;
@@ -23,12 +25,14 @@ use crate::support::eventually;
 
 /// One core, serving.
 pub struct Inside {
+    /// The listener's first IP address.
     pub addr: SocketAddr,
     pub mailbox: Mailbox,
     pub slab: Arc<Slab>,
     pub snapshot: Arc<Snapshot>,
     pub slots: Slots,
     thread: Option<JoinHandle<()>>,
+    _files: Vec<SocketFile>,
 }
 
 impl Inside {
@@ -38,8 +42,14 @@ impl Inside {
         let mut slots = Slots::default();
         let snapshot = Arc::new(Snapshot::compile(model, &mut slots));
         let listener = &snapshot.listeners[0];
-        let socket = listen::open(listener.settings.bind, 1, false).expect("an address").remove(0);
-        let addr = socket.local_addr().expect("an address");
+        let (mut addr, mut files, mut opened) = (None, Vec::new(), Vec::new());
+        for bind in &listener.settings.bind {
+            let mut new = listen::open(bind, 1, false, listener.settings.socket_mode).expect("an address");
+            addr = addr.or(new.address.ip());
+            files.extend(new.file);
+            opened.push(Opened { slot: listener.slot, address: bind.clone(), socket: new.sockets.remove(0) });
+        }
+        let addr = addr.expect("an IP address");
         let (mailbox, inbox) = Mailbox::open().expect("a mailbox");
         let slab = Arc::new(Slab::default());
         let seed = Seed {
@@ -50,10 +60,10 @@ impl Inside {
             slab: slab.clone(),
             log: LogBuffer::off(),
             snapshot: snapshot.clone(),
-            opened: vec![(listener.slot, socket)],
+            opened,
         };
         let thread = Some(worker::spawn(seed).expect("a thread"));
-        let inside = Self { addr, mailbox, slab, snapshot, slots, thread };
+        let inside = Self { addr, mailbox, slab, snapshot, slots, thread, _files: files };
         eventually("the core serves", || inside.mailbox.stage() == Stage::Serving);
         inside
     }

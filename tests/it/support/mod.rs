@@ -33,6 +33,7 @@ pub use gateway::run;
 pub use gateway::simple;
 pub use inside::Inside;
 pub use message::Broken;
+pub use message::Incoming;
 pub use message::Request;
 pub use message::Response;
 pub use metrics::Metrics;
@@ -64,6 +65,6 @@ pub fn pattern(n: usize) -> Vec<u8> {
 
 /// The addresses of these origins as a TOML list.
 pub fn addresses(origins: &[Origin]) -> String {
-    let list: Vec<String> = origins.iter().map(|origin| format!("\"{}\"", origin.addr())).collect();
+    let list: Vec<String> = origins.iter().map(|origin| format!("\"{}\"", origin.address())).collect();
     format!("[{}]", list.join(", "))
 }

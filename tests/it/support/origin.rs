@@ -18,7 +18,9 @@ use std::sync::PoisonError;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use ringway::address::Address;
 use serde_json::json;
+use socket2::SockAddr;
 use socket2::SockRef;
 use socket2::Socket;
 
@@ -31,7 +33,7 @@ type Script = Arc<dyn Fn(&mut Conn) + Send + Sync>;
 
 /// One service. Dropped: it closes everything, and fails the test if one of its scripts failed.
 pub struct Origin {
-    addr: SocketAddr,
+    address: Address,
     script: Script,
     shared: Arc<Shared>,
     accepting: Option<(TcpListener, JoinHandle<()>)>,
@@ -69,7 +71,12 @@ struct State {
 impl Origin {
     /// Runs the script for every connection; the connection closes when the script returns.
     pub fn script(script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Self {
-        let mut origin = Self::refusing();
+        Self::script_at("127.0.0.1:0", script)
+    }
+
+    /// The same at an address of the test's choice: `[::1]:0`, or `unix:` and a path.
+    pub fn script_at(address: &str, script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Self {
+        let mut origin = Self::refusing_at(address);
         origin.script = Arc::new(script);
         origin.restart();
         origin
@@ -77,7 +84,12 @@ impl Origin {
 
     /// Answers every request with what the function makes of it.
     pub fn answer<B: AsRef<[u8]>>(answer: impl Fn(&Request) -> B + Send + Sync + 'static) -> Self {
-        Self::script(move |conn| {
+        Self::answer_at("127.0.0.1:0", answer)
+    }
+
+    /// The same at an address of the test's choice.
+    pub fn answer_at<B: AsRef<[u8]>>(address: &str, answer: impl Fn(&Request) -> B + Send + Sync + 'static) -> Self {
+        Self::script_at(address, move |conn| {
             while let Some(request) = conn.read_request() {
                 if !conn.write(answer(&request)) {
                     break;
@@ -116,10 +128,15 @@ impl Origin {
 
     /// A port that is taken, and refuses every connection.
     pub fn refusing() -> Self {
-        let socket = reserve("127.0.0.1:0".parse().unwrap());
-        let addr = socket.local_addr().unwrap().as_socket().unwrap();
+        Self::refusing_at("127.0.0.1:0")
+    }
+
+    fn refusing_at(address: &str) -> Self {
+        let address: Address = address.parse().unwrap();
+        let socket = reserve(&address);
+        let address = socket.local_addr().unwrap().as_socket().map_or(address, Address::Ip);
         let script: Script = Arc::new(|conn: &mut Conn| conn.wait_closed());
-        Self { addr, script, shared: Arc::default(), accepting: None, reserved: Some(socket), queued: Vec::new() }
+        Self { address, script, shared: Arc::default(), accepting: None, reserved: Some(socket), queued: Vec::new() }
     }
 
     /// Reads a request and never answers.
@@ -134,16 +151,22 @@ impl Origin {
     pub fn full() -> Self {
         let mut origin = Self::refusing();
         origin.reserved.as_ref().unwrap().listen(0).unwrap();
-        while let Ok(stream) = TcpStream::connect_timeout(&origin.addr, Duration::from_millis(500)) {
+        while let Ok(stream) = TcpStream::connect_timeout(&origin.addr(), Duration::from_millis(500)) {
             origin.queued.push(stream);
             assert!(origin.queued.len() < 64, "the queue takes no end");
         }
         origin
     }
 
-    /// Where it listens.
+    /// The IP address at which it listens.
+    #[track_caller]
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.address.ip().expect("an IP address")
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &Address {
+        &self.address
     }
 
     /// Everything received so far, in the order the heads arrived.
@@ -191,7 +214,7 @@ impl Origin {
             drop(stream.shutdown(Shutdown::Both)); // it may be closed by now
         }
         drop(self.wait("every script to end", |state| state.open.is_empty()));
-        self.reserved = Some(reserve(self.addr));
+        self.reserved = Some(reserve(&self.address));
     }
 
     /// Listens again, on the same port.
@@ -355,7 +378,9 @@ pub fn ok(body: &str) -> String {
 }
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>, script: &Script) {
-    while let Ok((stream, _)) = listener.accept() {
+    // The standard library's own accept knows no Unix addresses.
+    while let Ok((stream, _)) = SockRef::from(listener).accept() {
+        let stream = TcpStream::from(stream);
         if shared.lock().stopping {
             break;
         }
@@ -372,7 +397,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, script: &Script) {
 fn converse(stream: TcpStream, number: usize, shared: &Arc<Shared>, script: &Script) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    stream.set_nodelay(true).unwrap();
+    // A Unix socket has no such option.
+    drop(stream.set_nodelay(true));
     let mut conn = Conn { number, incoming: Incoming::new(stream), shared: shared.clone(), recorded: 0 };
     let outcome = catch_unwind(AssertUnwindSafe(|| script(&mut conn)));
     drop(conn);
@@ -386,9 +412,16 @@ fn converse(stream: TcpStream, number: usize, shared: &Arc<Shared>, script: &Scr
     });
 }
 
-fn reserve(addr: SocketAddr) -> Socket {
-    let socket = Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None).unwrap();
+fn reserve(address: &Address) -> Socket {
+    let (domain, name) = match address {
+        Address::Ip(addr) => (socket2::Domain::for_address(*addr), (*addr).into()),
+        Address::Unix(path) => {
+            drop(std::fs::remove_file(path)); // left over from the listener before, or not there yet
+            (socket2::Domain::UNIX, SockAddr::unix(path).unwrap())
+        }
+    };
+    let socket = Socket::new(domain, socket2::Type::STREAM, None).unwrap();
     socket.set_reuse_address(true).unwrap();
-    socket.bind(&addr.into()).unwrap();
+    socket.bind(&name).unwrap();
     socket
 }

@@ -5,8 +5,12 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
+use ringway::address::Address;
 use socket2::SockRef;
 
 use super::PATIENCE;
@@ -25,11 +29,25 @@ pub fn get(addr: SocketAddr, path: &str) -> Response {
     raw.read_response()
 }
 
+/// Connects to a Unix socket. The type is that of TCP, since all that is done with it is the same for both.
+pub fn unix(path: &Path) -> std::io::Result<TcpStream> {
+    UnixStream::connect(path).map(|stream| OwnedFd::from(stream).into())
+}
+
 impl Raw {
     /// Connects.
     #[track_caller]
     pub fn connect(addr: SocketAddr) -> Self {
         Self::over(TcpStream::connect_timeout(&addr, PATIENCE).unwrap_or_else(|fault| panic!("{addr}: {fault}")))
+    }
+
+    /// Connects to a listener's address of either kind.
+    #[track_caller]
+    pub fn to(address: &Address) -> Self {
+        match address {
+            Address::Ip(addr) => Self::connect(*addr),
+            Address::Unix(path) => Self::over(unix(path).unwrap_or_else(|fault| panic!("{address}: {fault}"))),
+        }
     }
 
     /// Connects from an address of this machine: 127.0.0.2, say.
@@ -53,7 +71,8 @@ impl Raw {
     fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
+        // A Unix socket has no such option.
+        drop(stream.set_nodelay(true));
         Self(Incoming::new(stream))
     }
 

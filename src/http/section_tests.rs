@@ -164,7 +164,9 @@ fn request_lines_by_section() {
         ("9112 3.2.2", "GET http://b/ HTTP/1.0\r\n\r\n".into(), With(&["Host: b"], &["up.example"])),
         // A Host that says something else is taken by some and ignored by others.
         ("9112 3.2.2", format!("GET http://b/ HTTP/1.1{host}"), No(R::HostMismatch)),
-        ("9112 3.2.3", format!("CONNECT a:443 HTTP/1.1{host}"), No(R::UnknownMethod)),
+        ("9112 3.2.3", format!("CONNECT a:443 HTTP/1.1{host}"), With(&["CONNECT a:443 HTTP/1.1", "Host: a:443"], &[])),
+        ("9112 3.2.3", format!("CONNECT a HTTP/1.1{host}"), No(R::BadTarget)),
+        ("9112 3.2.3", format!("CONNECT http://a:443 HTTP/1.1{host}"), No(R::BadTarget)),
         ("9112 3.2.4", format!("OPTIONS * HTTP/1.1{host}"), With(&["OPTIONS * HTTP/1.1"], &[])),
         ("9112 3.2.4", format!("OPTIONS http://a HTTP/1.1{host}"), With(&["OPTIONS * HTTP/1.1"], &[])),
         ("9112 3.2.4", format!("OPTIONS http://a/ HTTP/1.1{host}"), With(&["OPTIONS / HTTP/1.1"], &[])),

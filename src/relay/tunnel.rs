@@ -5,6 +5,7 @@
 //! passed on as a reset. An end that is ours is gentle: the block in flight is written, then both are told the end.
 
 use std::cell::Cell;
+use std::pin::pin;
 use std::time::Duration;
 
 use crate::buf::Block;
@@ -37,11 +38,10 @@ pub enum Over {
     Lost(usize, Broken),
 }
 
-/// Room of a direction in which little goes, which is also what it holds while it waits.
+/// Room of a direction that waits.
 const ROOM: usize = 2000;
-/// Room after a read that filled it, and after another.
-const MORE_ROOM: usize = 16 * 1024;
-const MOST_ROOM: usize = 64 * 1024;
+/// Room after a read that filled it.
+const MORE_ROOM: usize = 64 * 1024;
 
 /// How long a side that was told the end is heard out while it goes on sending, and how long while it is silent: so that
 /// no reset takes our last words from it.
@@ -65,16 +65,21 @@ pub async fn run(sides: [Side<'_>; 2], deadline: &Deadline, idle: Duration) -> O
     lines.iter().for_each(|line| line.reading().disarm());
     deadline.postpone(idle);
     let way = Way { lines, deadline, idle, over: Cell::new(false), lost: Cell::new(None) };
-    let flows = both(way.flow(0, one.held, one.taken), way.flow(1, other.held, other.taken));
-    let late = async {
-        deadline.wait().await;
-        way.over.set(true);
-    };
-    beside(flows, late, |()| false).await;
+    {
+        // Pinned here, and lent: what is handed over is kept room for twice, and a tunnel is held for long.
+        let one = pin!(way.flow(0, one.held, one.taken));
+        let other = pin!(way.flow(1, other.held, other.taken));
+        let late = pin!(async {
+            deadline.wait().await;
+            way.over.set(true);
+        });
+        beside(both(one, other), late, |()| false).await;
+    }
     match way.lost.get() {
         Some((side, broken)) => Over::Lost(side, broken),
         None if way.over.get() => {
-            both(one.line.linger(LAST_PAUSE, LAST_TIME), other.line.linger(LAST_PAUSE, LAST_TIME)).await;
+            let [one, other] = lines;
+            both(pin!(one.linger(LAST_PAUSE, LAST_TIME)), pin!(other.linger(LAST_PAUSE, LAST_TIME))).await;
             Over::Ours
         }
         None => Over::Closed,
@@ -126,12 +131,8 @@ impl Way<'_> {
     }
 }
 
-/// The room for the next read: what waits shall hold little, and what flows shall flow in large pieces.
+/// The room for the next read. What waits shall hold little, however much has gone before; what flows fills its room, and
+/// shall flow in large pieces.
 fn room_after(size: usize, room: usize) -> usize {
-    match room {
-        _ if size < room / 4 => ROOM,
-        _ if size < room => room,
-        ROOM => MORE_ROOM,
-        _ => MOST_ROOM,
-    }
+    if size < room { ROOM } else { MORE_ROOM }
 }

@@ -1,5 +1,7 @@
 //! Which protocols go on and which answers switch, as tables.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::http::head::HeadLimits;
 use crate::http::head::Parse;
@@ -88,4 +90,30 @@ fn the_fields_go_before_the_end_of_a_head() {
     let mut head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
     append(&mut head, b"websocket");
     assert_eq!(head, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+}
+
+proptest! {
+    #[test]
+    fn only_what_was_asked_and_is_allowed_goes_on_and_may_be_switched_to(
+        asked in prop::collection::vec("(websocket|WebSocket|chat|h2c|x)(/[0-9.]{1,3})?|[ -~]{0,12}", 0..8),
+        apart in prop::collection::vec(any::<bool>(), 8),
+    ) {
+        let mut fields = "Connection: Upgrade\r\nUpgrade: ".to_owned();
+        for (protocol, apart) in asked.iter().zip(apart) {
+            fields.push_str(protocol);
+            fields.push_str(if apart { "\r\nUpgrade: " } else { " , " });
+        }
+        fields.push_str("\r\n");
+        let (list, _) = of_request("GET / HTTP/1.1", &fields);
+        for protocol in list.split(", ").filter(|protocol| !protocol.is_empty()) {
+            prop_assert!(fields.contains(protocol), "{protocol:?} of {fields:?}");
+            let name = protocol.split('/').next().unwrap().to_ascii_lowercase();
+            prop_assert!(name == "websocket" || name == "chat", "{protocol:?} of {fields:?}");
+        }
+        let text = format!("HTTP/1.1 101 S\r\nUpgrade: {list}\r\n\r\n");
+        let mut head = ResponseHead::default();
+        prop_assert_eq!(head.parse(text.as_bytes(), &LIMITS), Ok(Parse::Whole));
+        let switched = switched(head.view(text.as_bytes()), list.as_bytes()).unwrap_or_default();
+        prop_assert_eq!(String::from_utf8(switched).unwrap(), list);
+    }
 }

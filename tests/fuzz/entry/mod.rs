@@ -32,6 +32,7 @@ use ringway::http::path::Rule;
 use ringway::http::path::Rules;
 use ringway::http::path::normalise;
 use ringway::http::proxy;
+use ringway::http::upgrade;
 use ringway::limits;
 use ringway::wire::body::Sink;
 use ringway::wire::body::Source;
@@ -96,7 +97,7 @@ fn written_request(bytes: &[u8], head: &RequestHead, framing: Framing) {
     let request = head.view(bytes);
     let mut out = Vec::new();
     // Of a trusted peer, the more is written of what came.
-    let trusted = bytes.len() % 2 == 0;
+    let trusted = bytes.len().is_multiple_of(2);
     let marks = Marks::of(Peer::Unix, Some(8080), "http");
     let hop = Hop { marks: &marks, trusted, request_id: b"an-id", authority: b"up.example" };
     encode_request(&mut out, request, framing, &hop);
@@ -119,6 +120,14 @@ fn written_request(bytes: &[u8], head: &RequestHead, framing: Framing) {
     assert!(naive::all(&naive.fields, "connection").is_empty() && naive::all(&naive.fields, "upgrade").is_empty());
     for (known, name, value) in second.fields().filter(|field| field.0 == Known::Other) {
         assert!(request.fields().any(|field| field == (known, name, value)));
+    }
+    let allowed = ["websocket".to_owned()];
+    let list = upgrade::passed(request, &allowed);
+    if !list.is_empty() {
+        upgrade::append(&mut out, &list);
+        let mut again = RequestHead::default();
+        assert_eq!(again.parse(&out, &WIDE), Ok(Parse::Whole), "{:?}", String::from_utf8_lossy(&out));
+        assert_eq!(upgrade::passed(again.view(&out), &allowed), list);
     }
 }
 
@@ -178,7 +187,7 @@ fn written_response(bytes: &[u8], head: &ResponseHead, framing: Framing, method:
     };
     let mut out = Vec::new();
     if interim {
-        encode_interim(&mut out, response, Server::Pass)
+        encode_interim(&mut out, response, Server::Pass);
     } else {
         encode_response(&mut out, response, &answer)
     }

@@ -222,18 +222,25 @@ fn settle_request(lines: &[&[u8]], len: usize) -> Result<Request, &'static str> 
         Body::UntilClose => Body::None, // §6.3 item 7: a request never ends by the end of the connection
         body => body,
     };
+    let framed = ["content-length", "transfer-encoding"].iter().any(|name| !all(&fields, name).is_empty());
+    if method == b"CONNECT" && framed {
+        return Err("content in CONNECT");
+    }
     let (method, target) = (method.to_vec(), target.to_vec());
     Ok(Request { method, target, minor, fields, authority, body, len })
 }
 
-/// The authority of a target in absolute form, and none of one in another form that the method may have (RFC 9112 §3.2).
+/// The authority of a target in absolute or authority form, and none of one in another form that the method may have (RFC 9112 §3.2).
 /// LENIENT: every visible byte but `#` may stand in a path and in a query.
 fn aim<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<&'a [u8]>, &'static str> {
     if target.is_empty() || !target.iter().all(|byte| is_vchar(*byte) && *byte != b'#') {
         return Err("a target");
     }
     if method == b"CONNECT" {
-        return if is_authority(target, false) { Ok(None) } else { Err("no authority form") };
+        // §3.2.3: the port is required; 0 is none.
+        let port = target.iter().rposition(|byte| *byte == b':').map_or(&[][..], |at| &target[at + 1..]);
+        let named = !target.ends_with(b"]") && port.iter().any(|digit| (b'1'..=b'9').contains(digit));
+        return if named && is_authority(target, false) { Ok(Some(target)) } else { Err("no authority form") };
     }
     if target[0] == b'/' || (target == b"*" && method == b"OPTIONS") {
         return Ok(None);

@@ -9,8 +9,11 @@ use std::path::Path;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+/// What a target does with bytes.
+type Entry = fn(&[u8]);
+
 /// The targets of the fuzzer, by the folders of their seeds.
-const TARGETS: [(&str, fn(&[u8])); 6] = [
+const TARGETS: [(&str, Entry); 6] = [
     ("h1_request_head", entry::request_head),
     ("h1_response_head", entry::response_head),
     ("chunked", entry::chunked),
@@ -86,6 +89,8 @@ const WORDS: &[&[u8]] = &[
     b" 80",
     b"::ffff:1.2.3.4",
     b"\x21\x11",
+    b";a=\"\\\"\"",
+    b"\\\"",
     b"18446744073709551615",
     b"ffffffffffffffff",
     b"100 ",
@@ -174,7 +179,7 @@ fn changed(seeds: &[(String, Vec<u8>)], seed: Index, changes: &[Change]) -> Vec<
 }
 
 /// Every target on so many mutations of its seeds.
-fn mutate(name: &str, entry: fn(&[u8])) {
+fn mutate(name: &str, entry: Entry) {
     let seeds = seeds(name);
     let config = ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(seed in any::<Index>(), changes in prop::collection::vec(change(), 1..6))| {

@@ -189,7 +189,7 @@ fn written_response(bytes: &[u8], head: &ResponseHead, framing: Framing, method:
     if interim {
         encode_interim(&mut out, response, Server::Pass);
     } else {
-        encode_response(&mut out, response, &answer)
+        encode_response(&mut out, response, &answer);
     }
     let mut again = ResponseHead::default();
     assert_eq!(again.parse(&out, &WIDE), Ok(Parse::Whole), "{:?}", String::from_utf8_lossy(&out));

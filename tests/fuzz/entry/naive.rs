@@ -78,7 +78,7 @@ pub fn request(bytes: &[u8]) -> Reading<Request> {
     }
 }
 
-/// Reads a response to a request of this method, and settles its framing.
+/// Reads a response to HEAD or to a request that is neither HEAD nor CONNECT, and settles its framing.
 pub fn response(bytes: &[u8], to_head: bool) -> Reading<Response> {
     match head(bytes) {
         Reading::More => Reading::More,
@@ -220,6 +220,8 @@ fn settle_request(lines: &[&[u8]], len: usize) -> Result<Request, &'static str> 
     let authority = aim(method, target)?.unwrap_or(host).to_vec();
     let body = match framing(&fields, minor)? {
         Body::UntilClose => Body::None, // §6.3 item 7: a request never ends by the end of the connection
+        // RFC 9110 §9.3.6: what it would mean is defined nowhere.
+        _ if method == b"CONNECT" => return Err("a CONNECT with content"),
         body => body,
     };
     let framed = ["content-length", "transfer-encoding"].iter().any(|name| !all(&fields, name).is_empty());
@@ -237,10 +239,11 @@ fn aim<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<&'a [u8]>, &'static
         return Err("a target");
     }
     if method == b"CONNECT" {
-        // §3.2.3: the port is required; 0 is none.
-        let port = target.iter().rposition(|byte| *byte == b':').map_or(&[][..], |at| &target[at + 1..]);
-        let named = !target.ends_with(b"]") && port.iter().any(|digit| (b'1'..=b'9').contains(digit));
-        return if named && is_authority(target, false) { Ok(Some(target)) } else { Err("no authority form") };
+        // authority-form = uri-host ":" port, and no port is 0.
+        let port = target.iter().rposition(|byte| *byte == b':').map_or(&b""[..], |at| &target[at + 1..]);
+        let fine =
+            is_authority(target, false) && port.iter().all(u8::is_ascii_digit) && port.iter().any(|byte| *byte != b'0');
+        return if fine { Ok(Some(target)) } else { Err("no authority form") };
     }
     if target[0] == b'/' || (target == b"*" && method == b"OPTIONS") {
         return Ok(None);

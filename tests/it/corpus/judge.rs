@@ -1,5 +1,8 @@
-//! What is wrong with what was seen of a case, by its line. The kinds: `unsafe`, `hang`, `crash` must never occur; the
-//! others are `wrong`, `lenient`, `status`, `noclose`, `hop`, `no1xx`, `poison`, `next5xx`, `noanswer`, `reuse`.
+//! What is wrong with what was seen of a case, by its line. What no strict reader of a message lets pass (folding, a bare CR
+//! or LF, two lengths, a length with a coding, an unknown coding) is among the bad already, and unsafe.
+//!
+//! The kinds: `unsafe`, `hang` and `crash` must never occur; the others are `wrong`, `lenient`, `status`, `noclose`, `hop`,
+//! `no1xx`, `poison`, `next5xx`, `noanswer` and `reuse`. (A crash is seen by the gateway's own end: it counts panics.)
 
 use serde_json::Map;
 use serde_json::Value;

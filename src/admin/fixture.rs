@@ -25,6 +25,7 @@ use crate::model::Listener;
 use crate::model::LogFormat;
 use crate::model::LogTarget;
 use crate::model::Model;
+use crate::model::Overload;
 use crate::model::PathPattern;
 use crate::model::Process;
 use crate::model::Ring;
@@ -44,6 +45,8 @@ pub(crate) fn model() -> Model {
             drain: Duration::from_secs(30),
             connections_max: 1000,
             access_log: AccessLog { to: LogTarget::File(PathBuf::from("access.log")), format: LogFormat::Json },
+            zone: None,
+            overload: Overload::default(),
         },
         listeners: vec![listener("http", "127.0.0.1:0")],
         upstreams: vec![upstream("orders", &["127.0.1.1:80", "127.0.1.2:80"]), upstream("payments", &["127.0.2.1:80"])],

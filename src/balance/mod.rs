@@ -44,9 +44,9 @@ pub struct Tried {
 impl Picker {
     /// A picker over candidates. What `previous` knows of those that remain is taken over.
     #[must_use]
-    pub fn bind(balance: Balance, candidates: Vec<Candidate>, previous: Option<&Self>, rng: &Rng) -> Self {
+    pub fn bind(balance: &Balance, candidates: Vec<Candidate>, previous: Option<&Self>, rng: &Rng) -> Self {
         let policy = match balance {
-            Balance::LeastRequest => Policy::LeastRequest,
+            Balance::Latency | Balance::LeastRequest | Balance::Random | Balance::Hash(_) => Policy::LeastRequest,
             Balance::RoundRobin => {
                 let known = previous.and_then(|picker| match &picker.policy {
                     Policy::RoundRobin(state) => Some((picker.candidates.as_slice(), state)),

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::form::Binds;
 use super::form::Form;
@@ -27,15 +28,20 @@ use crate::address::Address;
 use crate::address::Networks;
 use crate::id::UpstreamIndex;
 use crate::model::Chunks;
+use crate::model::Ejection;
 use crate::model::Endpoint;
 use crate::model::Host;
 use crate::model::HostPattern;
+use crate::model::Keep;
 use crate::model::KeepAlive;
+use crate::model::Limits;
 use crate::model::Listener;
 use crate::model::Model;
+use crate::model::Overload;
 use crate::model::Paths;
 use crate::model::Process;
 use crate::model::ResponseLimits;
+use crate::model::Retry;
 use crate::model::Ring;
 use crate::model::Route;
 use crate::model::Timeouts;
@@ -61,7 +67,7 @@ pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fau
 pub(super) fn serve(to: Address, listen: Address) -> Option<Model> {
     let mut faults = Faults::default();
     let at = Span { file: 0, start: 0, end: 0 };
-    let endpoint = Endpoint { address: to, weight: keys::WEIGHT.default()? };
+    let endpoint = Endpoint { address: to, weight: keys::WEIGHT.default()?, zone: None, priority: 0 };
     let listen = Named { name: "http".into(), at, form: (Field::Set(vec![(listen, at)], at), ListenForm::default()) };
     let app = Named { name: "app".into(), at, form: (Field::Set(vec![endpoint], at), UpstreamForm::default()) };
     Some(Model {
@@ -90,6 +96,8 @@ fn process(form: &ProcessForm, faults: &mut Faults) -> Option<Process> {
         drain: form.drain.resolve(&keys::DRAIN)?,
         connections_max: form.connections.resolve(&keys::PROCESS_CONNECTIONS)?,
         access_log: form.access_log.resolve(&keys::ACCESS_LOG)?,
+        zone: None,
+        overload: Overload::default(),
     })
 }
 
@@ -200,19 +208,31 @@ fn upstream(named: &Named<(Field<Vec<Endpoint>>, UpstreamForm)>, defaults: &Upst
         name: named.name.clone(),
         endpoints: endpoints.value()?.clone(),
         balance: resolve(&own.balance, &defaults.balance, &keys::BALANCE)?,
+        sticky: None,
+        feedback: None,
+        slow_start: Duration::from_secs(10),
+        panic_percent: 50,
         timeout: Timeouts {
             connect: resolve(&own.connect_timeout, &defaults.connect_timeout, &keys::CONNECT_TIMEOUT)?,
             response: resolve(&own.response_timeout, &defaults.response_timeout, &keys::RESPONSE_TIMEOUT)?,
             body: resolve(&own.body_timeout, &defaults.body_timeout, &keys::RESPONSE_BODY_TIMEOUT)?,
-            idle: resolve(&own.keep_alive_idle, &defaults.keep_alive_idle, &keys::KEEP_ALIVE_IDLE)?,
+            total: None,
         },
-        attempts: resolve(&own.attempts, &defaults.attempts, &keys::ATTEMPTS)?,
-        idle_connections: resolve(
-            &own.keep_alive_connections,
-            &defaults.keep_alive_connections,
-            &keys::KEEP_ALIVE_CONNECTIONS,
-        )?,
+        retry: Retry { attempts: resolve(&own.attempts, &defaults.attempts, &keys::ATTEMPTS)?, ..Retry::default() },
+        keep: Keep {
+            connections: resolve(
+                &own.keep_alive_connections,
+                &defaults.keep_alive_connections,
+                &keys::KEEP_ALIVE_CONNECTIONS,
+            )?,
+            idle: resolve(&own.keep_alive_idle, &defaults.keep_alive_idle, &keys::KEEP_ALIVE_IDLE)?,
+            ..Keep::default()
+        },
         connections_max: resolve(&own.connections, &defaults.connections, &keys::UPSTREAM_CONNECTIONS)?,
+        limits: Limits::default(),
+        health: None,
+        ejection: Ejection::default(),
+        deadline: None,
         response: ResponseLimits {
             head_bytes: resolve(&own.response_head, &defaults.response_head, &keys::RESPONSE_HEAD)?,
             fields: resolve(&own.response_fields, &defaults.response_fields, &keys::RESPONSE_FIELDS)?,

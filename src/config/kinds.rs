@@ -374,11 +374,13 @@ impl Endpoints {
             return Some(Endpoint {
                 address: address.resolve(&keys::ENDPOINT_ADDRESS)?,
                 weight: weight.resolve(&keys::WEIGHT)?,
+                zone: None,
+                priority: 0,
             });
         }
         let place = Place { key: keys::ENDPOINT_ADDRESS.name, owner };
         let address = Address::Connect.read(item, &place, faults)?;
-        Some(Endpoint { address, weight: keys::WEIGHT.default()? })
+        Some(Endpoint { address, weight: keys::WEIGHT.default()?, zone: None, priority: 0 })
     }
 }
 

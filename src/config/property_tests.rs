@@ -21,22 +21,28 @@ use crate::id::UpstreamIndex;
 use crate::model::AccessLog;
 use crate::model::Balance;
 use crate::model::Chunks;
+use crate::model::Class;
 use crate::model::Cores;
+use crate::model::Ejection;
 use crate::model::Endpoint;
 use crate::model::Host;
 use crate::model::HostPattern;
 use crate::model::Io;
+use crate::model::Keep;
 use crate::model::KeepAlive;
+use crate::model::Limits;
 use crate::model::Listener;
 use crate::model::LogFormat;
 use crate::model::LogTarget;
 use crate::model::Model;
+use crate::model::Overload;
 use crate::model::PathPattern;
 use crate::model::PathRule;
 use crate::model::Paths;
 use crate::model::Process;
 use crate::model::ProxyVersion;
 use crate::model::ResponseLimits;
+use crate::model::Retry;
 use crate::model::Ring;
 use crate::model::Route;
 use crate::model::Server;
@@ -189,6 +195,8 @@ fn process() -> impl Strategy<Value = Process> {
             drain,
             connections_max,
             access_log,
+            zone: None,
+            overload: Overload::default(),
         })
 }
 
@@ -273,23 +281,39 @@ fn rate() -> impl Strategy<Value = u64> {
 
 fn upstream() -> impl Strategy<Value = Upstream> {
     let endpoints = proptest::collection::hash_map(address(1..60_000), 1..=1000_u32, 1..5).prop_map(|endpoints| {
-        endpoints.into_iter().map(|(address, weight)| Endpoint { address, weight }).collect::<Vec<_>>()
+        endpoints
+            .into_iter()
+            .map(|(address, weight)| Endpoint { address, weight, zone: None, priority: 0 })
+            .collect::<Vec<_>>()
     });
-    let timeout = (time(10, 60_000), time(10, 3_600_000), time(10, 3_600_000), time(1000, 3_600_000))
-        .prop_map(|(connect, response, body, idle)| Timeouts { connect, response, body, idle });
+    let timeout = (time(10, 60_000), time(10, 3_600_000), time(10, 3_600_000))
+        .prop_map(|(connect, response, body)| Timeouts { connect, response, body, total: None });
+    let keep = (0..=10_000_usize, time(1000, 3_600_000)).prop_map(|(connections, idle)| Keep {
+        connections,
+        idle,
+        ..Keep::default()
+    });
     let balance = select(vec![Balance::LeastRequest, Balance::RoundRobin]);
     let response = (1024..=262_144_usize, 1..=200_usize, 0..=1000_u32)
         .prop_map(|(head_bytes, fields, interim)| ResponseLimits { head_bytes, fields, interim });
     let more = (response, rate(), select(vec![None, Some(ProxyVersion::V1), Some(ProxyVersion::V2)]));
-    (endpoints, balance, timeout, 1..=10_u32, 0..=10_000_usize, 1..=1_000_000_u32, more).prop_map(
-        |(endpoints, balance, timeout, attempts, idle_connections, connections_max, more)| Upstream {
+    (endpoints, balance, timeout, 1..=10_u32, keep, 1..=1_000_000_u32, more).prop_map(
+        |(endpoints, balance, timeout, attempts, keep, connections_max, more)| Upstream {
             name: String::new(),
             endpoints,
             balance,
             timeout,
-            attempts,
-            idle_connections,
+            sticky: None,
+            feedback: None,
+            slow_start: Duration::from_secs(10),
+            panic_percent: 50,
+            retry: Retry { attempts, ..Retry::default() },
+            keep,
             connections_max,
+            limits: Limits::default(),
+            health: None,
+            ejection: Ejection::default(),
+            deadline: None,
             response: more.0,
             min_rate: more.1,
             proxy_protocol: more.2,
@@ -332,6 +356,9 @@ fn hosts(upstreams: u32) -> impl Strategy<Value = Vec<Host>> {
                 body_timeout,
                 min_rate,
                 attempts,
+                total_timeout: None,
+                hedge: None,
+                class: Class::Normal,
             }
         };
         routes.into_iter().map(route).collect::<Vec<_>>()

@@ -25,6 +25,7 @@ use super::tree::Node;
 use super::tree::Value;
 use super::write::Lines;
 use crate::id::UpstreamIndex;
+use crate::model::Class;
 use crate::model::PathPattern;
 use crate::model::Route;
 
@@ -148,6 +149,9 @@ pub(super) fn plain() -> Route {
         body_timeout: None,
         min_rate: None,
         attempts: None,
+        total_timeout: None,
+        hedge: None,
+        class: Class::default(),
     }
 }
 

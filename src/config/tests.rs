@@ -217,7 +217,7 @@ fn included_files_are_read_in_order_and_share_the_defaults() {
     let [orders, payments] = loaded.model.upstreams.as_slice() else { panic!() };
     assert_eq!((orders.timeout.connect.as_millis(), orders.timeout.response.as_secs()), (250, 5));
     assert_eq!((payments.timeout.connect.as_millis(), payments.timeout.response.as_secs()), (250, 30));
-    assert_eq!((orders.attempts, payments.attempts), (2, 1));
+    assert_eq!((orders.retry.attempts, payments.retry.attempts), (2, 1));
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn what_a_file_says_is_what_the_model_holds() {
     assert_eq!(model.listeners.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!((model.listeners[0].head_bytes, model.listeners[0].target_bytes), (1536, 1000));
     assert_eq!(model.listeners[1].bind, ["0.0.0.0:80".parse().unwrap()]);
-    assert_eq!((model.upstreams[0].balance, model.upstreams[0].endpoints[0].weight), (Balance::RoundRobin, 7));
+    assert_eq!((model.upstreams[0].balance.clone(), model.upstreams[0].endpoints[0].weight), (Balance::RoundRobin, 7));
     assert_eq!(model.hosts[0].pattern, HostPattern::Wildcard("example.com".into()));
     assert_eq!(model.hosts[1].pattern, HostPattern::Exact("[::1]".into()));
     assert_eq!(model.hosts[0].routes[0].path, PathPattern::Prefix("/a".into()));

@@ -85,13 +85,13 @@ fn upstream(upstream: &Upstream) -> String {
     lines.group(keys::UPSTREAM_TIMEOUT.name, &timeout);
     lines.add(&keys::UPSTREAM_MIN_RATE, &upstream.min_rate);
     let mut keep_alive = Lines::default();
-    keep_alive.add(&keys::KEEP_ALIVE_IDLE, &upstream.timeout.idle);
-    keep_alive.add(&keys::KEEP_ALIVE_CONNECTIONS, &upstream.idle_connections);
+    keep_alive.add(&keys::KEEP_ALIVE_IDLE, &upstream.keep.idle);
+    keep_alive.add(&keys::KEEP_ALIVE_CONNECTIONS, &upstream.keep.connections);
     lines.group(keys::KEEP_ALIVE.name, &keep_alive);
     lines.add(&keys::UPSTREAM_CONNECTIONS, &upstream.connections_max);
     lines.add(&keys::UPSTREAM_PROXY_PROTOCOL, &upstream.proxy_protocol);
     let mut retry = Lines::default();
-    retry.add(&keys::ATTEMPTS, &upstream.attempts);
+    retry.add(&keys::ATTEMPTS, &upstream.retry.attempts);
     lines.group(keys::RETRY.name, &retry);
     let mut response = Lines::default();
     response.add(&keys::RESPONSE_HEAD, &upstream.response.head_bytes);

@@ -248,7 +248,7 @@ fn a_reload_reaches_every_core_and_says_what_changed() {
     let process = Process::start();
     process.next(|model| {
         model.listeners.push(fixture::listener("second", "127.0.0.1:0"));
-        model.upstreams[0].attempts = 3;
+        model.upstreams[0].retry.attempts = 3;
         model.process.connections_max = 7;
         model.process.io = model::Io::Epoll;
     });
@@ -321,7 +321,7 @@ fn a_listener_that_cannot_be_opened_refuses_the_whole_reload() {
     process.next(|model| {
         model.listeners.push(fixture::listener("second", "127.0.0.1:0"));
         model.listeners.push(fixture::listener("taken", "127.0.0.1:0"));
-        model.upstreams[0].attempts = 3;
+        model.upstreams[0].retry.attempts = 3;
     });
     let (status, answer) = process.reload();
     assert_eq!(status, 422);
@@ -354,7 +354,7 @@ fn a_listener_moves_to_another_address() {
 fn a_late_core_is_named_and_not_waited_for() {
     let process = Process::start();
     process.leashes[1].takes.store(false, SeqCst);
-    process.next(|model| model.upstreams[0].attempts = 3);
+    process.next(|model| model.upstreams[0].retry.attempts = 3);
     let (status, answer) = process.reload();
     assert_eq!((status, &answer["ok"], &answer["late"]), (202, &json!(true), &json!([1])));
     let late = |core: usize| process.get("/v1/cores")["cores"][core]["late"].clone();

@@ -29,19 +29,28 @@ pub(crate) fn listener(name: &str, bind: Address) -> Listener {
 }
 
 pub(crate) fn upstream(name: &str, endpoints: &[Address]) -> Upstream {
+    let endpoint = |address: &Address| Endpoint { address: address.clone(), weight: 1, zone: None, priority: 0 };
     Upstream {
         name: name.into(),
-        endpoints: endpoints.iter().map(|address| Endpoint { address: address.clone(), weight: 1 }).collect(),
+        endpoints: endpoints.iter().map(endpoint).collect(),
         balance: Balance::RoundRobin,
+        sticky: None,
+        feedback: None,
+        slow_start: Duration::ZERO,
+        panic_percent: 50,
         timeout: Timeouts {
             connect: Duration::from_secs(1),
             response: Duration::from_secs(15),
             body: Duration::from_secs(30),
-            idle: Duration::from_secs(30),
+            total: None,
         },
-        attempts: 1,
-        idle_connections: 64,
+        retry: Retry { attempts: 1, ..Retry::default() },
+        keep: Keep::default(),
         connections_max: 1000,
+        limits: Limits::default(),
+        health: None,
+        ejection: Ejection::default(),
+        deadline: None,
         response: ResponseLimits {
             head_bytes: limits::RESPONSE_HEAD_BYTES,
             fields: limits::RESPONSE_FIELDS,
@@ -64,5 +73,8 @@ pub(crate) fn route(path: PathPattern, upstream: u32) -> Route {
         body_timeout: None,
         min_rate: None,
         attempts: None,
+        total_timeout: None,
+        hedge: None,
+        class: Class::Normal,
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! Durations are `Duration`s, sizes are bytes, references are indexes into the neighbouring lists.
 
+mod upstream;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use crate::address::Networks;
 use crate::http::forward;
 use crate::id::UpstreamIndex;
 
+pub use self::upstream::*;
 pub use crate::http::path::Rule as PathRule;
 pub use crate::http::path::Rules as Paths;
 
@@ -45,6 +48,22 @@ pub struct Process {
     pub connections_max: u32,
     /// Where the access log goes. Fixed at start.
     pub access_log: AccessLog,
+    /// The zone the gateway stands in: endpoints of it are preferred. Absent: none is.
+    pub zone: Option<String>,
+    /// What the gateway does when it itself is short of something.
+    pub overload: Overload,
+}
+
+/// `process.overload`: from which use of a resource on each grade is entered. A grade is left again at nine tenths of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overload {
+    /// Percent of the memory that the process may have (its cgroup's bound, or the machine's), for the three grades: no
+    /// more keep-alive, the lowest class refused, new connections refused.
+    pub memory_percent: [u32; 3],
+    /// Percent of the descriptors that the process may have, for the same three.
+    pub descriptors_percent: [u32; 3],
+    /// How late a core's loop may be, for the same three.
+    pub lag: [Duration; 3],
 }
 
 /// `process.cores`.
@@ -180,83 +199,6 @@ pub enum Server {
     Set(String),
 }
 
-/// `[upstream.NAME]`, with `[defaults.upstream]` filled in.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Upstream {
-    /// The key of its table.
-    pub name: String,
-    /// At least one, in the order of the file; no address twice.
-    pub endpoints: Vec<Endpoint>,
-    /// How an endpoint is chosen.
-    pub balance: Balance,
-    /// Waiting bounds.
-    pub timeout: Timeouts,
-    /// Tries at one request, the first included; 1 is no retry. At most 10.
-    pub attempts: u32,
-    /// Idle connections that one core keeps to one endpoint; 0 keeps none.
-    pub idle_connections: usize,
-    /// Open connections of the whole process to one endpoint before an attempt is refused.
-    pub connections_max: u32,
-    /// Bounds of a response.
-    pub response: ResponseLimits,
-    /// Bytes a second that an endpoint must send of a response, in the mean over the time that it was waited for; 0: no
-    /// bound.
-    pub min_rate: u64,
-    /// The PROXY protocol header that each connection begins with, if any; such a connection serves one client's request.
-    pub proxy_protocol: Option<ProxyVersion>,
-}
-
-/// `upstream.response`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ResponseLimits {
-    /// Bytes of a response head before 502.
-    pub head_bytes: usize,
-    /// Fields of a response head before 502.
-    pub fields: usize,
-    /// Interim (1xx) responses to one request before 502.
-    pub interim: u32,
-}
-
-/// A version of the PROXY protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProxyVersion {
-    /// The line of text.
-    V1,
-    /// The binary header.
-    V2,
-}
-
-/// One address of an upstream.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Endpoint {
-    /// Where it listens; its port is not 0.
-    pub address: Address,
-    /// Its share, 1 to 1000.
-    pub weight: u32,
-}
-
-/// `balance`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Balance {
-    /// Smooth weighted round robin.
-    RoundRobin,
-    /// Fewest requests in flight for its weight.
-    LeastRequest,
-}
-
-/// `timeout`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// To an open connection.
-    pub connect: Duration,
-    /// From the request sent to a whole response head, each attempt: then 504.
-    pub response: Duration,
-    /// Longest pause between bytes of a response body.
-    pub body: Duration,
-    /// An idle pooled connection is closed after this.
-    pub idle: Duration,
-}
-
 /// `[host."PATTERN"]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Host {
@@ -300,6 +242,42 @@ pub struct Route {
     pub min_rate: Option<u64>,
     /// Instead of the upstream's.
     pub attempts: Option<u32>,
+    /// From the request's head to the response's, all attempts and waits together: then 504. Absent: no bound of its own.
+    pub total_timeout: Option<Duration>,
+    /// When a second attempt is made beside one that takes long; absent: never.
+    pub hedge: Option<Hedge>,
+    /// Who is refused first when there is not enough for all.
+    pub class: Class,
+}
+
+/// `hedge`: idempotent requests alone, and within the budget of `percent` of the route's requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hedge {
+    /// When the second attempt begins.
+    pub after: HedgeAfter,
+    /// Hedged requests in a hundred, at the most.
+    pub percent: u32,
+}
+
+/// `hedge.after`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HedgeAfter {
+    /// Once this percentile of the route's own times to a response head has passed.
+    Percentile(u32),
+    /// After so long.
+    Time(Duration),
+}
+
+/// `class`, the lowest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Refused first: what can be asked again later.
+    Low,
+    /// What nobody has said anything of.
+    #[default]
+    Normal,
+    /// Refused last.
+    High,
 }
 
 /// Which paths a route takes.
@@ -346,24 +324,21 @@ impl Server {
     }
 }
 
-impl Balance {
-    /// The word of the configuration.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::RoundRobin => "round_robin",
-            Self::LeastRequest => "least_request",
-        }
+impl Default for Overload {
+    fn default() -> Self {
+        let ms = Duration::from_millis;
+        Self { memory_percent: [80, 88, 95], descriptors_percent: [80, 90, 97], lag: [ms(100), ms(250), ms(1000)] }
     }
 }
 
-impl ProxyVersion {
+impl Class {
     /// The word of the configuration.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
-            Self::V1 => "v1",
-            Self::V2 => "v2",
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
         }
     }
 }

@@ -77,7 +77,7 @@ async fn forward(scene: &Scene<'_>, client: &mut Client<'_>, body: &mut Body) ->
     let mut tried = Tried::default();
     let mut last = Failed::none();
     let mut fresh = None;
-    let attempts = route.settings.attempts.unwrap_or(upstream.settings.attempts);
+    let attempts = route.settings.attempts.unwrap_or(upstream.settings.retry.attempts);
     // An endpoint whose connections are all taken costs a look, and no attempt.
     for _ in 0..Tried::MOST {
         if tally.attempts.get() >= attempts {

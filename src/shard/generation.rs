@@ -45,13 +45,13 @@ impl Generation {
                 before.balance.get(place)
             });
             let known = known.map(RefCell::borrow);
-            let picker = Picker::bind(upstream.settings.balance, candidates, known.as_deref().map(|b| &b.picker), rng);
+            let picker = Picker::bind(&upstream.settings.balance, candidates, known.as_deref().map(|b| &b.picker), rng);
             RefCell::new(Balance { picker, budget: Budget::new(now) })
         });
         let balance = balance.collect();
         pools.bind(snapshot.upstreams.iter().flat_map(|upstream| {
             let settings = &upstream.settings;
-            let terms = Terms { most: settings.idle_connections, idle: settings.timeout.idle };
+            let terms = Terms { most: settings.keep.connections, idle: settings.keep.idle };
             upstream.endpoints.iter().map(move |endpoint| (endpoint.slot, terms))
         }));
         Self { snapshot, balance }

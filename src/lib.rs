@@ -19,21 +19,22 @@
 //! | 10 | `app` | config, control, worker, demo, snapshot, shard, observe, io, model, address, time, limits, id |
 //! | 9 | `worker` | shard, serve, snapshot, observe, io, model, address, time, limits, id, rand |
 //! | 8 | `serve` | shard, snapshot, route, balance, upstream, relay, wire, io, http, model, observe, address, time, buf, limits, id, rand |
-//! | 7 | `control` | config, model, snapshot, admin, shard, observe, address, time, limits, id |
+//! | 7 | `control` | config, model, snapshot, admin, shard, balance, observe, address, time, limits, id |
 //! | 6 | `shard` | snapshot, upstream, balance, observe, io, http, model, address, time, buf, rand, id, limits |
-//! | 6 | `admin` | model, snapshot, observe, address, time, limits, id |
+//! | 6 | `admin` | model, snapshot, balance, observe, address, time, limits, id |
 //! | 5 | `relay` | wire, io, http, observe, time, buf, limits |
 //! | 5 | `upstream` | wire, snapshot, io, observe, address, time, buf, id, rand |
-//! | 4 | `snapshot` | model, route, address, id, limits |
+//! | 4 | `snapshot` | model, route, balance, address, id, limits |
 //! | 4 | `wire` | io, http, observe, address, time, buf, limits |
 //! | 3 | `config` | model, http, address, limits, id |
 //! | 3 | `route` | model, http, id |
-//! | 3 | `balance` | model, time, rand, id, limits |
-//! | 3 | `observe` | model, http, address, time, id, limits |
+//! | 3 | `balance` | model, count, time, rand, id, limits |
+//! | 3 | `observe` | model, http, address, count, time, id, limits |
 //! | 2 | `model` | http, address, id, limits |
 //! | 1 | `demo` | limits |
 //! | 1 | `http` | address, limits |
 //! | 1 | `io` | address, buf, time, limits |
+//! | 1 | `count` | limits |
 //! | 0 | `address` | |
 //! | 0 | `buf` | |
 //! | 0 | `time` | |
@@ -58,6 +59,7 @@ pub mod balance;
 pub mod buf;
 pub mod config;
 pub mod control;
+pub mod count;
 pub mod demo;
 pub mod http;
 pub mod id;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crate::address::Address;
 use crate::app::bind;
@@ -57,7 +58,7 @@ pub(super) fn start(plan: Plan) -> Result<(), String> {
     descriptors(&model, cpus.len())?;
     let admin = admin(model.process.admin)?;
     let admin_address = admin.local_addr().map_err(|error| error.to_string())?;
-    let mut slots = Slots::default();
+    let mut slots = Slots::new(cpus.len(), Instant::now());
     let snapshot = Arc::new(Snapshot::compile(model, &mut slots));
     let (listening, opened) = bind::all(&snapshot, cpus.len())?;
     let logged = access_log::open(&snapshot.model.process.access_log, cpus.len());

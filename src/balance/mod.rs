@@ -1,6 +1,7 @@
 //! Which endpoint takes an attempt. Pure: numbers in, a choice out; no socket, no clock, no core. It refuses to know what
 //! an endpoint is: it sees weights, slots and how many attempts are in flight at each.
 
+pub mod board;
 pub mod budget;
 mod least_request;
 mod round_robin;

@@ -168,6 +168,7 @@ pub struct Retry {
 
 /// `retry.on`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a set of conditions, each on or off")]
 pub struct RetryOn {
     /// No connection could be had.
     pub connect: bool,

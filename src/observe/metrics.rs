@@ -5,46 +5,14 @@
 //! series are found by slot, labels are put to them when they are read.
 
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 
+pub use crate::count::Count;
+pub use crate::count::Table;
 use crate::id::EndpointSlot;
 use crate::id::ListenerSlot;
 use crate::id::RouteSlot;
 use crate::id::UpstreamSlot;
-use crate::limits;
 use crate::observe::ended::Cause;
-
-/// A number that one thread changes and others read.
-#[derive(Debug, Default)]
-pub struct Count(AtomicU64);
-
-impl Count {
-    /// Adds `n`. For the writing thread alone.
-    #[inline]
-    pub fn add(&self, n: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
-    }
-
-    /// Takes `n` away. For the writing thread alone.
-    #[inline]
-    pub fn sub(&self, n: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
-    }
-
-    /// Puts `n` in place. For the writing thread alone.
-    #[inline]
-    pub fn set(&self, n: u64) {
-        self.0.store(n, Relaxed);
-    }
-
-    /// The number as last written.
-    #[inline]
-    #[must_use]
-    pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
 
 /// Upper bounds of the duration buckets, in microseconds: those that OpenTelemetry advises for HTTP.
 pub const DURATION_BOUNDS_US: [u64; 14] = [
@@ -198,37 +166,8 @@ impl UpstreamCounts {
     }
 }
 
-/// A table by slot that grows by pages of 64 without moving what it holds, so that a reader may walk it meanwhile.
-#[derive(Debug)]
-pub struct Table<T> {
-    pages: Box<[OnceLock<Box<[T]>>]>,
-}
-
-const PAGE: usize = 64;
-
-impl<T: Default> Table<T> {
-    fn new() -> Self {
-        Self { pages: (0..limits::LABELS / PAGE).map(|_| OnceLock::new()).collect() }
-    }
-
-    /// The entry of a slot, made when it is first asked for. Slots at or over `limits::LABELS` share entry 0. For the
-    /// writing thread alone.
-    #[inline]
-    pub fn at(&self, slot: usize) -> &T {
-        let slot = if slot < limits::LABELS { slot } else { 0 };
-        let page = self.pages[slot / PAGE].get_or_init(|| (0..PAGE).map(|_| T::default()).collect());
-        &page[slot % PAGE]
-    }
-
-    /// The entry of a slot, if its page was ever written.
-    #[must_use]
-    pub fn peek(&self, slot: usize) -> Option<&T> {
-        self.pages.get(slot / PAGE)?.get()?.get(slot % PAGE)
-    }
-}
-
 /// Everything one core counts.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Slab {
     /// Client connections open now.
@@ -263,31 +202,6 @@ pub struct Slab {
     routes: Table<RouteCounts>,
     upstreams: Table<UpstreamCounts>,
     endpoints: Table<EndpointCounts>,
-}
-
-impl Default for Slab {
-    fn default() -> Self {
-        Self {
-            connections: Count::default(),
-            parked: Count::default(),
-            in_flight: Count::default(),
-            tunnels_open: Count::default(),
-            tunnels: Default::default(),
-            exchanges: Count::default(),
-            causes: Default::default(),
-            panics: Count::default(),
-            restarts: Count::default(),
-            log_dropped: Count::default(),
-            bytes_in: Count::default(),
-            bytes_out: Count::default(),
-            accept_failures: Count::default(),
-            loop_lag_us: Count::default(),
-            listeners: Table::new(),
-            routes: Table::new(),
-            upstreams: Table::new(),
-            endpoints: Table::new(),
-        }
-    }
 }
 
 impl Slab {

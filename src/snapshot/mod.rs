@@ -7,6 +7,7 @@ pub mod slots;
 use std::sync::Arc;
 
 use crate::address::Address;
+use crate::balance::board::Board;
 use crate::id::EndpointSlot;
 use crate::id::ListenerSlot;
 use crate::id::RouteIndex;
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub table: Table,
     /// Open client connections of the whole process.
     pub connections: Arc<Shared>,
+    /// What the cores know of the endpoints together; the same for as long as the process lives.
+    pub board: Arc<Board>,
 }
 
 /// A listener, compiled.
@@ -116,8 +119,8 @@ impl Snapshot {
             }
         }
         let table = Table::compile(&model.hosts);
-        let connections = slots.process();
-        Self { sequence: slots.next_sequence(), model, listeners, upstreams, routes, table, connections }
+        let (connections, board) = (slots.process(), slots.board());
+        Self { sequence: slots.next_sequence(), model, listeners, upstreams, routes, table, connections, board }
     }
 
     /// The route of an index that [`Table::find`] gave.

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
+use crate::balance::board::Board;
 use crate::id::EndpointSlot;
 use crate::id::ListenerSlot;
 use crate::id::RouteSlot;
@@ -48,6 +50,7 @@ impl Shared {
 pub struct Slots {
     sequence: u64,
     process: Arc<Shared>,
+    board: Arc<Board>,
     listeners: Names,
     clients: HashMap<ListenerSlot, Arc<Clients>>,
     routes: Names,
@@ -62,9 +65,21 @@ struct Names {
 
 impl Default for Slots {
     fn default() -> Self {
+        Self::new(1, Instant::now())
+    }
+}
+
+/// The label of slot 0: requests that no route took, and names past the bound.
+pub const OTHER: &str = "_other";
+
+impl Slots {
+    /// No names yet, for a process with so many cores, whose shared clock begins at `epoch`.
+    #[must_use]
+    pub fn new(cores: usize, epoch: Instant) -> Self {
         let mut slots = Self {
             sequence: 0,
             process: Arc::default(),
+            board: Arc::new(Board::new(cores, epoch)),
             listeners: Names::default(),
             clients: HashMap::default(),
             routes: Names::default(),
@@ -77,12 +92,11 @@ impl Default for Slots {
         }
         slots
     }
-}
 
-/// The label of slot 0: requests that no route took, and names past the bound.
-pub const OTHER: &str = "_other";
+    pub(super) fn board(&self) -> Arc<Board> {
+        self.board.clone()
+    }
 
-impl Slots {
     pub(super) fn listener(&mut self, name: &str) -> (ListenerSlot, Arc<Shared>) {
         let (slot, shared) = self.listeners.slot(name);
         (ListenerSlot(slot), shared)

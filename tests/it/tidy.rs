@@ -53,7 +53,10 @@ const BORROWED_NAMES: &[(&str, &str, &str)] = &[
 
 /// Where a lock or an atomic may be named, and why. Anything else that wants one is added here in the same change.
 const SHARED_MUTABLE: &[(&str, &str)] = &[
-    ("src/observe/metrics.rs", "one slab for each core: written by the core alone, read at scrape"),
+    ("src/count.rs", "numbers with one writing thread: metrics at scrape, and the rows of the balancing board"),
+    ("src/observe/metrics.rs", "one slab for each core: its series are made when they first occur, and then stay"),
+    ("src/balance/board.rs", "what cores, health checks and operators say of an endpoint, each word of it on its own"),
+    ("src/balance/budget.rs", "retries spent, all cores together: touched when a retry is wanted"),
     ("src/shard/mailbox.rs", "the only way into a core: a bounded queue, its bell and its acknowledgements"),
     ("src/snapshot/slots.rs", "open connections of the process, to one endpoint or of one listener, one counter each"),
     ("src/snapshot/clients.rs", "open connections of one client, where bounded: locked when one opens or closes"),

@@ -233,14 +233,16 @@ pub(crate) async fn attempt(
     // CONNECT is not idempotent: a kept connection that has died meanwhile could not be made good.
     let connect = client.request.view(client.inbound.bytes()).method_kind() == Method::Connect;
     let fresh = fresh || connect || upstream.settings.proxy_protocol.is_some();
-    let result = match lease::lend(&shard.pools, &dial, shard.clock.coarse(), fresh).await {
+    let lent = lease::lend(&shard.pools, &dial, shard.clock.coarse(), fresh).await;
+    // One whose connections are all taken was looked at, and not tried.
+    if matches!(lent, Err(NoConnection::Full)) {
+        tally.attempts.set(tally.attempts.get() - 1);
+    } else if tally.attempts.get() > 1 {
+        shard.slab.upstream(upstream.slot).retries.add(1);
+    }
+    let result = match lent {
         Ok(lease) => converse(scene, client, body, (endpoint, lease), began).await,
-        Err(reason) => {
-            if reason == NoConnection::Full {
-                tally.attempts.set(tally.attempts.get() - 1);
-            }
-            Err(unconnected(reason))
-        }
+        Err(reason) => Err(unconnected(reason)),
     };
     if let Err(failed) = &result
         && failed.cause != Cause::NoEndpoint

@@ -90,9 +90,6 @@ async fn forward(scene: &Scene<'_>, client: &mut Client<'_>, body: &mut Body) ->
         {
             break;
         }
-        if tally.attempts.get() > 0 {
-            shard.slab.upstream(upstream.slot).retries.add(1);
-        }
         match attempt::attempt(scene, client, body, place, tried.has(place)).await {
             Ok(done) => return done,
             Err(failed) => {

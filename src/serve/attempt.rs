@@ -114,8 +114,8 @@ pub(crate) struct Failed {
     pub(crate) cause: Cause,
     /// What exactly was wrong, in words; may be empty.
     pub(crate) detail: &'static str,
-    /// Nothing of the request can have been acted upon.
-    unsent: bool,
+    /// Why there was no connection, if there was none: then nothing of the request can have been acted upon.
+    pub(crate) unconnected: Option<NoConnection>,
     /// A kept connection had died before it was used.
     pub(crate) stale: bool,
 }
@@ -193,7 +193,7 @@ fn chunk_limits(settings: &model::Listener) -> ChunkLimits {
 impl Failed {
     /// No endpoint could be tried.
     pub(crate) fn none() -> Self {
-        Self { cause: Cause::NoEndpoint, detail: "", unsent: true, stale: false }
+        Self { cause: Cause::NoEndpoint, detail: "", unconnected: None, stale: false }
     }
 
     /// Whether the request may be sent again: nothing of it was acted upon, or acting twice does no harm (RFC 9110
@@ -201,7 +201,7 @@ impl Failed {
     pub(crate) fn again(&self, client: &Client<'_>, body: &Body) -> bool {
         let method = client.request.view(client.inbound.bytes()).method_kind();
         let harmless = method.is_idempotent() && matches!(self.cause, Cause::UpstreamClosed | Cause::UpstreamReset);
-        !body.streamed && (self.unsent || harmless)
+        !body.streamed && (self.unconnected.is_some() || harmless)
     }
 }
 
@@ -319,7 +319,7 @@ async fn converse(
 
 impl Failed {
     fn of(cause: Cause, detail: &'static str) -> Self {
-        Self { cause, detail, unsent: false, stale: false }
+        Self { cause, detail, unconnected: None, stale: false }
     }
 }
 
@@ -415,5 +415,5 @@ fn unconnected(reason: NoConnection) -> Failed {
         NoConnection::Refused => (Cause::UpstreamRefused, ""),
         NoConnection::TimedOut => (Cause::UpstreamTimeoutConnect, ""),
     };
-    Failed { unsent: true, ..Failed::of(cause, detail) }
+    Failed { unconnected: Some(reason), ..Failed::of(cause, detail) }
 }

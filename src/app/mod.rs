@@ -45,7 +45,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => {
-            eprintln!("{}", text.trim_end());
+            tell(text.trim_end());
             ExitCode::FAILURE
         }
     }
@@ -55,7 +55,7 @@ type Done = Result<(), String>;
 
 fn run(path: &Path) -> Done {
     let loaded = config::load(path).map_err(|report| report.render(cli::colourful()))?;
-    loaded.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+    loaded.warnings.iter().for_each(|warning| tell(&warning.to_string()));
     start::start(Plan { model: loaded.model, path: Some(path.to_owned()), level: "info", ready: Box::new(|_, _| ()) })
 }
 
@@ -67,7 +67,7 @@ fn serve(to: Address, listen: Address) -> Done {
 
 fn check(path: &Path) -> Done {
     let loaded = config::load(path).map_err(|report| report.render(cli::colourful()))?;
-    loaded.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+    loaded.warnings.iter().for_each(|warning| tell(&warning.to_string()));
     let model = &loaded.model;
     let routes: usize = model.hosts.iter().map(|host| host.routes.len()).sum();
     print(&format!(
@@ -107,4 +107,9 @@ fn run_demo(listen: SocketAddr, admin: SocketAddr) -> Done {
 fn print(text: &str) -> Done {
     drop(std::io::stdout().write_all(text.as_bytes()));
     Ok(())
+}
+
+/// Says a line on standard error, as [`print`] does on the other.
+fn tell(text: &str) {
+    drop(writeln!(std::io::stderr(), "{text}"));
 }

@@ -110,6 +110,8 @@ fn start_log(level: &str) {
         .with_writer(std::io::stderr)
         .with_ansi(colours)
         .with_target(false)
+        // Whoever read it may be gone. To complain of that in the same place would be a panic.
+        .log_internal_errors(false)
         .try_init();
     drop(started);
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// A store of retries that requests and time fill and retries empty. One per upstream and core.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Budget {
     /// Retries in store, in thousandths.
     store: u64,

@@ -114,8 +114,8 @@ pub(crate) struct Failed {
     pub(crate) cause: Cause,
     /// What exactly was wrong, in words; may be empty.
     pub(crate) detail: &'static str,
-    /// Nothing of the request can have been acted upon.
-    unsent: bool,
+    /// Why there was no connection, if there was none: then nothing of the request can have been acted upon.
+    pub(crate) unconnected: Option<NoConnection>,
     /// A kept connection had died before it was used.
     pub(crate) stale: bool,
 }
@@ -193,7 +193,7 @@ fn chunk_limits(settings: &model::Listener) -> ChunkLimits {
 impl Failed {
     /// No endpoint could be tried.
     pub(crate) fn none() -> Self {
-        Self { cause: Cause::NoEndpoint, detail: "", unsent: true, stale: false }
+        Self { cause: Cause::NoEndpoint, detail: "", unconnected: None, stale: false }
     }
 
     /// Whether the request may be sent again: nothing of it was acted upon, or acting twice does no harm (RFC 9110
@@ -201,7 +201,7 @@ impl Failed {
     pub(crate) fn again(&self, client: &Client<'_>, body: &Body) -> bool {
         let method = client.request.view(client.inbound.bytes()).method_kind();
         let harmless = method.is_idempotent() && matches!(self.cause, Cause::UpstreamClosed | Cause::UpstreamReset);
-        !body.streamed && (self.unsent || harmless)
+        !body.streamed && (self.unconnected.is_some() || harmless)
     }
 }
 
@@ -233,14 +233,16 @@ pub(crate) async fn attempt(
     // CONNECT is not idempotent: a kept connection that has died meanwhile could not be made good.
     let connect = client.request.view(client.inbound.bytes()).method_kind() == Method::Connect;
     let fresh = fresh || connect || upstream.settings.proxy_protocol.is_some();
-    let result = match lease::lend(&shard.pools, &dial, shard.clock.coarse(), fresh).await {
+    let lent = lease::lend(&shard.pools, &dial, shard.clock.coarse(), fresh).await;
+    // One whose connections are all taken was looked at, and not tried.
+    if matches!(lent, Err(NoConnection::Full)) {
+        tally.attempts.set(tally.attempts.get() - 1);
+    } else if tally.attempts.get() > 1 {
+        shard.slab.upstream(upstream.slot).retries.add(1);
+    }
+    let result = match lent {
         Ok(lease) => converse(scene, client, body, (endpoint, lease), began).await,
-        Err(reason) => {
-            if reason == NoConnection::Full {
-                tally.attempts.set(tally.attempts.get() - 1);
-            }
-            Err(unconnected(reason))
-        }
+        Err(reason) => Err(unconnected(reason)),
     };
     if let Err(failed) = &result
         && failed.cause != Cause::NoEndpoint
@@ -317,7 +319,7 @@ async fn converse(
 
 impl Failed {
     fn of(cause: Cause, detail: &'static str) -> Self {
-        Self { cause, detail, unsent: false, stale: false }
+        Self { cause, detail, unconnected: None, stale: false }
     }
 }
 
@@ -413,5 +415,5 @@ fn unconnected(reason: NoConnection) -> Failed {
         NoConnection::Refused => (Cause::UpstreamRefused, ""),
         NoConnection::TimedOut => (Cause::UpstreamTimeoutConnect, ""),
     };
-    Failed { unsent: true, ..Failed::of(cause, detail) }
+    Failed { unconnected: Some(reason), ..Failed::of(cause, detail) }
 }

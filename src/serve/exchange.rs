@@ -9,6 +9,7 @@ use crate::http::head::Method;
 use crate::http::identity::Identity;
 use crate::http::path::Rules;
 use crate::http::upgrade;
+use crate::io::task;
 use crate::observe::ended::Cause;
 use crate::observe::ended::Ended;
 use crate::observe::ended::Phase;
@@ -25,6 +26,12 @@ use crate::serve::tally::Facts;
 use crate::serve::tally::Running;
 use crate::serve::tally::Tally;
 use crate::shard::Shard;
+use crate::time::TICK;
+use crate::upstream::connect::NoConnection;
+
+/// How often a request looks again, a tick later each time, at an endpoint that may have no more connections: the other
+/// cores have had their tick by then.
+const LOOKS: u32 = 4;
 
 /// Exchanges the request at the front of the client's buffer for a response.
 pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate {
@@ -76,24 +83,30 @@ async fn forward(scene: &Scene<'_>, client: &mut Client<'_>, body: &mut Body) ->
     let generation = facts.generation;
     let mut tried = Tried::default();
     let mut last = Failed::none();
-    let mut fresh = None;
+    let (mut fresh, mut full, mut paid, mut looks) = (None, None, None, LOOKS);
     let attempts = route.settings.attempts.unwrap_or(upstream.settings.retry.attempts);
     // An endpoint whose connections are all taken costs a look, and no attempt.
     for _ in 0..Tried::MOST {
         if tally.attempts.get() >= attempts {
             break;
         }
+        let anew = fresh.is_some();
         let picked = fresh.take().or_else(|| generation.pick(route.upstream, &tried, &shard.slab, &shard.rng));
-        let Some(place) = picked else { break };
-        // A second attempt is paid for, unless it only mends our own pool's staleness.
-        if tally.attempts.get() > 0 && !tried.has(place) && !generation.may_retry(route.upstream, shard.clock.uptime())
-        {
-            break;
+        let again = full.filter(|_| picked.is_none() && looks > 0);
+        if again.is_some() {
+            // Connections that are idle on other cores are given up when asked for, and others may be done.
+            looks -= 1;
+            task::sleep(TICK).await;
         }
-        if tally.attempts.get() > 0 {
-            shard.slab.upstream(upstream.slot).retries.add(1);
+        let Some(place) = picked.or(again) else { break };
+        // A second attempt is paid for, once, unless it only mends our own pool's staleness.
+        if tally.attempts.get() > 0 && !anew && paid != Some(place) {
+            if !generation.may_retry(route.upstream, shard.clock.uptime()) {
+                break;
+            }
+            paid = Some(place);
         }
-        match attempt::attempt(scene, client, body, place, tried.has(place)).await {
+        match attempt::attempt(scene, client, body, place, anew).await {
             Ok(done) => return done,
             Err(failed) => {
                 last = failed;
@@ -105,6 +118,11 @@ async fn forward(scene: &Scene<'_>, client: &mut Client<'_>, body: &mut Body) ->
                 if failed.stale {
                     fresh = Some(place);
                     tally.attempts.set(tally.attempts.get().saturating_sub(1));
+                }
+                if failed.unconnected == Some(NoConnection::Full) {
+                    full = Some(place);
+                } else if full == Some(place) {
+                    full = None;
                 }
                 tried.note(place);
             }

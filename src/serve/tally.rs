@@ -133,9 +133,10 @@ impl Tally {
         let cut = shard.expired.get() && ended.cause != Cause::Ok;
         let ended = if cut { Ended { cause: Cause::Drain, ..ended } } else { ended };
         let duration_us = us(shard.clock.now().saturating_duration_since(self.began));
-        // What was never said to the client is still told to the operator: 499 for one that went, as nginx has it.
+        // What was never said to the client is still told to the operator: 499 for one that went, as nginx has it. What
+        // is said over a connection that the drain has cut is never heard.
         let status = match self.status.get() {
-            0 => ended.cause.row().status,
+            status if status == 0 || (cut && self.bytes_out.get() == 0) => ended.cause.row().status,
             status => status,
         };
         let upstream = facts.route.map(|route| facts.generation.snapshot.upstream(route.upstream));

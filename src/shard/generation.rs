@@ -46,7 +46,9 @@ impl Generation {
             });
             let known = known.map(RefCell::borrow);
             let picker = Picker::bind(&upstream.settings.balance, candidates, known.as_deref().map(|b| &b.picker), rng);
-            RefCell::new(Balance { picker, budget: Budget::new(now) })
+            // A reload is no reason to retry more: many in a row would be one without end.
+            let budget = known.map_or_else(|| Budget::new(now), |known| known.budget.clone());
+            RefCell::new(Balance { picker, budget })
         });
         let balance = balance.collect();
         pools.bind(snapshot.upstreams.iter().flat_map(|upstream| {

@@ -20,13 +20,17 @@ use crate::snapshot::clients::Clients;
 /// A number of open connections that all cores change, when a connection opens or closes and at no other time.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub struct Shared(AtomicU32);
+pub struct Shared {
+    taken: AtomicU32,
+    /// How often a place was asked of those who hold one idle.
+    asked: AtomicU32,
+}
 
 impl Shared {
     /// Takes one place of `max`, or none.
     #[must_use]
     pub fn enter(&self, max: u32) -> bool {
-        if self.0.fetch_add(1, Relaxed) < max {
+        if self.taken.fetch_add(1, Relaxed) < max {
             return true;
         }
         self.leave();
@@ -35,13 +39,24 @@ impl Shared {
 
     /// Gives a place back.
     pub fn leave(&self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.taken.fetch_sub(1, Relaxed);
     }
 
     /// Places taken now.
     #[must_use]
     pub fn taken(&self) -> u32 {
-        self.0.load(Relaxed)
+        self.taken.load(Relaxed)
+    }
+
+    /// Asks whoever holds a place idle for it.
+    pub fn ask(&self) {
+        self.asked.fetch_add(1, Relaxed);
+    }
+
+    /// How often that was asked so far.
+    #[must_use]
+    pub fn asked(&self) -> u32 {
+        self.asked.load(Relaxed)
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Connection {
     pub line: Line,
     /// Whom it leads to.
     pub address: Address,
-    _open: Open,
+    open: Open,
 }
 
 /// One connection counted, until dropped.
@@ -66,6 +66,8 @@ pub struct Dial<'a> {
 /// [`NoConnection`]; nothing was sent.
 pub async fn connect(dial: &Dial<'_>, wheel: &Rc<Wheel>, slab: &Arc<Slab>) -> Result<Connection, NoConnection> {
     if !dial.shared.enter(dial.connections_max) {
+        // Idle ones of other cores count too.
+        dial.shared.ask();
         return Err(NoConnection::Full);
     }
     slab.endpoint(dial.slot).connections.add(1);
@@ -75,8 +77,15 @@ pub async fn connect(dial: &Dial<'_>, wheel: &Rc<Wheel>, slab: &Arc<Slab>) -> Re
         Some(Err(error)) => Err(verdict(&error)),
         Some(Ok(socket)) => {
             slab.endpoint(dial.slot).opened.add(1);
-            Ok(Connection { line: Line::new(wheel, socket), address: dial.address.clone(), _open: open })
+            Ok(Connection { line: Line::new(wheel, socket), address: dial.address.clone(), open })
         }
+    }
+}
+
+impl Connection {
+    /// How often another core was in want of its place.
+    pub(super) fn asked(&self) -> u32 {
+        self.open.shared.asked()
     }
 }
 

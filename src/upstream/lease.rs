@@ -43,10 +43,15 @@ struct Loan {
 pub async fn lend(pools: &Rc<Pools>, dial: &Dial<'_>, now: Instant, fresh: bool) -> Result<Lease, NoConnection> {
     let loan = Loan::new(pools, dial.slot);
     if !fresh && let Some(connection) = pools.take(dial.slot, dial.address, now) {
+        pools.slab.endpoint(dial.slot).attempts.add(1);
         return Ok(Lease { connection, inbound: Block::none(), reused: true, slot: dial.slot, loan });
     }
-    let connection = connect(dial, &pools.wheel, &pools.slab).await?;
-    Ok(Lease { connection, inbound: Block::none(), reused: false, slot: dial.slot, loan })
+    let connection = connect(dial, &pools.wheel, &pools.slab).await;
+    // An endpoint that may have no more connections was looked at, and not tried.
+    if !matches!(connection, Err(NoConnection::Full)) {
+        pools.slab.endpoint(dial.slot).attempts.add(1);
+    }
+    Ok(Lease { connection: connection?, inbound: Block::none(), reused: false, slot: dial.slot, loan })
 }
 
 impl Lease {
@@ -72,9 +77,7 @@ impl Lease {
 
 impl Loan {
     fn new(pools: &Rc<Pools>, slot: EndpointSlot) -> Self {
-        let counts = pools.slab.endpoint(slot);
-        counts.in_flight.add(1);
-        counts.attempts.add(1);
+        pools.slab.endpoint(slot).in_flight.add(1);
         Self { pools: pools.clone(), slot }
     }
 }

@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub struct Pools {
 struct Stack {
     idle: VecDeque<Idle>,
     terms: Terms,
+    /// How often other cores had been in want of a connection's place, when that was last looked at.
+    asked: u32,
 }
 
 /// On which terms an endpoint's connections are kept.
@@ -124,15 +127,23 @@ impl Pools {
         stack.idle.push_back(Idle { connection, since: now, share: Share::draw(&self.rng) });
     }
 
-    /// Looks at a part of the pools and closes what is old or was closed by its endpoint; to be called every tick.
+    /// Looks at a part of the pools and closes what is old or was closed by its endpoint, and of all of them what another
+    /// core is in want of: as many connections as an endpoint may have are open, and these are idle. To be called every
+    /// tick.
     pub fn sweep(&self, now: Instant) {
         let mut stacks = self.stacks.borrow_mut();
+        for Stack { idle, asked, .. } in stacks.iter_mut() {
+            let Some(now_asked) = idle.front().map(|idle| idle.connection.asked()) else { continue };
+            if mem::replace(asked, now_asked) != now_asked {
+                idle.clear();
+            }
+        }
         let part = stacks.len().div_ceil(ROUND);
         for _ in 0..part {
             let place = self.cursor.get();
             self.cursor.set(if place + 1 < stacks.len() { place + 1 } else { 0 });
             let Some(stack) = stacks.get_mut(place) else { continue };
-            let Stack { idle, terms } = stack;
+            let Stack { idle, terms, .. } = stack;
             idle.retain(|idle| {
                 let fresh = now.saturating_duration_since(idle.since) <= TICK;
                 idle.lasts(now, terms) && (fresh || !idle.connection.line.socket().has_news())

@@ -1,7 +1,14 @@
 //! Commands as a user types them: what they print, and their exit codes. 0 fine, 1 configuration or start, 2 usage.
 
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::io::pipe;
+use std::process::Command;
+use std::process::Stdio;
+
 use crate::support::Gateway;
 use crate::support::Origin;
+use crate::support::Raw;
 use crate::support::Scratch;
 use crate::support::get;
 use crate::support::ok;
@@ -162,5 +169,43 @@ fn serve_to_what_is_no_address_is_told() {
         let exit = run(&["serve", "--to", to, "--listen", "127.0.0.1:0"]);
         assert!(matches!(exit.code, 1 | 2), "{exit:?}");
         assert!(exit.stderr.contains(to), "{exit:?}");
+    }
+}
+
+#[test]
+fn faults_that_nobody_reads_change_no_exit_code() {
+    let (_scratch, path) = file("x = 1\n");
+    for args in [["check", "-c", &path], ["run", "-c", &path], ["run", "-c", "no-such-file.toml"]] {
+        let (reader, writer) = pipe().unwrap();
+        drop(reader);
+        let ended = Command::new(env!("CARGO_BIN_EXE_ringway")).args(args).stderr(writer).status().unwrap();
+        assert_eq!(ended.code(), Some(1), "{args:?}");
+    }
+}
+
+#[test]
+fn a_gateway_outlives_the_reader_of_its_log() {
+    let (_scratch, path) = file(&valid());
+    let (reader, writer) = pipe().unwrap();
+    let mut gateway = Command::new(env!("CARGO_BIN_EXE_ringway"))
+        .args(["run", "-c", &path])
+        .stdout(Stdio::piped())
+        .stderr(writer)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(gateway.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let admin = lines.find_map(|line| line.strip_prefix("ADMIN ").map(str::to_owned)).unwrap().parse().unwrap();
+    assert!(lines.any(|line| line == "READY"));
+    drop(reader);
+    let mut raw = Raw::connect(admin);
+    // Each reload is worth a line or two.
+    let answers = [(); 2].map(|()| {
+        raw.try_send("POST /v1/reload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n").map_err(drop)?;
+        raw.try_read_response().map_err(drop)
+    });
+    gateway.kill().unwrap();
+    gateway.wait().unwrap();
+    for answer in answers {
+        assert_eq!(answer.expect("it lives").status, 200);
     }
 }

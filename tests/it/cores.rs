@@ -93,3 +93,20 @@ fn the_chosen_event_loop_is_told_at_start() {
     let gateway = gateway("cores = 1\nio = \"epoll\"", &origin);
     gateway.wait_stderr("epoll");
 }
+
+#[test]
+fn connections_that_are_idle_on_one_core_are_no_others_bound() {
+    let origin = Origin::named("a");
+    let toml =
+        "[process]\ncores = 2\nadmin = \"127.0.0.1:0\"\n".to_owned() + &simple(&[&origin], "connections = 1", "");
+    let gateway = Gateway::start(&toml);
+    let mut clients: Vec<_> = (0..24).map(|_| Raw::connect(gateway.http())).collect();
+    for raw in &mut clients {
+        assert_eq!(raw.get("/").text(), "a");
+    }
+    let cores = gateway.get_json("/v1/cores");
+    let served = |core: usize| cores["cores"][core]["exchanges"].as_u64().unwrap();
+    assert!(served(0) > 0 && served(1) > 0, "one core served them all: {cores}");
+    assert!(origin.connections() > 1, "and the connection went from core to core");
+    assert!(origin.open_connections() <= 1);
+}

@@ -97,7 +97,7 @@ fn a_drain_is_bounded_and_what_it_cuts_is_told() {
         Err(broken) => panic!("{broken:?}"),
     }
     let line = gateway.wait_log(|line| line.path() == "/held");
-    assert_eq!((line.ended(), line.str("who")), ("drain", "gateway"));
+    assert_eq!((line.ended(), line.str("who"), line.num("status")), ("drain", "gateway", 503));
     gateway.wait_exit();
     gate.open();
 }

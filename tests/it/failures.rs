@@ -180,10 +180,40 @@ fn an_upstream_with_all_connections_taken_is_answered_503() {
     first.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
     gate.wait_for_waiting(1);
     assert_own(&get(gateway.http(), "/"), 503, "no_endpoint");
+    assert_eq!(gateway.wait_log(|line| line.ended() == "no_endpoint").num("attempts"), 0);
+    let tried = gateway.metrics().sum("ringway_endpoint_attempts_total", &[]);
+    assert!((tried - 1.0).abs() < 0.5, "{tried}: an endpoint that may have no more connections is not tried");
     gate.open();
     assert_eq!(first.read_response().text(), "a");
     assert_eq!(first.get("/again").text(), "a");
     assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn a_look_at_an_endpoint_with_all_connections_taken_is_no_retry() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origins = [
+        Origin::answer(move |_| {
+            held.wait();
+            ok("a")
+        }),
+        Origin::refusing(),
+    ];
+    let more = "connections = 1\nbalance = \"round_robin\"\nretry = { attempts = 2 }";
+    let gateway = Gateway::start(&simple(&[&origins[0], &origins[1]], more, ""));
+    let mut first = Raw::connect(gateway.http());
+    first.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
+    gate.wait_for_waiting(1);
+    for _ in 0..4 {
+        assert!(matches!(get(gateway.http(), "/").status, 502 | 503));
+    }
+    let lines = gateway.wait_log_lines(4, |line| line.ended() != "ok");
+    assert!(lines.iter().all(|line| line.num("attempts") == 1), "{lines:?}");
+    // The one that is held may have met the other endpoint first.
+    assert!(gateway.metrics().get("ringway_retries_total", &[("upstream", "app")]) < 1.5);
+    gate.open();
+    assert_eq!(first.read_response().text(), "a");
 }
 
 #[test]

@@ -1,9 +1,20 @@
 //! A new configuration takes over between two requests, or not at all.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use std::time::Instant;
 
+use ringway::config;
+use ringway::id::UpstreamIndex;
+use ringway::io::deadline::Wheel;
+use ringway::rand::Rng;
+use ringway::shard::generation::Generation;
+use ringway::snapshot::Snapshot;
+use ringway::snapshot::slots::Slots;
+use ringway::upstream::pool::Pools;
 use serde_json::Value;
 
 use crate::support::Gate;
@@ -143,6 +154,21 @@ fn counters_outlive_a_reload() {
         get(gateway.http(), "/");
         eventually("the request is counted on top", || (count() - f64::from(n)).abs() < 1e-6);
         assert_eq!(gateway.reload(&simple(&[&origin], "", "")).status, 200);
+    }
+}
+
+#[test]
+fn a_reload_earns_no_retries() {
+    let model = config::load_text("test", &simple(&[&Origin::refusing()], "", "")).unwrap().model;
+    let mut slots = Slots::default();
+    let mut compiled = || Arc::new(Snapshot::compile(model.clone(), &mut slots));
+    let pools = Pools::new(Rc::new(Wheel::new(Instant::now())), Arc::default());
+    let (rng, now, app) = (Rng::from_system(), Duration::from_secs(7), UpstreamIndex(0));
+    let mut generation = Generation::bind(compiled(), None, &pools, &rng, now);
+    assert!((0..100).take_while(|_| generation.may_retry(app, now)).count() > 0);
+    for _ in 0..3 {
+        generation = Generation::bind(compiled(), Some(&generation), &pools, &rng, now);
+        assert!(!generation.may_retry(app, now), "what was spent stays spent");
     }
 }
 

@@ -64,6 +64,11 @@ def start(command, cpu=None, stdin=None, log=None, env=None):
     return child
 
 
+def children():
+    """The processes started and not stopped yet, in the order of their start."""
+    return list(_children)
+
+
 def await_line(child, word, seconds=15):
     """Reads lines until one begins with `word`; gives its last field and the lines before it."""
     seen = []

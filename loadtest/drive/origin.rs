@@ -1,5 +1,6 @@
-//! The origin: answers `GET /N` and `POST /N` with N bytes, chunked if the query says `chunked`, and echoes `X-Token`.
-//! A request body that is not the one its token promises is answered with 422. It refuses to know who asks.
+//! The origin: answers `GET /N` and `POST /N` with N bytes, chunked if the query says `chunked`, `HEAD /N` with the head
+//! of that answer, and echoes `X-Token`. A request body that is not the one its token promises is answered with 422. It
+//! refuses to know who asks.
 
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -30,7 +31,7 @@ struct Peer {
 }
 
 /// A request whose head was read.
-#[expect(clippy::struct_excessive_bools, reason = "three independent marks of one request")]
+#[expect(clippy::struct_excessive_bools, reason = "four independent marks of one request")]
 struct Request {
     token: u64,
     body: Body,
@@ -41,6 +42,8 @@ struct Request {
     answer: Option<u64>,
     chunked: bool,
     close: bool,
+    /// The answer has a head only.
+    bare: bool,
 }
 
 /// Why a connection is dropped.
@@ -186,6 +189,7 @@ impl Request {
             body: head.body(true),
             offset: 0,
             wrong: false,
+            bare: head.line.starts_with(b"HEAD "),
             answer: path.strip_prefix(b"/").and_then(number).filter(|&bytes| bytes <= ANSWER_BYTES_MAX),
             chunked: query.strip_prefix(b"?").is_some_and(|query| query == b"chunked"),
             close: head.close,
@@ -214,8 +218,11 @@ impl Request {
             push_number(head, self.token);
             head.extend_from_slice(if self.close { b"\r\nConnection: close\r\n" } else { b"\r\n" });
         });
+        if self.bare {
+            answer.without_body();
+        }
     }
 }
 
-/// Largest answer, 100 MiB.
-const ANSWER_BYTES_MAX: u64 = 100 * 1024 * 1024;
+/// Largest answer, 4 GiB.
+const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;

@@ -239,6 +239,11 @@ impl Outgoing {
         }
     }
 
+    /// Leaves the body out, of which the head goes on to speak.
+    pub fn without_body(&mut self) {
+        (self.body_left, self.chunked) = (0, false);
+    }
+
     /// Sends what the socket takes. True: all is sent.
     pub fn push(&mut self, mut stream: &TcpStream, pattern: &Pattern) -> io::Result<bool> {
         loop {

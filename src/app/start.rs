@@ -18,6 +18,7 @@ use crate::control::Refused;
 use crate::control::Settings;
 use crate::id::CoreId;
 use crate::io::descriptors;
+use crate::io::memory;
 use crate::io::ring;
 use crate::model;
 use crate::model::Cores;
@@ -56,6 +57,8 @@ pub(super) fn start(plan: Plan) -> Result<(), String> {
     let (_remote, commands) = control::remote();
     let cpus = cpus(&model.process.cores)?;
     descriptors(&model, cpus.len())?;
+    // Refused only by kernels that have no huge pages to give.
+    memory::small_pages();
     let admin = admin(model.process.admin)?;
     let admin_address = admin.local_addr().map_err(|error| error.to_string())?;
     let mut slots = Slots::new(cpus.len(), Instant::now());

@@ -1,7 +1,7 @@
 //! Step 2: one client connection: who is at the other end of it, and what is kept for it as long as it stays.
 
 use std::cell::Cell;
-use std::mem;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -31,8 +31,8 @@ pub(crate) struct Seat {
     pub(crate) line: Line,
     /// Who is at the other end of it, or of the one that a proxy relays.
     pub(crate) peer: Peer,
-    /// The address that this one reached, if a proxy says so.
-    reached: Option<SocketAddr>,
+    /// The address that this one reached, if a proxy says so: few need it, and all would keep room for it.
+    reached: Option<Box<SocketAddr>>,
     /// Its place in the counts, and the listener it came by.
     pub(crate) place: Place,
     /// Requests it has made.
@@ -59,29 +59,37 @@ pub(crate) struct Client<'a> {
 }
 
 /// Serves a connection to its end.
-pub(crate) async fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) {
+pub(crate) fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) -> impl Future<Output = ()> + 'static {
     let line = Line::new(&shard.wheel, socket);
     let (began, share) = (shard.clock.ticks(), Share::draw(&shard.rng));
     let mut seat = Seat { line, peer, reached: None, place, served: Cell::new(0), began, share };
-    let mut inbound = Block::none();
-    let Some(patience) = h1::head_timeout(&shard, &seat) else { return };
-    // From here to the first whole head there is one time, whatever stands before it.
-    seat.line.reading().arm_idle(patience);
-    if seat.place.proxied && !Box::pin(introduce(&shard, &mut seat, &mut inbound)).await {
-        return;
-    }
-    // What a busy connection needs is large and boxed for as long as it is busy; an idle one keeps its seat alone.
-    while Box::pin(h1::turns(&shard, &seat, mem::take(&mut inbound))).await == Spell::Idle {
-        if !h1::park(&shard, &seat).await {
-            return;
+    // The seat is moved in whole: what an `async fn` takes apart it keeps room for twice, and this is what an idle
+    // connection costs.
+    async move {
+        let Some(patience) = h1::head_timeout(&shard, &seat) else { return };
+        // From here to the first whole head there is one time, whatever stands before it.
+        seat.line.reading().arm_idle(patience);
+        let inbound = if seat.place.proxied {
+            match Box::pin(introduce(&shard, &mut seat)).await {
+                Some(inbound) => inbound,
+                None => return,
+            }
+        } else {
+            Block::none()
+        };
+        // What a busy connection needs is large and boxed for as long as it is busy; an idle one keeps its seat alone.
+        let mut spell = Box::pin(h1::turns(&shard, &seat, inbound)).await;
+        while spell == Spell::Idle && h1::park(&shard, &seat).await {
+            spell = Box::pin(h1::turns(&shard, &seat, Block::none())).await;
         }
     }
 }
 
 /// Reads the PROXY protocol header that the connection must begin with, and believes it: only those may come so far who
-/// are trusted. What was read behind it stays in `inbound`. False: there is none, or the client that it names has as many
+/// are trusted. Gives what was read behind it. Nothing: there is no header, or the client that it names has as many
 /// connections as it may, and the connection is over.
-async fn introduce(shard: &Shard, seat: &mut Seat, inbound: &mut Block) -> bool {
+async fn introduce(shard: &Shard, seat: &mut Seat) -> Option<Block> {
+    let mut inbound = Block::none();
     let fault = loop {
         match proxy::parse(inbound.bytes()) {
             Ok(Some((len, ends))) => {
@@ -91,30 +99,31 @@ async fn introduce(shard: &Shard, seat: &mut Seat, inbound: &mut Block) -> bool 
                     seat.line.reading().occupy();
                 }
                 // Whom the proxy stands for is known only now.
-                return seat.peer.ip().is_none_or(|address| seat.place.admit_client(address));
+                let admitted = seat.peer.ip().is_none_or(|address| seat.place.admit_client(address));
+                return admitted.then_some(inbound);
             }
             Ok(None) => {}
             Err(fault) => break fault.words(),
         }
         inbound.reserve(REQUEST_ROOM);
         let room = inbound.spare();
-        match seat.line.read(inbound, room).await {
+        match seat.line.read(&mut inbound, room).await {
             Ok(_) => {}
             // Whoever only looks whether we are there owes nothing.
-            Err(Broken::Closed | Broken::Reset) if inbound.is_empty() => return false,
+            Err(Broken::Closed | Broken::Reset) if inbound.is_empty() => return None,
             Err(Broken::Closed | Broken::Reset) => break "the connection ended within the header",
             Err(Broken::TimedOut) => break "the header took too long",
         }
     };
     shard.slab.listener(seat.place.listener).proxy_faults.add(1);
     tracing::debug!(peer = %seat.peer, fault, "a connection without a PROXY protocol header is closed");
-    false
+    None
 }
 
 impl Seat {
     fn believe(&mut self, ends: Ends) {
         match ends {
-            Ends::Between(from, to) => (self.peer, self.reached) = (Peer::Ip(from), Some(to)),
+            Ends::Between(from, to) => (self.peer, self.reached) = (Peer::Ip(from), Some(Box::new(to))),
             Ends::Unix => self.peer = Peer::Unix,
             Ends::Own => {}
         }
@@ -130,14 +139,14 @@ impl Seat {
 
     /// The address that the client reached: ours, or the one that a proxy names. One system call for ours.
     pub(crate) fn reached(&self) -> Option<SocketAddr> {
-        self.reached.or_else(|| self.line.socket().local_address())
+        self.reached.as_deref().copied().or_else(|| self.line.socket().local_address())
     }
 }
 
 impl<'a> Client<'a> {
     /// A client at the beginning of a busy spell, with what was read of it already.
     pub(crate) fn at(seat: &'a Seat, inbound: Block) -> Self {
-        let port = seat.reached.map(|reached| reached.port()).or(seat.place.port);
+        let port = seat.reached.as_ref().map(|reached| reached.port()).or(seat.place.port);
         Self {
             seat,
             marks: Marks::of(seat.peer, port, "http"),

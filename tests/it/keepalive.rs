@@ -11,6 +11,7 @@ use crate::support::Inside;
 use crate::support::Origin;
 use crate::support::PATIENCE;
 use crate::support::Raw;
+use crate::support::eventually;
 use crate::support::get;
 use crate::support::ok;
 use crate::support::simple;
@@ -261,4 +262,33 @@ fn a_parked_connection_wakes_up_whole() {
     raw.send_slowly("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n", 5);
     assert_eq!(raw.read_response().text(), "/2");
     assert_eq!(raw.get("/3").text(), "/3");
+}
+
+#[test]
+fn clients_that_idle_by_the_thousand_cost_little_each() {
+    const CLIENTS: usize = 1_500;
+    let origin = Origin::answer(|request| ok(&request.target));
+    let gateway = Gateway::before(&[&origin]);
+    let are_parked = |n: usize| eventually("they are parked", || gateway.get_json("/v1/overview")["parked"] == n);
+    // What the first ones cost is kept to be used again.
+    let crowd = |n: usize| -> Vec<Raw> {
+        (0..n)
+            .map(|at| {
+                let mut raw = Raw::connect(gateway.http());
+                assert_eq!(raw.get("/1").text(), "/1");
+                // One after the other, as they come in life: few of them are busy at a time.
+                if at % 10 == 0 {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                raw
+            })
+            .collect()
+    };
+    let first = crowd(500);
+    are_parked(first.len());
+    let before = gateway.resident_kib();
+    let all = crowd(CLIENTS);
+    are_parked(first.len() + all.len());
+    let each = gateway.resident_kib().saturating_sub(before) * 1024 / CLIENTS as u64;
+    assert!(each <= 2 * 1024, "{each} bytes for an idle connection");
 }

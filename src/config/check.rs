@@ -67,7 +67,7 @@ pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fau
 pub(super) fn serve(to: Address, listen: Address) -> Option<Model> {
     let mut faults = Faults::default();
     let at = Span { file: 0, start: 0, end: 0 };
-    let endpoint = Endpoint { address: to, weight: keys::WEIGHT.default()?, zone: None, priority: 0 };
+    let endpoint = Endpoint { address: to, weight: keys::upstream::WEIGHT.default()?, zone: None, priority: 0 };
     let listen = Named { name: "http".into(), at, form: (Field::Set(vec![(listen, at)], at), ListenForm::default()) };
     let app = Named { name: "app".into(), at, form: (Field::Set(vec![endpoint], at), UpstreamForm::default()) };
     Some(Model {
@@ -207,39 +207,46 @@ fn upstream(named: &Named<(Field<Vec<Endpoint>>, UpstreamForm)>, defaults: &Upst
     Some(Upstream {
         name: named.name.clone(),
         endpoints: endpoints.value()?.clone(),
-        balance: resolve(&own.balance, &defaults.balance, &keys::BALANCE)?,
+        balance: resolve(&own.balance, &defaults.balance, &keys::upstream::BALANCE)?,
         sticky: None,
         feedback: None,
         slow_start: Duration::from_secs(10),
         panic_percent: 50,
         timeout: Timeouts {
-            connect: resolve(&own.connect_timeout, &defaults.connect_timeout, &keys::CONNECT_TIMEOUT)?,
-            response: resolve(&own.response_timeout, &defaults.response_timeout, &keys::RESPONSE_TIMEOUT)?,
-            body: resolve(&own.body_timeout, &defaults.body_timeout, &keys::RESPONSE_BODY_TIMEOUT)?,
+            connect: resolve(&own.connect_timeout, &defaults.connect_timeout, &keys::upstream::CONNECT_TIMEOUT)?,
+            response: resolve(&own.response_timeout, &defaults.response_timeout, &keys::upstream::RESPONSE_TIMEOUT)?,
+            body: resolve(&own.body_timeout, &defaults.body_timeout, &keys::upstream::RESPONSE_BODY_TIMEOUT)?,
             total: None,
         },
-        retry: Retry { attempts: resolve(&own.attempts, &defaults.attempts, &keys::ATTEMPTS)?, ..Retry::default() },
+        retry: Retry {
+            attempts: resolve(&own.attempts, &defaults.attempts, &keys::upstream::ATTEMPTS)?,
+            ..Retry::default()
+        },
         keep: Keep {
             connections: resolve(
                 &own.keep_alive_connections,
                 &defaults.keep_alive_connections,
-                &keys::KEEP_ALIVE_CONNECTIONS,
+                &keys::upstream::KEEP_ALIVE_CONNECTIONS,
             )?,
-            idle: resolve(&own.keep_alive_idle, &defaults.keep_alive_idle, &keys::KEEP_ALIVE_IDLE)?,
+            idle: resolve(&own.keep_alive_idle, &defaults.keep_alive_idle, &keys::upstream::KEEP_ALIVE_IDLE)?,
             ..Keep::default()
         },
-        connections_max: resolve(&own.connections, &defaults.connections, &keys::UPSTREAM_CONNECTIONS)?,
+        connections_max: resolve(&own.connections, &defaults.connections, &keys::upstream::UPSTREAM_CONNECTIONS)?,
         limits: Limits::default(),
         health: None,
         ejection: Ejection::default(),
         deadline: None,
         response: ResponseLimits {
-            head_bytes: resolve(&own.response_head, &defaults.response_head, &keys::RESPONSE_HEAD)?,
-            fields: resolve(&own.response_fields, &defaults.response_fields, &keys::RESPONSE_FIELDS)?,
-            interim: resolve(&own.response_interim, &defaults.response_interim, &keys::RESPONSE_INTERIM)?,
+            head_bytes: resolve(&own.response_head, &defaults.response_head, &keys::upstream::RESPONSE_HEAD)?,
+            fields: resolve(&own.response_fields, &defaults.response_fields, &keys::upstream::RESPONSE_FIELDS)?,
+            interim: resolve(&own.response_interim, &defaults.response_interim, &keys::upstream::RESPONSE_INTERIM)?,
         },
-        min_rate: resolve(&own.min_rate, &defaults.min_rate, &keys::UPSTREAM_MIN_RATE)?,
-        proxy_protocol: resolve(&own.proxy_protocol, &defaults.proxy_protocol, &keys::UPSTREAM_PROXY_PROTOCOL)?,
+        min_rate: resolve(&own.min_rate, &defaults.min_rate, &keys::upstream::UPSTREAM_MIN_RATE)?,
+        proxy_protocol: resolve(
+            &own.proxy_protocol,
+            &defaults.proxy_protocol,
+            &keys::upstream::UPSTREAM_PROXY_PROTOCOL,
+        )?,
     })
 }
 

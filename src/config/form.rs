@@ -138,8 +138,11 @@ pub(super) fn read(root: &Table, top: Span, faults: &mut Faults) -> Form {
             (field(reader.as_ref(), faults, |r, f| r.get(&keys::BIND, f)), listen(reader.as_ref(), faults))
         }),
         upstreams: named(root, &UPSTREAM, faults, |node, owner, faults| {
-            let reader = Reader::open(node, owner, keys::UPSTREAM, faults);
-            (field(reader.as_ref(), faults, |r, f| r.get(&keys::ENDPOINTS, f)), upstream(reader.as_ref(), faults))
+            let reader = Reader::open(node, owner, keys::upstream::UPSTREAM, faults);
+            (
+                field(reader.as_ref(), faults, |r, f| r.get(&keys::upstream::ENDPOINTS, f)),
+                upstream(reader.as_ref(), faults),
+            )
         }),
         hosts: hosts(root, faults),
         upstream_keys: names(root, "upstream"),
@@ -185,7 +188,10 @@ fn defaults(root: &Table, faults: &mut Faults) -> (ListenForm, UpstreamForm) {
     }
     (
         listen(reader(table, "listen", "[defaults.listen]", keys::LISTEN_DEFAULTS, faults).as_ref(), faults),
-        upstream(reader(table, "upstream", "[defaults.upstream]", keys::UPSTREAM_DEFAULTS, faults).as_ref(), faults),
+        upstream(
+            reader(table, "upstream", "[defaults.upstream]", keys::upstream::UPSTREAM_DEFAULTS, faults).as_ref(),
+            faults,
+        ),
     )
 }
 
@@ -236,24 +242,24 @@ fn listen(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ListenForm {
 
 fn upstream(reader: Option<&Reader<'_>>, faults: &mut Faults) -> UpstreamForm {
     let mut group = |group| reader.and_then(|reader| reader.group(group, faults));
-    let (timeout, keep_alive) = (group(&keys::UPSTREAM_TIMEOUT), group(&keys::KEEP_ALIVE));
-    let (retry, response) = (group(&keys::RETRY), group(&keys::RESPONSE));
+    let (timeout, keep_alive) = (group(&keys::upstream::UPSTREAM_TIMEOUT), group(&keys::upstream::KEEP_ALIVE));
+    let (retry, response) = (group(&keys::upstream::RETRY), group(&keys::upstream::RESPONSE));
     let (timeout, keep_alive) = (timeout.as_ref(), keep_alive.as_ref());
     let response = response.as_ref();
     UpstreamForm {
-        balance: field(reader, faults, |r, f| r.get(&keys::BALANCE, f)),
-        connect_timeout: field(timeout, faults, |r, f| r.get(&keys::CONNECT_TIMEOUT, f)),
-        response_timeout: field(timeout, faults, |r, f| r.get(&keys::RESPONSE_TIMEOUT, f)),
-        body_timeout: field(timeout, faults, |r, f| r.get(&keys::RESPONSE_BODY_TIMEOUT, f)),
-        keep_alive_idle: field(keep_alive, faults, |r, f| r.get(&keys::KEEP_ALIVE_IDLE, f)),
-        keep_alive_connections: field(keep_alive, faults, |r, f| r.get(&keys::KEEP_ALIVE_CONNECTIONS, f)),
-        connections: field(reader, faults, |r, f| r.get(&keys::UPSTREAM_CONNECTIONS, f)),
-        attempts: field(retry.as_ref(), faults, |r, f| r.get(&keys::ATTEMPTS, f)),
-        min_rate: field(reader, faults, |r, f| r.get(&keys::UPSTREAM_MIN_RATE, f)),
-        proxy_protocol: field(reader, faults, |r, f| r.get(&keys::UPSTREAM_PROXY_PROTOCOL, f)),
-        response_head: field(response, faults, |r, f| r.get(&keys::RESPONSE_HEAD, f)),
-        response_fields: field(response, faults, |r, f| r.get(&keys::RESPONSE_FIELDS, f)),
-        response_interim: field(response, faults, |r, f| r.get(&keys::RESPONSE_INTERIM, f)),
+        balance: field(reader, faults, |r, f| r.get(&keys::upstream::BALANCE, f)),
+        connect_timeout: field(timeout, faults, |r, f| r.get(&keys::upstream::CONNECT_TIMEOUT, f)),
+        response_timeout: field(timeout, faults, |r, f| r.get(&keys::upstream::RESPONSE_TIMEOUT, f)),
+        body_timeout: field(timeout, faults, |r, f| r.get(&keys::upstream::RESPONSE_BODY_TIMEOUT, f)),
+        keep_alive_idle: field(keep_alive, faults, |r, f| r.get(&keys::upstream::KEEP_ALIVE_IDLE, f)),
+        keep_alive_connections: field(keep_alive, faults, |r, f| r.get(&keys::upstream::KEEP_ALIVE_CONNECTIONS, f)),
+        connections: field(reader, faults, |r, f| r.get(&keys::upstream::UPSTREAM_CONNECTIONS, f)),
+        attempts: field(retry.as_ref(), faults, |r, f| r.get(&keys::upstream::ATTEMPTS, f)),
+        min_rate: field(reader, faults, |r, f| r.get(&keys::upstream::UPSTREAM_MIN_RATE, f)),
+        proxy_protocol: field(reader, faults, |r, f| r.get(&keys::upstream::UPSTREAM_PROXY_PROTOCOL, f)),
+        response_head: field(response, faults, |r, f| r.get(&keys::upstream::RESPONSE_HEAD, f)),
+        response_fields: field(response, faults, |r, f| r.get(&keys::upstream::RESPONSE_FIELDS, f)),
+        response_interim: field(response, faults, |r, f| r.get(&keys::upstream::RESPONSE_INTERIM, f)),
     }
 }
 
@@ -284,8 +290,13 @@ struct Section {
 
 const LISTEN: Section =
     Section { key: "listen", noun: "listener", header: "[listen.NAME]", keys: keys::LISTEN, name: true };
-const UPSTREAM: Section =
-    Section { key: "upstream", noun: "upstream", header: "[upstream.NAME]", keys: keys::UPSTREAM, name: true };
+const UPSTREAM: Section = Section {
+    key: "upstream",
+    noun: "upstream",
+    header: "[upstream.NAME]",
+    keys: keys::upstream::UPSTREAM,
+    name: true,
+};
 const HOST: Section =
     Section { key: "host", noun: "host", header: "[host.\"PATTERN\"]", keys: keys::host::HOST, name: false };
 

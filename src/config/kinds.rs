@@ -341,7 +341,7 @@ impl Kind for Endpoints {
             .iter()
             .map(|endpoint| {
                 let address = Address::Connect.show(&endpoint.address);
-                if keys::WEIGHT.default() == Some(endpoint.weight) {
+                if keys::upstream::WEIGHT.default() == Some(endpoint.weight) {
                     address
                 } else {
                     format!("{{ address = {address}, weight = {} }}", endpoint.weight)
@@ -369,18 +369,18 @@ impl Endpoints {
     fn endpoint(&self, item: &Node, owner: &str, faults: &mut Faults) -> Option<Endpoint> {
         if matches!(item.value, Value::Table(_)) {
             let reader = Reader::open(item, owner, self.keys, faults)?;
-            let address = reader.get(&keys::ENDPOINT_ADDRESS, faults);
-            let weight = reader.get(&keys::WEIGHT, faults);
+            let address = reader.get(&keys::upstream::ENDPOINT_ADDRESS, faults);
+            let weight = reader.get(&keys::upstream::WEIGHT, faults);
             return Some(Endpoint {
-                address: address.resolve(&keys::ENDPOINT_ADDRESS)?,
-                weight: weight.resolve(&keys::WEIGHT)?,
+                address: address.resolve(&keys::upstream::ENDPOINT_ADDRESS)?,
+                weight: weight.resolve(&keys::upstream::WEIGHT)?,
                 zone: None,
                 priority: 0,
             });
         }
-        let place = Place { key: keys::ENDPOINT_ADDRESS.name, owner };
+        let place = Place { key: keys::upstream::ENDPOINT_ADDRESS.name, owner };
         let address = Address::Connect.read(item, &place, faults)?;
-        Some(Endpoint { address, weight: keys::WEIGHT.default()?, zone: None, priority: 0 })
+        Some(Endpoint { address, weight: keys::upstream::WEIGHT.default()?, zone: None, priority: 0 })
     }
 }
 

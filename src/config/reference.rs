@@ -69,7 +69,7 @@ const SECTIONS: [Section; 4] = [
     Section {
         header: "upstream.NAME",
         example: "upstream.orders",
-        keys: keys::UPSTREAM,
+        keys: keys::upstream::UPSTREAM,
         doc: "An upstream: one service and the addresses that serve it. NAME is as for listeners.",
     },
     Section {
@@ -92,7 +92,7 @@ const DEFAULTS: [Section; 2] = [
     Section {
         header: "defaults.upstream",
         example: "defaults.upstream",
-        keys: keys::UPSTREAM_DEFAULTS,
+        keys: keys::upstream::UPSTREAM_DEFAULTS,
         doc: "What holds for every upstream that does not say otherwise, key by key.",
     },
 ];

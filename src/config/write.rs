@@ -76,28 +76,28 @@ fn listener(listener: &Listener) -> String {
 
 fn upstream(upstream: &Upstream) -> String {
     let mut lines = Lines::default();
-    lines.add(&keys::ENDPOINTS, &upstream.endpoints);
-    lines.add(&keys::BALANCE, &upstream.balance);
+    lines.add(&keys::upstream::ENDPOINTS, &upstream.endpoints);
+    lines.add(&keys::upstream::BALANCE, &upstream.balance);
     let mut timeout = Lines::default();
-    timeout.add(&keys::CONNECT_TIMEOUT, &upstream.timeout.connect);
-    timeout.add(&keys::RESPONSE_TIMEOUT, &upstream.timeout.response);
-    timeout.add(&keys::RESPONSE_BODY_TIMEOUT, &upstream.timeout.body);
-    lines.group(keys::UPSTREAM_TIMEOUT.name, &timeout);
-    lines.add(&keys::UPSTREAM_MIN_RATE, &upstream.min_rate);
+    timeout.add(&keys::upstream::CONNECT_TIMEOUT, &upstream.timeout.connect);
+    timeout.add(&keys::upstream::RESPONSE_TIMEOUT, &upstream.timeout.response);
+    timeout.add(&keys::upstream::RESPONSE_BODY_TIMEOUT, &upstream.timeout.body);
+    lines.group(keys::upstream::UPSTREAM_TIMEOUT.name, &timeout);
+    lines.add(&keys::upstream::UPSTREAM_MIN_RATE, &upstream.min_rate);
     let mut keep_alive = Lines::default();
-    keep_alive.add(&keys::KEEP_ALIVE_IDLE, &upstream.keep.idle);
-    keep_alive.add(&keys::KEEP_ALIVE_CONNECTIONS, &upstream.keep.connections);
-    lines.group(keys::KEEP_ALIVE.name, &keep_alive);
-    lines.add(&keys::UPSTREAM_CONNECTIONS, &upstream.connections_max);
-    lines.add(&keys::UPSTREAM_PROXY_PROTOCOL, &upstream.proxy_protocol);
+    keep_alive.add(&keys::upstream::KEEP_ALIVE_IDLE, &upstream.keep.idle);
+    keep_alive.add(&keys::upstream::KEEP_ALIVE_CONNECTIONS, &upstream.keep.connections);
+    lines.group(keys::upstream::KEEP_ALIVE.name, &keep_alive);
+    lines.add(&keys::upstream::UPSTREAM_CONNECTIONS, &upstream.connections_max);
+    lines.add(&keys::upstream::UPSTREAM_PROXY_PROTOCOL, &upstream.proxy_protocol);
     let mut retry = Lines::default();
-    retry.add(&keys::ATTEMPTS, &upstream.retry.attempts);
-    lines.group(keys::RETRY.name, &retry);
+    retry.add(&keys::upstream::ATTEMPTS, &upstream.retry.attempts);
+    lines.group(keys::upstream::RETRY.name, &retry);
     let mut response = Lines::default();
-    response.add(&keys::RESPONSE_HEAD, &upstream.response.head_bytes);
-    response.add(&keys::RESPONSE_FIELDS, &upstream.response.fields);
-    response.add(&keys::RESPONSE_INTERIM, &upstream.response.interim);
-    lines.group(keys::RESPONSE.name, &response);
+    response.add(&keys::upstream::RESPONSE_HEAD, &upstream.response.head_bytes);
+    response.add(&keys::upstream::RESPONSE_FIELDS, &upstream.response.fields);
+    response.add(&keys::upstream::RESPONSE_INTERIM, &upstream.response.interim);
+    lines.group(keys::upstream::RESPONSE.name, &response);
     lines.table(&format!("[upstream.{}]", name(&upstream.name)))
 }
 

@@ -25,6 +25,8 @@ use super::kinds::CoreChoice;
 use super::kinds::LogTargets;
 use super::kinds::Patterns;
 use super::kinds::Permissions;
+use super::plain::Grades;
+use super::plain::ZoneName;
 use super::texts::NetworkList;
 use super::texts::Servers;
 use crate::address::Networks;
@@ -39,6 +41,7 @@ use crate::model::Server;
 
 pub(super) mod host;
 pub(super) mod upstream;
+pub(super) mod watch;
 
 // === the file ===
 
@@ -59,7 +62,8 @@ pub(super) static INCLUDE: Key<Patterns> = Key {
 
 // === [process] ===
 
-pub(super) static PROCESS: Keys = &[&CORES, &ADMIN, &IO, &RING, &DRAIN, &PROCESS_CONNECTIONS, &ACCESS_LOG];
+pub(super) static PROCESS: Keys =
+    &[&CORES, &ADMIN, &IO, &RING, &DRAIN, &PROCESS_CONNECTIONS, &ACCESS_LOG, &PROCESS_ZONE, &OVERLOAD];
 
 pub(super) static CORES: Key<CoreChoice> = Key {
     name: "cores",
@@ -149,6 +153,45 @@ pub(super) static LOG_FORMAT: Key<Words<LogFormat>> = Key {
     need: Default(LogFormat::Json),
     doc: "`json` writes one object a line, `combined` the format of Apache httpd and nginx.",
     example: "\"combined\"",
+};
+
+pub(super) static PROCESS_ZONE: Key<ZoneName> = Key {
+    name: "zone",
+    kind: ZoneName,
+    need: Optional,
+    doc: "The zone that the gateway stands in: endpoints of it are preferred. Without it none is.",
+    example: "\"a\"",
+};
+
+pub(super) static OVERLOAD: Group = Group {
+    name: "overload",
+    keys: &[&OVERLOAD_MEMORY, &OVERLOAD_DESCRIPTORS, &OVERLOAD_LAG],
+    doc: "From which use of a resource on each of three grades is entered: connections are no longer kept, then requests of \
+          the lowest class are refused, then new connections are. A grade is left again at nine tenths of that.",
+};
+
+pub(super) static OVERLOAD_MEMORY: Key<Grades<Integer<u32>>> = Key {
+    name: "memory",
+    kind: Grades(GRADE_PERCENT),
+    need: Default([80, 88, 95]),
+    doc: "Percent of the memory that the process may have: its cgroup's bound, or the machine's.",
+    example: "[70, 80, 90]",
+};
+
+pub(super) static OVERLOAD_DESCRIPTORS: Key<Grades<Integer<u32>>> = Key {
+    name: "descriptors",
+    kind: Grades(GRADE_PERCENT),
+    need: Default([80, 90, 97]),
+    doc: "Percent of the descriptors that the process may have.",
+    example: "[70, 80, 90]",
+};
+
+pub(super) static OVERLOAD_LAG: Key<Grades<Time>> = Key {
+    name: "lag",
+    kind: Grades(Time { min: Duration::from_millis(1), max: MINUTE }),
+    need: Default([Duration::from_millis(100), Duration::from_millis(250), Duration::from_secs(1)]),
+    doc: "How late a core's loop is.",
+    example: "[\"50ms\", \"100ms\", \"200ms\"]",
 };
 
 // === [listen.NAME] ===
@@ -386,9 +429,12 @@ pub(super) static SERVER: Key<Servers> = Key {
     example: "\"shop\"",
 };
 
+const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const ATTEMPTS_RANGE: Integer<u32> = Integer { min: 1, max: 10 };
+const PERCENT: Integer<u32> = Integer { min: 0, max: 100 };
+const GRADE_PERCENT: Integer<u32> = Integer { min: 1, max: 100 };
 /// Bytes a second.
 const RATE: Bytes<u64> = Bytes { min: 0, max: 1 << 30 };
 const PATH_RULE: Words<PathRule> =

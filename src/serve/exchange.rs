@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use crate::balance::Ask;
 use crate::balance::Tried;
 use crate::http::forward;
 use crate::http::head::Method;
@@ -91,7 +92,9 @@ async fn forward(scene: &Scene<'_>, client: &mut Client<'_>, body: &mut Body) ->
             break;
         }
         let anew = fresh.is_some();
-        let picked = fresh.take().or_else(|| generation.pick(route.upstream, &tried, &shard.slab, &shard.rng));
+        let ask = Ask { tried: &tried, key: None, sticky: None };
+        let now = shard.board_now();
+        let picked = fresh.take().or_else(|| generation.pick(route.upstream, &ask, now, &shard.rng));
         let again = full.filter(|_| picked.is_none() && looks > 0);
         if again.is_some() {
             // Connections that are idle on other cores are given up when asked for, and others may be done.
@@ -101,7 +104,7 @@ async fn forward(scene: &Scene<'_>, client: &mut Client<'_>, body: &mut Body) ->
         let Some(place) = picked.or(again) else { break };
         // A second attempt is paid for, once, unless it only mends our own pool's staleness.
         if tally.attempts.get() > 0 && !anew && paid != Some(place) {
-            if !generation.may_retry(route.upstream, shard.clock.uptime()) {
+            if !generation.may_retry(route.upstream, now) {
                 break;
             }
             paid = Some(place);

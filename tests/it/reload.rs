@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use std::time::Instant;
 
+use ringway::balance::ledger::Ledger;
 use ringway::config;
+use ringway::id::CoreId;
 use ringway::id::UpstreamIndex;
 use ringway::io::deadline::Wheel;
 use ringway::rand::Rng;
@@ -163,11 +165,13 @@ fn a_reload_earns_no_retries() {
     let mut slots = Slots::default();
     let mut compiled = || Arc::new(Snapshot::compile(model.clone(), &mut slots));
     let pools = Pools::new(Rc::new(Wheel::new(Instant::now())), Arc::default());
-    let (rng, now, app) = (Rng::from_system(), Duration::from_secs(7), UpstreamIndex(0));
-    let mut generation = Generation::bind(compiled(), None, &pools, &rng, now);
-    assert!((0..100).take_while(|_| generation.may_retry(app, now)).count() > 0);
+    let (rng, now, app) = (Rng::from_system(), 7_000_000, UpstreamIndex(0));
+    let first = compiled();
+    let ledger = Ledger::new(first.board.clone(), CoreId(0));
+    let mut generation = Generation::bind(first, None, &ledger, &pools, &rng);
+    assert!((0..1000).take_while(|_| generation.may_retry(app, now)).count() > 0);
     for _ in 0..3 {
-        generation = Generation::bind(compiled(), Some(&generation), &pools, &rng, now);
+        generation = Generation::bind(compiled(), Some(&generation), &ledger, &pools, &rng);
         assert!(!generation.may_retry(app, now), "what was spent stays spent");
     }
 }

@@ -30,9 +30,7 @@ impl Asked {
     /// nothing, and go on as they are.
     #[must_use]
     pub fn of(request: Request<'_>, own: Option<&str>) -> Self {
-        let find = |name: &str| {
-            request.fields().find(|(_, field, _)| field.eq_ignore_ascii_case(name.as_bytes())).map(|(.., value)| value)
-        };
+        let find = |name: &str| request.named(name);
         Self { grpc: find(GRPC).and_then(grpc), own: own.and_then(find).and_then(time) }
     }
 

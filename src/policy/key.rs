@@ -14,7 +14,7 @@ use crate::model::PathPattern;
 #[must_use]
 pub fn hash(keys: &[HashKey], request: Request<'_>, client: Peer, pattern: &PathPattern) -> Option<u64> {
     keys.iter().find_map(|key| match key {
-        HashKey::Header(name) => text(field(request, name)),
+        HashKey::Header(name) => text(request.named(name)),
         HashKey::Cookie(name) => text(cookie(request, name)),
         HashKey::Query(name) => text(parameter(request.origin_form(), name)),
         HashKey::Path => text(Some(request.path())),
@@ -44,10 +44,6 @@ fn unquoted(value: &[u8]) -> &[u8] {
 
 fn text(value: Option<&[u8]>) -> Option<u64> {
     value.filter(|value| !value.is_empty()).map(mix)
-}
-
-fn field<'a>(request: Request<'a>, name: &str) -> Option<&'a [u8]> {
-    request.fields().find(|(_, field, _)| field.eq_ignore_ascii_case(name.as_bytes())).map(|(.., value)| value)
 }
 
 /// The value of a parameter of the query, as it is written.

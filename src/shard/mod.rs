@@ -1,6 +1,7 @@
 //! Everything one core owns. Nothing of it is ever seen by another thread, and nothing of it is locked: cells are
 //! borrowed for one call and never across an await.
 
+pub mod gates;
 pub mod generation;
 pub mod ids;
 pub mod mailbox;
@@ -20,6 +21,7 @@ use crate::observe::access_log::LogBuffer;
 use crate::observe::metrics::Slab;
 use crate::observe::record::Record;
 use crate::rand::Rng;
+use crate::shard::gates::Gates;
 use crate::shard::generation::Generation;
 use crate::shard::ids::Ids;
 use crate::snapshot::Snapshot;
@@ -42,6 +44,8 @@ pub struct Shard {
     pub wheel: Rc<Wheel>,
     /// Its idle connections to endpoints.
     pub pools: Rc<Pools>,
+    /// Who waits before its upstreams, and how fast these are.
+    pub gates: Gates,
     /// Makes request ids.
     pub ids: Ids,
     /// Whether it finishes what runs and takes nothing new.
@@ -72,6 +76,7 @@ impl Shard {
             slab,
             wheel,
             pools,
+            gates: Gates::default(),
             ids,
             draining: Cell::new(false),
             expired: Cell::new(false),
@@ -107,6 +112,13 @@ impl Shard {
         Some(listener.settings.keep_alive)
     }
 
+    /// How overloaded the gateway itself is, from 0 (not at all) to 3.
+    #[inline]
+    #[must_use]
+    pub fn overload(&self) -> u8 {
+        0
+    }
+
     /// Counts an exchange and notes it for the log.
     pub fn observe(&self, record: &Record<'_>) {
         let cause = record.ended.cause;
@@ -139,6 +151,7 @@ impl Shard {
         self.wheel.advance(self.clock.coarse());
         self.date.set(date::line(self.clock.unix_seconds()));
         self.pools.sweep(self.clock.coarse());
+        self.gates.look();
         self.flush_log();
         late
     }

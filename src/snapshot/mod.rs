@@ -15,6 +15,7 @@ use crate::id::RouteSlot;
 use crate::id::UpstreamIndex;
 use crate::id::UpstreamSlot;
 use crate::model;
+use crate::model::Class;
 use crate::model::Model;
 use crate::route::Table;
 use crate::snapshot::clients::Clients;
@@ -64,6 +65,10 @@ pub struct Upstream {
     pub settings: model::Upstream,
     /// In the order of the file.
     pub endpoints: Vec<Endpoint>,
+    /// Its requests in flight, all cores together; counted only where `limits` bounds them.
+    pub requests: Arc<Shared>,
+    /// The highest class of the routes that lead to it.
+    pub top: Class,
 }
 
 /// An endpoint, compiled.
@@ -79,6 +84,8 @@ pub struct Endpoint {
     pub label: String,
     /// Its open connections, all cores together.
     pub connections: Arc<Shared>,
+    /// Its requests in flight, all cores together; counted only where `limits` bounds them.
+    pub requests: Arc<Shared>,
 }
 
 /// A route, compiled.
@@ -104,10 +111,12 @@ impl Snapshot {
             Listener { slot, settings: settings.clone(), connections, clients: slots.clients(slot) }
         });
         let listeners = listeners.collect();
-        let upstreams = model.upstreams.iter().map(|settings| Upstream {
-            slot: slots.upstream(&settings.name),
-            settings: settings.clone(),
-            endpoints: endpoints(settings, slots),
+        let upstreams = model.upstreams.iter().enumerate().map(|(place, settings)| {
+            let (slot, requests) = slots.upstream(&settings.name);
+            let routes = model.hosts.iter().flat_map(|host| &host.routes);
+            let top = routes.filter(|route| route.upstream.index() == place).map(|route| route.class).max();
+            let endpoints = endpoints(settings, slots);
+            Upstream { slot, settings: settings.clone(), endpoints, requests, top: top.unwrap_or_default() }
         });
         let upstreams = upstreams.collect();
         let mut routes = Vec::new();
@@ -152,7 +161,8 @@ fn endpoints(upstream: &model::Upstream, slots: &mut Slots) -> Vec<Endpoint> {
     let compiled = upstream.endpoints.iter().map(|endpoint| {
         let label = endpoint.address.to_string();
         let (slot, connections) = slots.endpoint(&format!("{} {label}", upstream.name));
-        Endpoint { slot, address: endpoint.address.clone(), weight: endpoint.weight, label, connections }
+        let requests = slots.requests(slot);
+        Endpoint { slot, address: endpoint.address.clone(), weight: endpoint.weight, label, connections, requests }
     });
     compiled.collect()
 }

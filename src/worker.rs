@@ -152,6 +152,7 @@ fn bury(shard: &Shard, sockets: &Sockets) {
         counts.places.set(0);
         counts.waiting.set(0);
     }
+    snapshot.board.bury(shard.core);
     slab.connections.set(0);
     slab.parked.set(0);
     slab.in_flight.set(0);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::address::Peer;
+use crate::balance::ledger::Flight;
 use crate::buf::Block;
 use crate::http::Refusal;
 use crate::http::forward;
@@ -153,6 +154,10 @@ pub(crate) struct Held<'a> {
     pub(crate) endpoint: &'a Endpoint,
     /// Its place in the upstream.
     pub(crate) place: usize,
+    /// When the attempt began.
+    pub(crate) began: Instant,
+    /// What is told of its endpoint.
+    pub(crate) flight: Flight,
     _room: Option<Room<'a>>,
 }
 
@@ -274,29 +279,19 @@ pub(crate) async fn attempt(
         return Err(Failed { cause: Cause::UpstreamTimeoutTotal, detail: "", fault: Fault::Other });
     }
     if let Some(wait) = hedge::after(scene, body) {
-        let began = tally.began;
         return match Box::pin(hedge::race(scene, client, body, next, wait)).await {
             None => Ok((tally.ended(Cause::ClientAbort), Fate::Close)),
             Some(Err(failed)) => Err(failed),
-            Some(Ok(held)) => converse(scene, client, body, held, (began, Block::none())).await,
+            Some(Ok(held)) => converse(scene, client, body, held, Block::none()).await,
         };
     }
-    let began = begin(scene, next.place);
-    let result = match lend(scene, client, next.place, next.fresh).await {
-        Ok(held) => {
-            let out = encode(scene, client, body, held.endpoint);
-            converse(scene, client, body, held, (began, out)).await
-        }
-        Err(failed) => Err(failed),
-    };
-    if let Err(failed) = &result {
-        count_failure(scene, next.place, failed, began);
-    }
-    result
+    let held = lend(scene, client, next.place, next.fresh).await?;
+    let out = encode(scene, client, body, held.endpoint);
+    converse(scene, client, body, held, out).await
 }
 
 /// Counts an attempt at an endpoint, and says when it began.
-pub(crate) fn begin(scene: &Scene<'_>, place: usize) -> Instant {
+fn begin(scene: &Scene<'_>, place: usize) -> Instant {
     let Scene { shard, tally, .. } = *scene;
     tally.attempts.set(tally.attempts.get() + 1);
     tally.endpoint.set(Some(place));
@@ -306,7 +301,7 @@ pub(crate) fn begin(scene: &Scene<'_>, place: usize) -> Instant {
     if first { tally.began } else { shard.clock.now() }
 }
 
-/// Lends a connection to the endpoint at `place`; `fresh` wants a new one.
+/// Lends a connection to the endpoint at `place`, for an attempt that begins now; `fresh` wants a new one.
 pub(crate) async fn lend<'a>(
     scene: &Scene<'a>,
     client: &Client<'_>,
@@ -315,6 +310,7 @@ pub(crate) async fn lend<'a>(
 ) -> Result<Held<'a>, Failed> {
     let Scene { shard, upstream, tally, .. } = *scene;
     let uncount = || tally.attempts.set(tally.attempts.get().saturating_sub(1));
+    let began = begin(scene, place);
     let Some(endpoint) = upstream.endpoints.get(place) else { return Err(Failed::none()) };
     let Some(room) = Room::enter(scene, endpoint) else {
         uncount();
@@ -330,29 +326,37 @@ pub(crate) async fn lend<'a>(
     // CONNECT is not idempotent: a kept connection that has died meanwhile could not be made good.
     let connect = client.request.view(client.inbound.bytes()).method_kind() == Method::Connect;
     let fresh = fresh || connect || upstream.settings.proxy_protocol.is_some();
-    match lease::lend(&shard.pools, &dial, shard.clock.coarse(), fresh).await {
-        Ok(lease) => Ok(Held { lease, endpoint, place, _room: room }),
-        Err(NoConnection::TimedOut) if scene.is_late() => {
-            Err(Failed { cause: Cause::UpstreamTimeoutTotal, detail: "", fault: Fault::Other })
-        }
-        Err(reason) => {
-            if reason == NoConnection::Full {
-                uncount();
-            }
-            Err(unconnected(reason))
-        }
+    let flight = shard.ledger.begin(endpoint.slot, shard.ledger.board().at(began));
+    let reason = match lease::lend(&shard.pools, &dial, shard.clock.coarse(), fresh).await {
+        Ok(lease) => return Ok(Held { lease, endpoint, place, began, flight, _room: room }),
+        Err(reason) => reason,
+    };
+    if reason == NoConnection::Full {
+        uncount();
     }
+    let failed = match unconnected(reason) {
+        failed if reason == NoConnection::TimedOut && scene.is_late() => {
+            Failed { cause: Cause::UpstreamTimeoutTotal, fault: Fault::Other, ..failed }
+        }
+        failed => failed,
+    };
+    count_failure(scene, (&flight, began), &failed);
+    Err(failed)
 }
 
 /// Counts an attempt that came to nothing; one that found no room was none, and a response that was refused is counted as
 /// what it was.
-pub(crate) fn count_failure(scene: &Scene<'_>, place: usize, failed: &Failed, began: Instant) {
+pub(crate) fn count_failure(scene: &Scene<'_>, (flight, began): (&Flight, Instant), failed: &Failed) {
     let Scene { shard, upstream, .. } = *scene;
-    let counted = failed.cause == Cause::NoEndpoint || matches!(failed.fault, Fault::Full | Fault::Status(_));
-    if let Some(endpoint) = upstream.endpoints.get(place).filter(|_| !counted) {
-        shard.slab.endpoint(endpoint.slot).failures.add(1);
-        let passed = us(shard.clock.now().saturating_duration_since(began));
-        shard.slab.upstream(upstream.slot).observe(metrics::class(0), passed);
+    if failed.cause == Cause::NoEndpoint || matches!(failed.fault, Fault::Full | Fault::Status(_)) {
+        return;
+    }
+    shard.slab.endpoint(flight.slot()).failures.add(1);
+    let passed = us(shard.clock.now().saturating_duration_since(began));
+    shard.slab.upstream(upstream.slot).observe(metrics::class(0), passed);
+    // A kept connection that had died says nothing of its endpoint.
+    if failed.fault != Fault::Stale {
+        flight.failed(shard.board_now(), None);
     }
 }
 
@@ -362,11 +366,11 @@ async fn converse(
     client: &mut Client<'_>,
     body: &mut Body,
     held: Held<'_>,
-    (began, out): (Instant, Block),
+    out: Block,
 ) -> Result<(Ended, Fate), Failed> {
     let Scene { route, terms, tally, kept, .. } = *scene;
-    let Held { mut lease, _room, .. } = held;
-    let asked = Asked::of(client, began);
+    let Held { mut lease, began, flight, _room, .. } = held;
+    let asked = Asked::of(client, began, &flight);
     let waits = asked.expects && body.source.taken() == 0;
     let read = if waits { terms.client().from_first_byte() } else { terms.client() };
     let Client { seat, inbound, response, .. } = client;
@@ -377,6 +381,9 @@ async fn converse(
     // A client that waits for leave is not waited for.
     if asked.expects && !whole {
         kept.lose();
+    }
+    if !whole {
+        flight.untimed();
     }
     kept.halt(false);
     // What an attempt before this one got across says nothing of this one.
@@ -421,6 +428,7 @@ async fn converse(
         Some(Err(no)) => match lost.and_then(Result::err) {
             None | Some(Lost::Halted | Lost::Sink(_)) => {
                 let failed = failed(&no, reused);
+                count_failure(scene, (&flight, began), &failed);
                 // A response that was refused, but came whole, is no reason to close its connection.
                 if let Some(clean) = no.clean.filter(|_| tally.uploaded.get()) {
                     give_back(scene, lease, clean);

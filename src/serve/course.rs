@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::balance::Ask;
 use crate::balance::Tried;
 use crate::http::head::Method;
 use crate::http::upgrade;
@@ -155,7 +156,7 @@ impl Course {
             return false;
         }
         let counts = shard.slab.upstream(upstream.slot);
-        if !scene.facts.generation.may_retry(scene.route.upstream, shard.clock.uptime()) {
+        if !scene.facts.generation.may_retry(scene.route.upstream, shard.board_now()) {
             counts.unpaid.add(1);
             return false;
         }
@@ -205,7 +206,8 @@ fn note(tried: &Cell<Tried>, place: usize) {
 
 fn pick(scene: &Scene<'_>, tried: &Tried) -> Option<usize> {
     let Scene { shard, facts, route, .. } = *scene;
-    facts.generation.pick(route.upstream, tried, &shard.slab, &shard.rng)
+    let ask = Ask { tried, key: None, sticky: None };
+    facts.generation.pick(route.upstream, &ask, shard.board_now(), &shard.rng)
 }
 
 /// Answers in the upstream's stead. The connection is kept if the request was read whole, unless it was to become a tunnel:

@@ -23,6 +23,7 @@ use crate::serve::attempt::Scene;
 use crate::serve::conn::Client;
 use crate::serve::course::Next;
 use crate::serve::respond;
+use crate::time::us;
 use crate::wire::h1;
 
 /// Which of the [outcomes](crate::observe::metrics::HEDGES).
@@ -90,8 +91,13 @@ pub(crate) async fn race<'a>(
     if won.is_some_and(|won| won != place) {
         count(WON);
     }
-    if let Some(won) = won {
-        tally.endpoint.set(Some(won));
+    if let Some(Ok(held)) = &outcome {
+        tally.endpoint.set(Some(held.place));
+        let before = held
+            .began
+            .saturating_duration_since(tally.began)
+            .saturating_sub(Duration::from_micros(tally.queue_us.get()));
+        tally.upstream_us.set(us(before));
     }
     outcome
 }
@@ -103,35 +109,23 @@ async fn open<'a>(
     body: &Body,
     (place, fresh): (usize, bool),
 ) -> Result<Held<'a>, Failed> {
-    let began = attempt::begin(scene, place);
-    let result = async {
-        let mut held = attempt::lend(scene, client, place, fresh).await?;
-        let mut out = attempt::encode(scene, client, body, held.endpoint);
-        if held.lease.line().write(&mut out, scene.terms.give()).await.is_err() {
-            return Err(gone(held.lease.reused));
-        }
+    let mut held = attempt::lend(scene, client, place, fresh).await?;
+    let mut out = attempt::encode(scene, client, body, held.endpoint);
+    let reused = held.lease.reused;
+    let failed = if held.lease.line().write(&mut out, scene.terms.give()).await.is_ok() {
         let limits = scene.upstream.settings.response;
         let limits = HeadLimits { head_bytes: limits.head_bytes, fields: limits.fields, target_bytes: 0 };
-        let reused = held.lease.reused;
         let (line, inbound) = held.lease.parts();
         line.reading().arm(scene.patience(scene.terms.response()), Cut::Both);
         match h1::read_response(line, inbound, &mut ResponseHead::default(), &limits).await {
-            Ok(()) => Ok(held),
-            Err(reason) => {
-                let no = respond::unheard(scene, reason, !inbound.is_empty());
-                Err(attempt::failed(&no, reused))
-            }
+            Ok(()) => return Ok(held),
+            Err(reason) => attempt::failed(&respond::unheard(scene, reason, !inbound.is_empty()), reused),
         }
+    } else {
+        let fault = if reused { Fault::Stale } else { Fault::Reset };
+        Failed { cause: Cause::UpstreamReset, detail: "", fault }
     };
-    let result = result.await;
-    if let Err(failed) = &result {
-        scene.tally.endpoint.set(Some(place));
-        attempt::count_failure(scene, place, failed, began);
-    }
-    result
-}
-
-fn gone(reused: bool) -> Failed {
-    let fault = if reused { Fault::Stale } else { Fault::Reset };
-    Failed { cause: Cause::UpstreamReset, detail: "", fault }
+    scene.tally.endpoint.set(Some(place));
+    attempt::count_failure(scene, (&held.flight, held.began), &failed);
+    Err(failed)
 }

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use crate::balance::ledger::Flight;
 use crate::buf::Block;
 use crate::http::forward;
 use crate::http::forward::Answer;
@@ -50,6 +51,8 @@ pub(crate) struct Asked<'a> {
     seat: &'a Seat,
     /// When the attempt began.
     began: Instant,
+    /// What is told of its endpoint.
+    flight: &'a Flight,
 }
 
 /// A response that went to the client, whole or not.
@@ -109,7 +112,7 @@ const ADDED_ROOM: usize = 400;
 
 impl<'a> Asked<'a> {
     /// What the request at the front of the client's buffer says.
-    pub(crate) fn of(client: &Client<'a>, began: Instant) -> Self {
+    pub(crate) fn of(client: &Client<'a>, began: Instant, flight: &'a Flight) -> Self {
         let request = client.request.view(client.inbound.bytes());
         Self {
             method: request.method_kind(),
@@ -118,6 +121,7 @@ impl<'a> Asked<'a> {
             expects: request.expects_continue(),
             seat: client.seat,
             began,
+            flight,
         }
     }
 }
@@ -137,9 +141,9 @@ pub(crate) async fn respond(
     if route.settings.hedge.is_some_and(|hedge| matches!(hedge.after, HedgeAfter::Percentile(_))) {
         shard.gates.route(route.slot).times.borrow_mut().note(passed);
     }
-    if switch.is_none()
-        && let Some(refused) = refuse(scene, asked, inbound, head)
-    {
+    if switch.is_some() {
+        asked.flight.answered(passed);
+    } else if let Some(refused) = judge(scene, asked, (inbound, head), passed) {
         shard.slab.upstream(upstream.slot).observe(metrics::class(refused.status.unwrap_or(0)), passed);
         return Err(refused);
     }
@@ -171,6 +175,9 @@ pub(crate) async fn respond(
         Lost::Source(Cutoff::Broken(_)) | Lost::Halted => Cause::UpstreamTruncated,
         Lost::Source(Cutoff::Faulty(_)) | Lost::TooLarge => Cause::UpstreamBadResponse,
     });
+    if matches!(lost, Some(Cause::UpstreamTimeoutBody | Cause::UpstreamTruncated | Cause::UpstreamBadResponse)) {
+        asked.flight.failed(shard.board_now(), None);
+    }
     let last = match (framing, close) {
         _ if switch.is_some() => Last::Tunnel,
         (Framing::UntilClose, _) => Last::UntilClose,
@@ -224,17 +231,25 @@ async fn await_final(
     Err(Unanswered::faulty("too many interim responses"))
 }
 
-/// Refuses a response whose status is worth another attempt, if one may be made: nothing of it goes to the client.
-fn refuse(scene: &Scene<'_>, asked: &Asked<'_>, inbound: &mut Block, head: &ResponseHead) -> Option<Unanswered> {
+/// Tells the balancer of a response head, and refuses it if its status is worth another attempt and one may be made: then
+/// nothing of it goes to the client.
+fn judge(
+    scene: &Scene<'_>,
+    asked: &Asked<'_>,
+    (inbound, head): (&mut Block, &ResponseHead),
+    passed: u64,
+) -> Option<Unanswered> {
     let Scene { shard, upstream, course, .. } = *scene;
     let response = head.view(inbound.bytes());
     let status = response.status();
-    if !retry::has_status(&upstream.settings.retry.on, status) {
-        return None;
+    let later = matches!(status, 429 | 503).then(|| response.named("retry-after")).flatten();
+    let after = later.and_then(|value| retry::after(value, shard.clock.unix_seconds()));
+    match status {
+        429 | 500.. => asked.flight.failed(shard.board_now(), after),
+        _ => asked.flight.answered(passed),
     }
-    let after = response.named("retry-after").filter(|_| matches!(status, 429 | 503));
-    let after = after.and_then(|value| retry::after(value, shard.clock.unix_seconds()));
-    if !course.plan(scene, Fault::Status(status), after) {
+    let wanted = retry::has_status(&upstream.settings.retry.on, status);
+    if !wanted || !course.plan(scene, Fault::Status(status), after) {
         return None;
     }
     // What has come whole leaves its connection as good as it was.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::address::Address;
 use crate::balance::board::Board;
+use crate::balance::plan::Plan;
 use crate::id::EndpointSlot;
 use crate::id::ListenerSlot;
 use crate::id::RouteIndex;
@@ -69,6 +70,8 @@ pub struct Upstream {
     pub requests: Arc<Shared>,
     /// The highest class of the routes that lead to it.
     pub top: Class,
+    /// How one of them is chosen.
+    pub plan: Arc<Plan>,
 }
 
 /// An endpoint, compiled.
@@ -111,12 +114,15 @@ impl Snapshot {
             Listener { slot, settings: settings.clone(), connections, clients: slots.clients(slot) }
         });
         let listeners = listeners.collect();
+        let zone = model.process.zone.as_deref();
         let upstreams = model.upstreams.iter().enumerate().map(|(place, settings)| {
             let (slot, requests) = slots.upstream(&settings.name);
             let routes = model.hosts.iter().flat_map(|host| &host.routes);
             let top = routes.filter(|route| route.upstream.index() == place).map(|route| route.class).max();
-            let endpoints = endpoints(settings, slots);
-            Upstream { slot, settings: settings.clone(), endpoints, requests, top: top.unwrap_or_default() }
+            let (endpoints, top) = (endpoints(settings, slots), top.unwrap_or_default());
+            let places: Vec<_> = endpoints.iter().map(|endpoint| endpoint.slot).collect();
+            let plan = Arc::new(Plan::of(settings, &places, zone));
+            Upstream { slot, settings: settings.clone(), endpoints, requests, top, plan }
         });
         let upstreams = upstreams.collect();
         let mut routes = Vec::new();

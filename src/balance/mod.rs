@@ -12,6 +12,7 @@ pub mod orca;
 pub mod plan;
 mod round_robin;
 pub mod state;
+pub mod sticky;
 pub mod turn;
 mod view;
 mod word;

@@ -10,6 +10,7 @@ use crate::balance::Tried;
 use crate::balance::budget::Budget;
 use crate::id::ListenerSlot;
 use crate::id::UpstreamIndex;
+use crate::model::Keep;
 use crate::observe::metrics::Slab;
 use crate::rand::Rng;
 use crate::snapshot::Listener;
@@ -51,7 +52,8 @@ impl Generation {
         let balance = balance.collect();
         pools.bind(snapshot.upstreams.iter().flat_map(|upstream| {
             let settings = &upstream.settings;
-            let terms = Terms { most: settings.keep.connections, idle: settings.keep.idle };
+            let Keep { connections: most, warm, idle, requests, age } = settings.keep;
+            let terms = Terms { most, warm: warm.min(most), idle, requests, age };
             upstream.endpoints.iter().map(move |endpoint| (endpoint.slot, terms))
         }));
         Self { snapshot, balance }

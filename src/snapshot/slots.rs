@@ -16,6 +16,7 @@ use crate::id::RouteSlot;
 use crate::id::UpstreamSlot;
 use crate::limits;
 use crate::snapshot::clients::Clients;
+use crate::snapshot::overload::Overload;
 
 /// A number of open connections that all cores change, when a connection opens or closes and at no other time.
 #[derive(Debug, Default)]
@@ -51,6 +52,7 @@ pub struct Slots {
     sequence: u64,
     process: Arc<Shared>,
     board: Arc<Board>,
+    overload: Arc<Overload>,
     listeners: Names,
     clients: HashMap<ListenerSlot, Arc<Clients>>,
     routes: Names,
@@ -80,6 +82,7 @@ impl Slots {
             sequence: 0,
             process: Arc::default(),
             board: Arc::new(Board::new(cores, epoch)),
+            overload: Arc::default(),
             listeners: Names::default(),
             clients: HashMap::default(),
             routes: Names::default(),
@@ -95,6 +98,10 @@ impl Slots {
 
     pub(super) fn board(&self) -> Arc<Board> {
         self.board.clone()
+    }
+
+    pub(super) fn overload(&self) -> Arc<Overload> {
+        self.overload.clone()
     }
 
     pub(super) fn listener(&mut self, name: &str) -> (ListenerSlot, Arc<Shared>) {

@@ -78,10 +78,44 @@ pub enum Refusal {
     Client,
     /// None: it may not send the PROXY protocol header that it must begin with.
     Untrusted,
+    /// None: the gateway is short of something itself.
+    Overload,
 }
 
 /// The words for each [`Refusal`].
-pub const REFUSALS: [&str; 4] = ["listener", "process", "client", "untrusted"];
+pub const REFUSALS: [&str; 5] = ["listener", "process", "client", "untrusted", "overload"];
+
+/// Why a good connection to an endpoint is not kept, or not any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// It has idled for long enough.
+    Idle,
+    /// It is old enough.
+    Age,
+    /// It has carried enough.
+    Requests,
+    /// There are enough.
+    Surplus,
+    /// Its endpoint has left the configuration, or takes no requests by an operator's order.
+    Removed,
+    /// Its endpoint has closed it, or has said what nobody asked for.
+    Endpoint,
+}
+
+/// The words for each [`Parting`].
+pub const PARTINGS: [&str; 6] = ["idle", "age", "requests", "surplus", "removed", "endpoint"];
+
+/// What is closed because the gateway is short of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thrift {
+    /// A client's connection, with a response.
+    Kept,
+    /// A client's connection that idles.
+    Parked,
+}
+
+/// The words for each [`Thrift`].
+pub const THRIFTS: [&str; 2] = ["kept", "parked"];
 
 /// Series of one listener.
 #[derive(Debug, Default)]
@@ -141,6 +175,8 @@ pub struct EndpointCounts {
     pub failures: Count,
     /// Attempts that hold a place of a bounded endpoint now.
     pub places: Count,
+    /// Connections idle, as of the last look at them, which comes about every second.
+    pub idle: Count,
 }
 
 impl ListenerCounts {
@@ -218,6 +254,14 @@ pub struct Slab {
     pub accept_failures: Count,
     /// Longest time between two turns of the core's clock beyond its tick, in microseconds, since the last look.
     pub loop_lag_us: Count,
+    /// The least of the last few such times, in microseconds: by how much the core is late all the time.
+    pub standing_lag_us: Count,
+    /// Connections to endpoints that were good and are not kept, by [`Parting`].
+    pub partings: [Count; PARTINGS.len()],
+    /// Connections to endpoints opened before they were asked for.
+    pub warmed: Count,
+    /// Client connections closed because the gateway is short of something, by [`Thrift`].
+    pub thrift: [Count; THRIFTS.len()],
     listeners: Table<ListenerCounts>,
     routes: Table<RouteCounts>,
     upstreams: Table<UpstreamCounts>,

@@ -47,7 +47,7 @@ pub(crate) struct Room<'a> {
 /// Why it is not; `ClientAbort` if its client has gone meanwhile.
 pub(crate) async fn admit<'a>(scene: &Scene<'a>, client: &Client<'_>) -> Result<Place<'a>, Cause> {
     let Scene { shard, upstream, route, .. } = *scene;
-    if class::is_shed(route.settings.class, shard.overload()) {
+    if class::is_shed(route.settings.class, shard.overload() as u8) {
         return Err(Cause::Overloaded);
     }
     if scene.asked.shortest().is_some() && scene.is_late() {

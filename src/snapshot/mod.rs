@@ -2,6 +2,7 @@
 //! published. It refuses to know sockets and balancer state: what changes belongs to a core.
 
 pub mod clients;
+pub mod overload;
 pub mod slots;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::model::Class;
 use crate::model::Model;
 use crate::route::Table;
 use crate::snapshot::clients::Clients;
+use crate::snapshot::overload::Overload;
 use crate::snapshot::slots::Shared;
 use crate::snapshot::slots::Slots;
 
@@ -42,6 +44,8 @@ pub struct Snapshot {
     pub connections: Arc<Shared>,
     /// What the cores know of the endpoints together; the same for as long as the process lives.
     pub board: Arc<Board>,
+    /// How short of something the gateway itself is; the same for as long as the process lives.
+    pub overload: Arc<Overload>,
 }
 
 /// A listener, compiled.
@@ -134,8 +138,9 @@ impl Snapshot {
             }
         }
         let table = Table::compile(&model.hosts);
-        let (connections, board) = (slots.process(), slots.board());
-        Self { sequence: slots.next_sequence(), model, listeners, upstreams, routes, table, connections, board }
+        let (connections, board, overload) = (slots.process(), slots.board(), slots.overload());
+        let sequence = slots.next_sequence();
+        Self { sequence, model, listeners, upstreams, routes, table, connections, board, overload }
     }
 
     /// The route of an index that [`Table::find`] gave.

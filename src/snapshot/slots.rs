@@ -16,6 +16,7 @@ use crate::id::RouteSlot;
 use crate::id::UpstreamSlot;
 use crate::limits;
 use crate::snapshot::clients::Clients;
+use crate::snapshot::overload::Overload;
 
 /// A number that all cores change: of open connections, when one opens or closes; or of requests in flight, where the
 /// configuration bounds those, when one begins or ends.
@@ -52,6 +53,7 @@ pub struct Slots {
     sequence: u64,
     process: Arc<Shared>,
     board: Arc<Board>,
+    overload: Arc<Overload>,
     listeners: Names,
     clients: HashMap<ListenerSlot, Arc<Clients>>,
     requests: HashMap<EndpointSlot, Arc<Shared>>,
@@ -82,6 +84,7 @@ impl Slots {
             sequence: 0,
             process: Arc::default(),
             board: Arc::new(Board::new(cores, epoch)),
+            overload: Arc::default(),
             listeners: Names::default(),
             clients: HashMap::default(),
             requests: HashMap::default(),
@@ -98,6 +101,10 @@ impl Slots {
 
     pub(super) fn board(&self) -> Arc<Board> {
         self.board.clone()
+    }
+
+    pub(super) fn overload(&self) -> Arc<Overload> {
+        self.overload.clone()
     }
 
     pub(super) fn listener(&mut self, name: &str) -> (ListenerSlot, Arc<Shared>) {

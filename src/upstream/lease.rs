@@ -21,7 +21,7 @@ pub struct Lease {
     connection: Connection,
     /// What was read of the response and not used yet.
     pub inbound: Block,
-    /// Whether it has carried requests before: then it may have been closed while it was idle.
+    /// Whether it was kept: then it may have been closed while it was idle.
     pub reused: bool,
     slot: EndpointSlot,
     loan: Loan,
@@ -45,7 +45,7 @@ pub async fn lend(pools: &Rc<Pools>, dial: &Dial<'_>, now: Instant, fresh: bool)
     if !fresh && let Some(connection) = pools.take(dial.slot, dial.address, now) {
         return Ok(Lease { connection, inbound: Block::none(), reused: true, slot: dial.slot, loan });
     }
-    let connection = connect(dial, &pools.wheel, &pools.slab).await?;
+    let connection = connect(dial, &pools.wheel, &pools.slab, pools.begin(now)).await?;
     Ok(Lease { connection, inbound: Block::none(), reused: false, slot: dial.slot, loan })
 }
 

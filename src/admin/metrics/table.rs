@@ -23,10 +23,13 @@ use crate::observe::metrics::EndpointCounts;
 use crate::observe::metrics::HEDGES;
 use crate::observe::metrics::ListenerCounts;
 use crate::observe::metrics::METHODS;
+use crate::observe::metrics::PARTINGS;
 use crate::observe::metrics::PROTOCOLS;
 use crate::observe::metrics::REFUSALS;
+use crate::observe::metrics::THRIFTS;
 use crate::observe::metrics::TUNNELS;
 use crate::observe::metrics::UpstreamCounts;
+use crate::snapshot::overload::Resource;
 
 /// Every metric.
 pub(super) const FAMILIES: &[Family] = &[
@@ -216,6 +219,58 @@ pub(super) const FAMILIES: &[Family] = &[
         write: |reading, out| endpoints(reading, out, |counts| counts.opened.get()),
     },
     Family {
+        name: "ringway_endpoint_idle_connections",
+        kind: Gauge,
+        labels: &["upstream", "endpoint"],
+        help: "Connections open to an endpoint and not lent, as of the last look at them, about a second ago at the most.",
+        write: |reading, out| endpoints(reading, out, |counts| counts.idle.get()),
+    },
+    Family {
+        name: "ringway_endpoint_warmed_total",
+        kind: Counter,
+        labels: &[],
+        help: "Connections to endpoints opened before they were asked for.",
+        write: |reading, out| out.put(&[], reading.sum(|slab| slab.warmed.get())),
+    },
+    Family {
+        name: "ringway_endpoint_partings_total",
+        kind: Counter,
+        labels: &["parting"],
+        help: "Connections to endpoints that were good and are not kept any longer, by why.",
+        write: |reading, out| {
+            for (place, parting) in PARTINGS.into_iter().enumerate() {
+                out.put(&[parting], reading.sum(|slab| slab.partings[place].get()));
+            }
+        },
+    },
+    Family {
+        name: "ringway_overload_grade",
+        kind: Gauge,
+        labels: &[],
+        help: "What the gateway does because it is short of something itself: 0 nothing, 1 keeps no client's connection, \
+               2 refuses the lowest class of routes, 3 refuses new connections.",
+        write: |reading, out| out.put(&[], reading.scene.snapshot.overload.grade() as u8),
+    },
+    Family {
+        name: "ringway_overload_pressure",
+        kind: Gauge,
+        labels: &["resource"],
+        help: "What is used of a resource: of memory and descriptors the part of what there may be, from 0 to 1; of lag the \
+               seconds by which the latest core is late all the time. Absent where it cannot be read.",
+        write: pressures,
+    },
+    Family {
+        name: "ringway_overload_closed_total",
+        kind: Counter,
+        labels: &["thrift"],
+        help: "Client connections closed because the gateway is short of something, by what they were.",
+        write: |reading, out| {
+            for (place, thrift) in THRIFTS.into_iter().enumerate() {
+                out.put(&[thrift], reading.sum(|slab| slab.thrift[place].get()));
+            }
+        },
+    },
+    Family {
         name: "ringway_core_connections",
         kind: Gauge,
         labels: &["core"],
@@ -317,7 +372,14 @@ pub(super) const LABELS: &[(&str, &str)] = &[
     ("upstream", "name of the upstream"),
     ("endpoint", "address of the endpoint"),
     ("listener", "name of the listener"),
-    ("reason", "whose bound it was: `listener`, `process` or `client`; or `untrusted`"),
+    ("reason", "whose bound it was: `listener`, `process` or `client`; or `untrusted`, or `overload`"),
+    (
+        "parting",
+        "`idle`, `age` or `requests`: its bound was reached; `surplus`: there are enough; `removed`: the endpoint has left \
+         or was ordered out; `endpoint`: it was closed there",
+    ),
+    ("resource", "`memory`, `descriptors` or `lag`"),
+    ("thrift", "`kept`: with a response, though it would have been kept; `parked`: while it was idle"),
     ("core", "number of the core, from 0"),
     ("io", "`io_uring` or `epoll`"),
     ("flags", "the ring flags in force"),
@@ -369,6 +431,16 @@ fn client_durations(reading: &Reading, out: &mut Series<'_>) {
 fn listeners(reading: &Reading, out: &mut Series<'_>, of: fn(&ListenerCounts) -> u64) {
     for (slot, name) in known_listeners(reading) {
         out.put(&[name], reading.sum(|slab| slab.peek_listener(slot).map_or(0, of)));
+    }
+}
+
+fn pressures(reading: &Reading, out: &mut Series<'_>) {
+    let overload = &reading.scene.snapshot.overload;
+    for resource in Resource::ALL {
+        let scale = if resource == Resource::Lag { 1_000_000.0 } else { 1000.0 };
+        if let Some(value) = overload.value(resource) {
+            out.put(&[resource.word()], f64::from(value) / scale);
+        }
     }
 }
 

@@ -141,14 +141,24 @@ fn bury(shard: &Shard, sockets: &Sockets) {
     for endpoint in snapshot.upstreams.iter().flat_map(|upstream| &upstream.endpoints) {
         let counts = slab.endpoint(endpoint.slot);
         (0..counts.connections.get()).for_each(|_| endpoint.connections.leave());
+        (0..counts.places.get()).for_each(|_| endpoint.requests.leave());
         counts.connections.set(0);
         counts.in_flight.set(0);
+        counts.places.set(0);
+        counts.idle.set(0);
+    }
+    for upstream in &snapshot.upstreams {
+        let counts = slab.upstream(upstream.slot);
+        (0..counts.places.get()).for_each(|_| upstream.requests.leave());
+        counts.places.set(0);
+        counts.waiting.set(0);
     }
     snapshot.board.bury(shard.core);
     slab.connections.set(0);
     slab.parked.set(0);
     slab.in_flight.set(0);
     slab.tunnels_open.set(0);
+    slab.standing_lag_us.set(0);
     for own in sockets.borrow_mut().iter_mut() {
         match listen::renew(&own.address, &own.socket) {
             Ok(fresh) => own.socket = fresh,
@@ -196,12 +206,16 @@ impl Life {
         self.inbox.set_stage(if draining { Stage::Draining } else { Stage::Serving });
         self.follow();
         let mut cut = None;
+        let mut last = [0; STANDING];
         while !self.over(self.end.get(), &mut cut) {
             task::sleep(TICK).await;
             let late = us(self.shard.tick());
             // A high-water mark that fades, so that a look now and then sees the spikes in between.
             let faded = self.shard.slab.loop_lag_us.get() / 64 * 63;
             self.shard.slab.loop_lag_us.set(late.max(faded));
+            last.rotate_left(1);
+            last[STANDING - 1] = late;
+            self.shard.slab.standing_lag_us.set(last.into_iter().min().unwrap_or(0));
         }
     }
 
@@ -328,3 +342,5 @@ impl Life {
 
 /// Time for what was cut to notice.
 const CUT_TIME: Duration = Duration::from_millis(500);
+/// Ticks in a row that must have been late for the lag to stand: one that was held up, by whatever it was, says little.
+const STANDING: usize = 5;

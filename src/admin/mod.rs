@@ -6,13 +6,13 @@
 //! (pure: a reading in, text out).
 
 pub mod metrics;
+pub mod process;
 pub mod router;
 pub mod scene;
 pub mod server;
 pub mod views;
 
 mod guard;
-mod process;
 
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -3,7 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "files of /proc are answered from memory, off the cores")]
 
 /// Bytes of memory in RAM.
-pub(super) fn resident_bytes() -> Option<u64> {
+#[must_use]
+pub fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     // proc(5): the unit is always kB, by which it means KiB.
@@ -11,16 +12,20 @@ pub(super) fn resident_bytes() -> Option<u64> {
 }
 
 /// Descriptors open.
-pub(super) fn open_descriptors() -> Option<u64> {
-    // Since Linux 6.2 the folder's size is the number; counting it entry by entry is slow with many connections.
-    match std::fs::metadata("/proc/self/fd").ok()?.len() {
-        0 => {
-            let entries = std::fs::read_dir("/proc/self/fd").ok()?.count();
-            // Reading the folder took a descriptor of its own.
-            u64::try_from(entries.saturating_sub(1)).ok()
-        }
-        open => Some(open),
-    }
+#[must_use]
+pub fn open_descriptors() -> Option<u64> {
+    descriptors_at_a_glance().or_else(|| {
+        let entries = std::fs::read_dir("/proc/self/fd").ok()?.count();
+        // Reading the folder took a descriptor of its own.
+        u64::try_from(entries.saturating_sub(1)).ok()
+    })
+}
+
+/// Descriptors open, where the kernel keeps their number: since Linux 6.2 it is the folder's size. Counting entry by entry
+/// is slow with many connections.
+#[must_use]
+pub fn descriptors_at_a_glance() -> Option<u64> {
+    Some(std::fs::metadata("/proc/self/fd").ok()?.len()).filter(|open| *open > 0)
 }
 
 #[cfg(test)]

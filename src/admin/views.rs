@@ -20,6 +20,7 @@ use crate::observe::metrics::EndpointCounts;
 use crate::observe::metrics::ListenerCounts;
 use crate::snapshot::Endpoint;
 use crate::snapshot::Upstream;
+use crate::snapshot::overload::Resource;
 
 /// The process at a glance.
 #[must_use]
@@ -47,6 +48,7 @@ pub fn overview(reading: &Reading) -> Value {
             "faults": refused.map(|refused| &refused.faults),
         },
         "needs_restart": scene.needs_restart,
+        "overload": overload(reading),
         "listeners": listeners(reading),
         "connections": reading.sum(|slab| slab.connections.get()),
         "parked": reading.sum(|slab| slab.parked.get()),
@@ -154,6 +156,22 @@ pub fn cores(reading: &Reading) -> Value {
     json!({ "sequence": sequence, "cores": cores.collect::<Vec<_>>() })
 }
 
+/// How short the gateway is of something: memory and descriptors in percent of what there may be.
+fn overload(reading: &Reading) -> Value {
+    let overload = &reading.scene.snapshot.overload;
+    let resources = Resource::ALL.into_iter().map(|resource| {
+        let value = overload.value(resource).map(f64::from);
+        let (unit, value) = match resource {
+            Resource::Lag => ("ms", value.map(|us| us / 1000.0)),
+            Resource::Memory | Resource::Descriptors => ("percent", value.map(|thousandths| thousandths / 10.0)),
+        };
+        let grade = overload.grade_of(resource);
+        (resource.word().to_owned(), json!({ "grade": grade as u8, unit: value }))
+    });
+    let resources: Map<String, Value> = resources.collect();
+    json!({ "grade": overload.grade() as u8, "word": overload.grade().word(), "resources": resources })
+}
+
 fn listeners(reading: &Reading) -> Vec<Value> {
     let scene = &reading.scene;
     let listeners = scene.snapshot.listeners.iter().map(|listener| {
@@ -194,6 +212,12 @@ fn view(reading: &Reading, upstream: &Upstream) -> Value {
         },
         "proxy_protocol": settings.proxy_protocol.map(ProxyVersion::word),
         "attempts": settings.retry.attempts,
+        "keep_alive": {
+            "connections": settings.keep.connections,
+            "warm": settings.keep.warm,
+            "requests": settings.keep.requests,
+            "age_ms": ms(settings.keep.age),
+        },
         "idle_connections": settings.keep.connections,
         "connections_max": settings.connections_max,
         "retries": reading.sum(|slab| slab.peek_upstream(upstream.slot).map_or(0, |counts| counts.retries.get())),
@@ -211,6 +235,7 @@ fn endpoint(reading: &Reading, endpoint: &Endpoint) -> Value {
         "attempts": sum(|counts| counts.attempts.get()),
         "failures": sum(|counts| counts.failures.get()),
         "opened": sum(|counts| counts.opened.get()),
+        "idle": sum(|counts| counts.idle.get()),
     })
 }
 

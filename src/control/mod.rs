@@ -3,12 +3,14 @@
 //! file becomes a model: `app` gives it closures for that.
 //!
 //! One loop ([`run`]) waits for an event; [`truth`] decides what it means, without waiting. What has to be awaited
-//! (acknowledgements, stages) is looked at every [`TICK`] while somebody waits for it, and never otherwise.
+//! (acknowledgements, stages) is looked at every [`TICK`] while somebody waits for it, and never otherwise; what the process
+//! itself may be short of, every [`overload::LOOK`].
 
 pub mod diff;
 
 mod drain;
 mod listening;
+mod overload;
 mod publish;
 mod reload;
 mod signals;
@@ -219,6 +221,8 @@ async fn follow(mut settings: Settings) -> Outcome {
     tokio::spawn(server::serve(listener, Arc::new(desk)));
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut watch = tokio::time::interval(overload::LOOK);
+    watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         if let Some(outcome) = truth.look(Instant::now()) {
             return outcome;
@@ -230,6 +234,7 @@ async fn follow(mut settings: Settings) -> Outcome {
             command = signals.next() => Event::Command(command),
             Some(asker) = askers.recv() => Event::Asked(asker),
             loaded = truth.loaded() => Event::Loaded(Box::new(loaded)),
+            _ = watch.tick() => Event::Watch,
             _ = tick.tick(), if waits => continue,
         };
         truth.follow(event, Instant::now());

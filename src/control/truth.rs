@@ -31,6 +31,8 @@ use crate::control::drain::Ending;
 use crate::control::drain::Next;
 use crate::control::listening::Fresh;
 use crate::control::listening::Listening;
+use crate::control::overload::Change;
+use crate::control::overload::Watch;
 use crate::control::publish::Post;
 use crate::control::reload::Asker;
 use crate::control::reload::Reloads;
@@ -47,6 +49,8 @@ pub(super) enum Event {
     Asked(Asker),
     /// A configuration has been read, or cannot be.
     Loaded(Box<Result<Loaded, Refused>>),
+    /// It is time for a look at what the process may be short of.
+    Watch,
 }
 
 /// What the process is.
@@ -62,6 +66,7 @@ pub(super) struct Truth {
     held: Listening,
     bind: Bind,
     reopen_log: Box<dyn Fn() + Send>,
+    watch: Watch,
 }
 
 enum Phase {
@@ -76,6 +81,7 @@ impl Truth {
         let labels = Labels::of(&settings.slots, None);
         let start = settings.snapshot.model.process.clone();
         let held = Listening::new(settings.listening);
+        let watch = Watch::new(settings.snapshot.overload.clone());
         let scene = Scene {
             standing: Standing::Starting,
             snapshot: settings.snapshot,
@@ -109,6 +115,7 @@ impl Truth {
             held,
             bind: settings.bind,
             reopen_log: settings.reopen_log,
+            watch,
         };
         (truth, desk)
     }
@@ -159,7 +166,18 @@ impl Truth {
                 Ok(loaded) => self.adopt(loaded, now),
                 Err(refused) => self.refuse(&refused),
             },
+            Event::Watch => {
+                let bounds = &self.scene.snapshot.model.process.overload;
+                if let Some(change) = self.watch.look(bounds, &self.cores, now) {
+                    Self::tell(&change);
+                }
+            }
         }
+    }
+
+    /// Says that the gateway has become short of something, or has enough again.
+    fn tell(change: &Change) {
+        change.log();
     }
 
     fn look_at_start(&mut self) -> Option<Outcome> {

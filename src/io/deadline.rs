@@ -54,11 +54,23 @@ struct Entry {
     /// Whom it wakes.
     waker: Option<Waker>,
     fired: bool,
-    /// May be cut when the core drains.
-    idle: bool,
+    /// When it may be cut short.
+    wait: Wait,
     end: End,
     /// Its share of a drain's time, in parts of 2^32, after which it fires whatever it was armed for; 0: it has none.
     lot: u32,
+}
+
+/// When a wait may be cut short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Wait {
+    /// Never.
+    #[default]
+    Firm,
+    /// When the core drains.
+    Idle,
+    /// Also when memory or descriptors are wanted.
+    Parked,
 }
 
 /// How a socket ends.
@@ -108,10 +120,31 @@ impl Wheel {
     pub fn cut_idle(&self) {
         let entries = self.entries.borrow();
         for entry in &entries.list {
-            if let Some(fd) = entry.fd.filter(|_| entry.idle && entry.due != 0) {
+            if let Some(fd) = entry.fd.filter(|_| entry.wait != Wait::Firm && entry.due != 0) {
                 socket::cut(fd, Cut::Read);
             }
         }
+    }
+
+    /// Ends at most so many of the reads that wait as said by [`Deadline::arm_parked`], mostly those first that have the
+    /// least time left; says how many.
+    pub fn cut_parked(&self, most: usize) -> usize {
+        let mut entries = self.entries.borrow_mut();
+        let Entries { list, slots, .. } = &mut *entries;
+        let (now, mut cut) = (self.now.get(), 0);
+        for reference in (now + 1..now + SLOTS).filter_map(|tick| slots.get(slot(tick))).flatten() {
+            if cut == most {
+                break;
+            }
+            let Some(entry) = list.get_mut(reference.index as usize) else { continue };
+            let parked = entry.owner == reference.owner && entry.wait == Wait::Parked && entry.due != 0;
+            if let Some(fd) = entry.fd.filter(|_| parked) {
+                entry.wait = Wait::Idle;
+                socket::cut(fd, Cut::Read);
+                cut += 1;
+            }
+        }
+        cut
     }
 
     /// Says that the core drains, from now `until` then: each deadline that [lasts](Deadline::lasting) fires at its place
@@ -292,6 +325,14 @@ impl Deadline {
         self.set(after, Some(Cut::Read), true);
     }
 
+    /// As [`arm_idle`](Self::arm_idle), and says that the wait may be cut short when memory or descriptors are wanted.
+    pub fn arm_parked(&self, after: Duration) {
+        self.arm_idle(after);
+        if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize) {
+            entry.wait = Wait::Parked;
+        }
+    }
+
     /// As [`arm_idle`](Self::arm_idle), but wakes whoever awaits the deadline instead of ending anything.
     pub(super) fn arm_wake(&self, after: Duration) {
         self.set(after, None, true);
@@ -322,7 +363,7 @@ impl Deadline {
         let mut entries = self.wheel.entries.borrow_mut();
         let Some(entry) = entries.list.get_mut(self.index as usize) else { return };
         entry.fired = false;
-        entry.idle = idle;
+        entry.wait = if idle { Wait::Idle } else { Wait::Firm };
         entry.cut = how;
         entry.waker = None;
         let due = self.wheel.after(after, entry.lot);
@@ -360,7 +401,7 @@ impl Deadline {
     /// Says that the wait may no longer be cut short by a drain; the deadline stands.
     pub fn occupy(&self) {
         if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize) {
-            entry.idle = false;
+            entry.wait = Wait::Firm;
         }
     }
 
@@ -375,7 +416,7 @@ impl Deadline {
     pub fn disarm(&self) {
         if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize) {
             entry.due = 0;
-            entry.idle = false;
+            entry.wait = Wait::Firm;
             entry.waker = None;
         }
     }

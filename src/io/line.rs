@@ -82,9 +82,10 @@ impl Line {
         }
     }
 
-    /// Waits until there is something to read, at most `patience`, without holding a block. A drain ends the wait.
+    /// Waits until there is something to read, at most `patience`, without holding a block. A drain ends the wait, and
+    /// so may a want of memory or descriptors.
     pub async fn park(&self, patience: Duration) {
-        self.reading.arm_idle(patience);
+        self.reading.arm_parked(patience);
         // Whatever it is, the read that follows sees it.
         drop(self.socket.readable().await);
         self.reading.disarm();

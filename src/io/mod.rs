@@ -7,6 +7,7 @@ pub mod descriptors;
 pub mod line;
 pub mod listen;
 pub mod memory;
+pub mod queue;
 pub mod ring;
 pub mod socket;
 pub mod socket_file;

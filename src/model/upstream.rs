@@ -185,7 +185,7 @@ pub struct RetryOn {
 pub struct Keep {
     /// Idle connections that one core keeps to one endpoint; 0 keeps none.
     pub connections: usize,
-    /// Connections that one core opens to one endpoint before they are asked for, and keeps whatever their age.
+    /// Idle connections that one core opens to one endpoint before they are asked for, and keeps however long they idle.
     pub warm: usize,
     /// An idle connection is closed after this.
     pub idle: Duration,

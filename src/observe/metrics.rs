@@ -50,6 +50,9 @@ pub const PROTOCOLS: [&str; 2] = ["1.0", "1.1"];
 /// Kinds of tunnels that metrics keep apart.
 pub const TUNNELS: [&str; 2] = ["upgrade", "connect"];
 
+/// What became of a hedge: it was made; it won; the one that had lost, either of the two, was cancelled.
+pub const HEDGES: [&str; 3] = ["made", "won", "cancelled"];
+
 /// The index into [`CLASSES`] of a status; 0 (no answer was given) counts as `none`.
 #[inline]
 #[must_use]
@@ -75,10 +78,44 @@ pub enum Refusal {
     Client,
     /// None: it may not send the PROXY protocol header that it must begin with.
     Untrusted,
+    /// None: the gateway is short of something itself.
+    Overload,
 }
 
 /// The words for each [`Refusal`].
-pub const REFUSALS: [&str; 4] = ["listener", "process", "client", "untrusted"];
+pub const REFUSALS: [&str; 5] = ["listener", "process", "client", "untrusted", "overload"];
+
+/// Why a good connection to an endpoint is not kept, or not any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// It has idled for long enough.
+    Idle,
+    /// It is old enough.
+    Age,
+    /// It has carried enough.
+    Requests,
+    /// There are enough.
+    Surplus,
+    /// Its endpoint has left the configuration, or takes no requests by an operator's order.
+    Removed,
+    /// Its endpoint has closed it, or has said what nobody asked for.
+    Endpoint,
+}
+
+/// The words for each [`Parting`].
+pub const PARTINGS: [&str; 6] = ["idle", "age", "requests", "surplus", "removed", "endpoint"];
+
+/// What is closed because the gateway is short of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thrift {
+    /// A client's connection, with a response.
+    Kept,
+    /// A client's connection that idles.
+    Parked,
+}
+
+/// The words for each [`Thrift`].
+pub const THRIFTS: [&str; 2] = ["kept", "parked"];
 
 /// Series of one listener.
 #[derive(Debug, Default)]
@@ -111,6 +148,16 @@ pub struct UpstreamCounts {
     durations: [OnceLock<Box<Histogram>>; CLASSES.len()],
     /// Attempts after the first.
     pub retries: Count,
+    /// Retries that were wanted and not made, since the budget was spent.
+    pub unpaid: Count,
+    /// Second attempts beside one that took long, by [`HEDGES`].
+    pub hedges: [Count; HEDGES.len()],
+    /// Requests that hold a place of a bounded upstream now.
+    pub places: Count,
+    /// Requests that wait for a place now.
+    pub waiting: Count,
+    /// How long those waited that do no longer, whether they got one or not.
+    pub queue: OnceLock<Box<Histogram>>,
 }
 
 /// Series of one endpoint.
@@ -126,6 +173,10 @@ pub struct EndpointCounts {
     pub attempts: Count,
     /// Attempts that failed.
     pub failures: Count,
+    /// Attempts that hold a place of a bounded endpoint now.
+    pub places: Count,
+    /// Connections idle, as of the last look at them, which comes about every second.
+    pub idle: Count,
 }
 
 impl ListenerCounts {
@@ -154,6 +205,11 @@ impl RouteCounts {
 }
 
 impl UpstreamCounts {
+    /// Counts one wait for a place.
+    pub fn waited(&self, us: u64) {
+        self.queue.get_or_init(Box::default).observe(us);
+    }
+
     /// Counts one attempt that ended in a response head or a failure (class `none`).
     #[inline]
     pub fn observe(&self, class: usize, us: u64) {
@@ -198,6 +254,14 @@ pub struct Slab {
     pub accept_failures: Count,
     /// Longest time between two turns of the core's clock beyond its tick, in microseconds, since the last look.
     pub loop_lag_us: Count,
+    /// The least of the last few such times, in microseconds: by how much the core is late all the time.
+    pub standing_lag_us: Count,
+    /// Connections to endpoints that were good and are not kept, by [`Parting`].
+    pub partings: [Count; PARTINGS.len()],
+    /// Connections to endpoints opened before they were asked for.
+    pub warmed: Count,
+    /// Client connections closed because the gateway is short of something, by [`Thrift`].
+    pub thrift: [Count; THRIFTS.len()],
     listeners: Table<ListenerCounts>,
     routes: Table<RouteCounts>,
     upstreams: Table<UpstreamCounts>,

@@ -16,6 +16,7 @@ use crate::observe::metrics::Refusal;
 use crate::serve::conn;
 use crate::shard::Shard;
 use crate::snapshot::clients::Counted;
+use crate::snapshot::overload::Grade;
 use crate::snapshot::slots::Shared;
 
 /// How long accepting rests after a failure: out of descriptors, say. Connections wait in the kernel meanwhile.
@@ -88,6 +89,10 @@ fn admit(shard: &Rc<Shard>, (slot, port): (ListenerSlot, Option<u16>), socket: S
 
 impl Place {
     fn take(shard: &Rc<Shard>, (slot, port): (ListenerSlot, Option<u16>), peer: Peer) -> Result<Self, Refusal> {
+        // Whoever stands before us hears at once that it is to go elsewhere, while others wait in no queue of ours.
+        if shard.overload() == Grade::Closed {
+            return Err(Refusal::Overload);
+        }
         let generation = shard.generation();
         // One that has left the configuration has no place to give.
         let listener = generation.listener(slot).ok_or(Refusal::Listener)?;

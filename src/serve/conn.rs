@@ -16,11 +16,13 @@ use crate::http::proxy::Ends;
 use crate::io::line::Broken;
 use crate::io::line::Line;
 use crate::io::socket::Socket;
+use crate::observe::metrics::Thrift;
 use crate::rand::Share;
 use crate::serve::accept::Place;
 use crate::serve::h1;
 use crate::serve::h1::Spell;
 use crate::shard::Shard;
+use crate::snapshot::overload::Grade;
 use crate::time::TICK;
 use crate::wire::h1::REQUEST_ROOM;
 
@@ -134,7 +136,14 @@ impl Seat {
         let bounds = shard.keep_alive(self.place.listener)?;
         let age = TICK.saturating_mul(shard.clock.ticks().saturating_sub(self.began));
         let left = self.share.off(bounds.age).saturating_sub(age);
-        (self.served.get() < self.share.off_number(bounds.requests) && !left.is_zero()).then_some(left)
+        if self.served.get() >= self.share.off_number(bounds.requests) || left.is_zero() {
+            return None;
+        }
+        if shard.overload() > Grade::Calm {
+            shard.slab.thrift[Thrift::Kept as usize].add(1);
+            return None;
+        }
+        Some(left)
     }
 
     /// The address that the client reached: ours, or the one that a proxy names. One system call for ours.

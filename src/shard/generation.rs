@@ -10,6 +10,7 @@ use crate::balance::budget::Income;
 use crate::balance::ledger::Ledger;
 use crate::id::ListenerSlot;
 use crate::id::UpstreamIndex;
+use crate::model::Keep;
 use crate::rand::Rng;
 use crate::snapshot::Listener;
 use crate::snapshot::Snapshot;
@@ -41,7 +42,8 @@ impl Generation {
         let pickers = pickers.collect();
         pools.bind(snapshot.upstreams.iter().flat_map(|upstream| {
             let settings = &upstream.settings;
-            let terms = Terms { most: settings.keep.connections, idle: settings.keep.idle };
+            let Keep { connections: most, warm, idle, requests, age } = settings.keep;
+            let terms = Terms { most, warm: warm.min(most), idle, requests, age };
             upstream.endpoints.iter().map(move |endpoint| (endpoint.slot, terms))
         }));
         Self { snapshot, pickers, ledger: ledger.clone() }

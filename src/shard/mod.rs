@@ -1,9 +1,12 @@
 //! Everything one core owns. Nothing of it is ever seen by another thread, and nothing of it is locked: cells are
 //! borrowed for one call and never across an await.
 
+pub mod gates;
 pub mod generation;
 pub mod ids;
 pub mod mailbox;
+
+mod warm;
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -11,6 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::balance::board::Order;
 use crate::balance::ledger::Ledger;
 use crate::http::date;
 use crate::id::CoreId;
@@ -19,11 +23,16 @@ use crate::io::deadline::Wheel;
 use crate::model::KeepAlive;
 use crate::observe::access_log::LogBuffer;
 use crate::observe::metrics::Slab;
+use crate::observe::metrics::Thrift;
 use crate::observe::record::Record;
 use crate::rand::Rng;
+use crate::shard::gates::Gates;
 use crate::shard::generation::Generation;
 use crate::shard::ids::Ids;
+use crate::shard::warm::Warm;
 use crate::snapshot::Snapshot;
+use crate::snapshot::overload::Grade;
+use crate::snapshot::overload::Overload;
 use crate::time::Clock;
 use crate::time::TICK;
 use crate::upstream::pool::Pools;
@@ -45,6 +54,8 @@ pub struct Shard {
     pub ledger: Rc<Ledger>,
     /// Its idle connections to endpoints.
     pub pools: Rc<Pools>,
+    /// Who waits before its upstreams, and how fast these are.
+    pub gates: Gates,
     /// Makes request ids.
     pub ids: Ids,
     /// Whether it finishes what runs and takes nothing new.
@@ -53,6 +64,8 @@ pub struct Shard {
     pub expired: Cell<bool>,
     /// Whether the next exchange is to panic; see [`mailbox::Drill`].
     pub drill: Cell<bool>,
+    overload: Arc<Overload>,
+    warm: Warm,
     date: Cell<[u8; date::DATE_BYTES]>,
     generation: RefCell<Rc<Generation>>,
     log: Rc<RefCell<LogBuffer>>,
@@ -66,6 +79,8 @@ impl Shard {
         let rng = Rng::from_system();
         let wheel = Rc::new(Wheel::new(clock.start()));
         let pools = Rc::new(Pools::new(wheel.clone(), slab.clone()));
+        let (overload, warm) = (snapshot.overload.clone(), Warm::default());
+        warm.bind(&snapshot);
         let ledger = Ledger::new(snapshot.board.clone(), core);
         let generation = Generation::bind(snapshot, None, &ledger, &pools, &rng);
         let ids = Ids::new(&rng);
@@ -77,10 +92,13 @@ impl Shard {
             wheel,
             ledger,
             pools,
+            gates: Gates::default(),
             ids,
             draining: Cell::new(false),
             expired: Cell::new(false),
             drill: Cell::new(false),
+            overload,
+            warm,
             date: Cell::new([b' '; date::DATE_BYTES]),
             generation: RefCell::new(Rc::new(generation)),
             log,
@@ -99,6 +117,7 @@ impl Shard {
     /// Serves another snapshot from the next request on; what runs goes on with the one it began with.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         let before = self.generation();
+        self.warm.bind(&snapshot);
         let next = Generation::bind(snapshot, Some(&before), &self.ledger, &self.pools, &self.rng);
         self.generation.replace(Rc::new(next));
     }
@@ -110,6 +129,13 @@ impl Shard {
         let generation = self.generation.borrow();
         let listener = generation.listener(listener).filter(|_| !self.draining.get())?;
         Some(listener.settings.keep_alive)
+    }
+
+    /// What the gateway does because it is short of something itself. A load.
+    #[inline]
+    #[must_use]
+    pub fn overload(&self) -> Grade {
+        self.overload.grade()
     }
 
     /// The time now, exact, as the board counts it: microseconds on a clock that all cores share.
@@ -148,10 +174,31 @@ impl Shard {
     /// What is due every tick: deadlines, the date, idle connections, the log. Says by how much the tick was late.
     pub fn tick(&self) -> Duration {
         let late = self.clock.tick().saturating_sub(TICK);
-        self.wheel.advance(self.clock.coarse());
+        let (now, generation) = (self.clock.coarse(), self.generation());
+        self.wheel.advance(now);
         self.date.set(date::line(self.clock.unix_seconds()));
-        self.pools.sweep(self.clock.coarse());
+        let board = &generation.snapshot.board;
+        self.gates.look();
+        self.pools.sweep(now, |slot| board.standing(slot).order() != Order::Ready);
+        match self.overload() {
+            Grade::Calm if !self.draining.get() => self.warm.look(&generation, &self.pools, &self.rng, now),
+            Grade::Calm => {}
+            _ => self.thin_out(),
+        }
         self.flush_log();
         late
     }
+
+    /// Closes some of the clients' connections that idle, if what they hold is what the gateway is short of: not all at
+    /// once, so that they do not come back all at once.
+    fn thin_out(&self) {
+        if self.overload.is_of_holdings() {
+            let most = self.slab.parked.get() / THINNING + 1;
+            let cut = self.wheel.cut_parked(usize::try_from(most).unwrap_or(usize::MAX));
+            self.slab.thrift[Thrift::Parked as usize].add(cut as u64);
+        }
+    }
 }
+
+/// Of so many idle connections of clients one is closed each tick, if they are to be closed.
+const THINNING: u64 = 64;

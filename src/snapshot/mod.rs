@@ -2,6 +2,7 @@
 //! published. It refuses to know sockets and balancer state: what changes belongs to a core.
 
 pub mod clients;
+pub mod overload;
 pub mod slots;
 
 use std::sync::Arc;
@@ -16,9 +17,11 @@ use crate::id::RouteSlot;
 use crate::id::UpstreamIndex;
 use crate::id::UpstreamSlot;
 use crate::model;
+use crate::model::Class;
 use crate::model::Model;
 use crate::route::Table;
 use crate::snapshot::clients::Clients;
+use crate::snapshot::overload::Overload;
 use crate::snapshot::slots::Shared;
 use crate::snapshot::slots::Slots;
 
@@ -41,6 +44,8 @@ pub struct Snapshot {
     pub connections: Arc<Shared>,
     /// What the cores know of the endpoints together; the same for as long as the process lives.
     pub board: Arc<Board>,
+    /// How short of something the gateway itself is; the same for as long as the process lives.
+    pub overload: Arc<Overload>,
 }
 
 /// A listener, compiled.
@@ -65,6 +70,10 @@ pub struct Upstream {
     pub settings: model::Upstream,
     /// In the order of the file.
     pub endpoints: Vec<Endpoint>,
+    /// Its requests in flight, all cores together; counted only where `limits` bounds them.
+    pub requests: Arc<Shared>,
+    /// The highest class of the routes that lead to it.
+    pub top: Class,
     /// How one of them is chosen.
     pub plan: Arc<Plan>,
 }
@@ -82,6 +91,8 @@ pub struct Endpoint {
     pub label: String,
     /// Its open connections, all cores together.
     pub connections: Arc<Shared>,
+    /// Its requests in flight, all cores together; counted only where `limits` bounds them.
+    pub requests: Arc<Shared>,
 }
 
 /// A route, compiled.
@@ -108,11 +119,14 @@ impl Snapshot {
         });
         let listeners = listeners.collect();
         let zone = model.process.zone.as_deref();
-        let upstreams = model.upstreams.iter().map(|settings| {
-            let (slot, endpoints) = (slots.upstream(&settings.name), endpoints(settings, slots));
+        let upstreams = model.upstreams.iter().enumerate().map(|(place, settings)| {
+            let (slot, requests) = slots.upstream(&settings.name);
+            let routes = model.hosts.iter().flat_map(|host| &host.routes);
+            let top = routes.filter(|route| route.upstream.index() == place).map(|route| route.class).max();
+            let (endpoints, top) = (endpoints(settings, slots), top.unwrap_or_default());
             let places: Vec<_> = endpoints.iter().map(|endpoint| endpoint.slot).collect();
             let plan = Arc::new(Plan::of(settings, &places, zone));
-            Upstream { slot, settings: settings.clone(), endpoints, plan }
+            Upstream { slot, settings: settings.clone(), endpoints, requests, top, plan }
         });
         let upstreams = upstreams.collect();
         let mut routes = Vec::new();
@@ -124,8 +138,9 @@ impl Snapshot {
             }
         }
         let table = Table::compile(&model.hosts);
-        let (connections, board) = (slots.process(), slots.board());
-        Self { sequence: slots.next_sequence(), model, listeners, upstreams, routes, table, connections, board }
+        let (connections, board, overload) = (slots.process(), slots.board(), slots.overload());
+        let sequence = slots.next_sequence();
+        Self { sequence, model, listeners, upstreams, routes, table, connections, board, overload }
     }
 
     /// The route of an index that [`Table::find`] gave.
@@ -157,7 +172,8 @@ fn endpoints(upstream: &model::Upstream, slots: &mut Slots) -> Vec<Endpoint> {
     let compiled = upstream.endpoints.iter().map(|endpoint| {
         let label = endpoint.address.to_string();
         let (slot, connections) = slots.endpoint(&format!("{} {label}", upstream.name));
-        Endpoint { slot, address: endpoint.address.clone(), weight: endpoint.weight, label, connections }
+        let requests = slots.requests(slot);
+        Endpoint { slot, address: endpoint.address.clone(), weight: endpoint.weight, label, connections, requests }
     });
     compiled.collect()
 }

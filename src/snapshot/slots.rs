@@ -16,8 +16,10 @@ use crate::id::RouteSlot;
 use crate::id::UpstreamSlot;
 use crate::limits;
 use crate::snapshot::clients::Clients;
+use crate::snapshot::overload::Overload;
 
-/// A number of open connections that all cores change, when a connection opens or closes and at no other time.
+/// A number that all cores change: of open connections, when one opens or closes; or of requests in flight, where the
+/// configuration bounds those, when one begins or ends.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Shared {
@@ -66,8 +68,10 @@ pub struct Slots {
     sequence: u64,
     process: Arc<Shared>,
     board: Arc<Board>,
+    overload: Arc<Overload>,
     listeners: Names,
     clients: HashMap<ListenerSlot, Arc<Clients>>,
+    requests: HashMap<EndpointSlot, Arc<Shared>>,
     routes: Names,
     upstreams: Names,
     endpoints: Names,
@@ -95,8 +99,10 @@ impl Slots {
             sequence: 0,
             process: Arc::default(),
             board: Arc::new(Board::new(cores, epoch)),
+            overload: Arc::default(),
             listeners: Names::default(),
             clients: HashMap::default(),
+            requests: HashMap::default(),
             routes: Names::default(),
             upstreams: Names::default(),
             endpoints: Names::default(),
@@ -110,6 +116,10 @@ impl Slots {
 
     pub(super) fn board(&self) -> Arc<Board> {
         self.board.clone()
+    }
+
+    pub(super) fn overload(&self) -> Arc<Overload> {
+        self.overload.clone()
     }
 
     pub(super) fn listener(&mut self, name: &str) -> (ListenerSlot, Arc<Shared>) {
@@ -126,8 +136,15 @@ impl Slots {
         RouteSlot(self.routes.slot(label).0)
     }
 
-    pub(super) fn upstream(&mut self, name: &str) -> UpstreamSlot {
-        UpstreamSlot(self.upstreams.slot(name).0)
+    /// The number is that of its requests in flight, where they are bounded.
+    pub(super) fn upstream(&mut self, name: &str) -> (UpstreamSlot, Arc<Shared>) {
+        let (slot, shared) = self.upstreams.slot(name);
+        (UpstreamSlot(slot), shared)
+    }
+
+    /// Requests in flight at an endpoint, where they are bounded. Names past the bound share no count.
+    pub(super) fn requests(&mut self, slot: EndpointSlot) -> Arc<Shared> {
+        if slot == EndpointSlot(0) { Arc::default() } else { self.requests.entry(slot).or_default().clone() }
     }
 
     pub(super) fn endpoint(&mut self, name: &str) -> (EndpointSlot, Arc<Shared>) {

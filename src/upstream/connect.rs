@@ -4,6 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use crate::address::Address;
 use crate::id::EndpointSlot;
@@ -12,6 +13,7 @@ use crate::io::deadline::within;
 use crate::io::line::Line;
 use crate::io::socket::Socket;
 use crate::observe::metrics::Slab;
+use crate::rand::Share;
 use crate::snapshot::slots::Shared;
 
 /// Why there is no connection.
@@ -34,7 +36,20 @@ pub struct Connection {
     pub line: Line,
     /// Whom it leads to.
     pub address: Address,
+    /// What it has behind it.
+    pub(super) life: Life,
     open: Open,
+}
+
+/// What a connection has behind it, and what chance takes off the bounds of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Life {
+    /// When it was begun.
+    pub began: Instant,
+    /// Exchanges that it has carried to their end.
+    pub served: u32,
+    /// What is taken off the bounds within which it is kept.
+    pub share: Share,
 }
 
 /// One connection counted, until dropped.
@@ -64,7 +79,12 @@ pub struct Dial<'a> {
 ///
 /// # Errors
 /// [`NoConnection`]; nothing was sent.
-pub async fn connect(dial: &Dial<'_>, wheel: &Rc<Wheel>, slab: &Arc<Slab>) -> Result<Connection, NoConnection> {
+pub async fn connect(
+    dial: &Dial<'_>,
+    wheel: &Rc<Wheel>,
+    slab: &Arc<Slab>,
+    life: Life,
+) -> Result<Connection, NoConnection> {
     if !dial.shared.enter(dial.connections_max) {
         // Idle ones of other cores count too.
         dial.shared.ask();
@@ -77,7 +97,7 @@ pub async fn connect(dial: &Dial<'_>, wheel: &Rc<Wheel>, slab: &Arc<Slab>) -> Re
         Some(Err(error)) => Err(verdict(&error)),
         Some(Ok(socket)) => {
             slab.endpoint(dial.slot).opened.add(1);
-            Ok(Connection { line: Line::new(wheel, socket), address: dial.address.clone(), open })
+            Ok(Connection { line: Line::new(wheel, socket), address: dial.address.clone(), life, open })
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct Lease {
     connection: Connection,
     /// What was read of the response and not used yet.
     pub inbound: Block,
-    /// Whether it has carried requests before: then it may have been closed while it was idle.
+    /// Whether it was kept: then it may have been closed while it was idle.
     pub reused: bool,
     slot: EndpointSlot,
     loan: Loan,
@@ -46,7 +46,7 @@ pub async fn lend(pools: &Rc<Pools>, dial: &Dial<'_>, now: Instant, fresh: bool)
         pools.slab.endpoint(dial.slot).attempts.add(1);
         return Ok(Lease { connection, inbound: Block::none(), reused: true, slot: dial.slot, loan });
     }
-    let connection = connect(dial, &pools.wheel, &pools.slab).await;
+    let connection = connect(dial, &pools.wheel, &pools.slab, pools.begin(now)).await;
     // An endpoint that may have no more connections was looked at, and not tried.
     if !matches!(connection, Err(NoConnection::Full)) {
         pools.slab.endpoint(dial.slot).attempts.add(1);

@@ -1,7 +1,9 @@
-//! The idle connections of one core, by endpoint: taken back last in first out, so that the warm ones stay warm and the
+//! The idle connections of one core, by endpoint: taken back last in first out, so that the busy ones stay busy and the
 //! surplus grows old; looked at every second, so that one whose other side has closed does not stay.
 //!
-//! Pools belong to slots and survive a reload; those of endpoints that left the configuration are emptied.
+//! Pools belong to slots and survive a reload. Those of endpoints that left the configuration, or that an operator has
+//! ordered out, are emptied; what is lent meanwhile is closed when it comes back. A pool has a floor, whose connections
+//! are kept however long they idle: the pool refuses to know who opens them.
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -15,11 +17,13 @@ use std::time::Instant;
 use crate::address::Address;
 use crate::id::EndpointSlot;
 use crate::io::deadline::Wheel;
+use crate::observe::metrics::Parting;
 use crate::observe::metrics::Slab;
 use crate::rand::Rng;
 use crate::rand::Share;
 use crate::time::TICK;
 use crate::upstream::connect::Connection;
+use crate::upstream::connect::Life;
 
 /// All pools of one core.
 #[derive(Debug)]
@@ -37,33 +41,51 @@ pub struct Pools {
 
 #[derive(Debug, Default)]
 struct Stack {
+    /// The ones at the front are the floor.
     idle: VecDeque<Idle>,
-    terms: Terms,
+    /// None once the endpoint has left the configuration.
+    terms: Option<Terms>,
     /// How often other cores had been in want of a connection's place, when that was last looked at.
     asked: u32,
 }
 
 /// On which terms an endpoint's connections are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// How many at the most; 0 also once the endpoint has left the configuration.
+    /// How many idle ones at the most; 0 keeps none.
     pub most: usize,
-    /// For how long, less a share by chance.
+    /// How many are kept however long they idle.
+    pub warm: usize,
+    /// How long an idle one is kept, less a share by chance.
     pub idle: Duration,
+    /// How many exchanges one carries, less a share by chance.
+    pub requests: u32,
+    /// How long after its beginning one is lent for the last time, less a share by chance.
+    pub age: Duration,
 }
 
 #[derive(Debug)]
 struct Idle {
     connection: Connection,
     since: Instant,
-    /// What is taken off the time for which it is kept.
-    share: Share,
 }
 
-impl Idle {
-    /// Whether it has not been idle for too long.
-    fn lasts(&self, now: Instant, terms: &Terms) -> bool {
-        now.saturating_duration_since(self.since) < self.share.off(terms.idle)
+impl Terms {
+    /// Why a connection is not to be lent again, however good it is.
+    fn spent(&self, life: &Life, now: Instant) -> Option<Parting> {
+        if life.served >= life.share.off_number(self.requests) {
+            return Some(Parting::Requests);
+        }
+        (now.saturating_duration_since(life.began) >= life.share.off(self.age)).then_some(Parting::Age)
+    }
+
+    /// Why an idle connection is not to stay. `place` counts from the front of its stack.
+    fn over(&self, idle: &Idle, place: usize, now: Instant) -> Option<Parting> {
+        let life = &idle.connection.life;
+        self.spent(life, now).or_else(|| {
+            let late = now.saturating_duration_since(idle.since) >= life.share.off(self.idle);
+            (late && place >= self.warm).then_some(Parting::Idle)
+        })
     }
 }
 
@@ -81,20 +103,30 @@ impl Pools {
     pub fn bind(&self, terms: impl Iterator<Item = (EndpointSlot, Terms)>) {
         let mut stacks = self.stacks.borrow_mut();
         for stack in stacks.iter_mut() {
-            stack.terms = Terms::default();
+            stack.terms = None;
         }
         for (slot, terms) in terms {
             if stacks.len() <= slot.index() {
                 stacks.resize_with(slot.index() + 1, Stack::default);
             }
             if let Some(stack) = stacks.get_mut(slot.index()) {
-                stack.terms = terms;
+                stack.terms = Some(terms);
             }
         }
-        for stack in stacks.iter_mut() {
-            let surplus = stack.idle.len().saturating_sub(stack.terms.most);
-            stack.idle.drain(..surplus);
+        for (slot, stack) in (0..).map(EndpointSlot).zip(stacks.iter_mut()) {
+            let surplus = stack.idle.len().saturating_sub(stack.terms.map_or(0, |terms| terms.most));
+            let parting = if stack.terms.is_some() { Parting::Surplus } else { Parting::Removed };
+            stack.idle.drain(..surplus).for_each(|_| self.part(parting));
+            if surplus > 0 {
+                self.slab.endpoint(slot).idle.set(stack.idle.len() as u64);
+            }
         }
+    }
+
+    /// What a connection that is begun now has behind it.
+    #[must_use]
+    pub fn begin(&self, now: Instant) -> Life {
+        Life { began: now, served: 0, share: Share::draw(&self.rng) }
     }
 
     /// The connection that was put back last, if it is still good: its socket is looked at, since an end, or words that
@@ -105,32 +137,55 @@ impl Pools {
     pub fn take(&self, slot: EndpointSlot, address: &Address, now: Instant) -> Option<Connection> {
         let mut stacks = self.stacks.borrow_mut();
         let stack = stacks.get_mut(slot.index())?;
+        let terms = stack.terms?;
         while let Some(idle) = stack.idle.pop_back() {
-            let fits = idle.connection.address == *address && idle.lasts(now, &stack.terms);
-            if fits && !idle.connection.line.socket().has_news() {
-                return Some(idle.connection);
+            let over = terms.over(&idle, stack.idle.len(), now);
+            let over = over.or_else(|| (idle.connection.address != *address).then_some(Parting::Surplus));
+            let over = over.or_else(|| idle.connection.line.socket().has_news().then_some(Parting::Endpoint));
+            match over {
+                None => return Some(idle.connection),
+                Some(parting) => self.part(parting),
             }
         }
         None
     }
 
-    /// Keeps a connection, or closes one if there are enough.
-    pub(super) fn put(&self, slot: EndpointSlot, connection: Connection, now: Instant) {
+    /// Keeps a connection that has carried an exchange, or closes it: it has done enough, or its endpoint has left; or
+    /// closes another, if there are enough.
+    pub(super) fn put(&self, slot: EndpointSlot, mut connection: Connection, now: Instant) {
         let mut stacks = self.stacks.borrow_mut();
         let Some(stack) = stacks.get_mut(slot.index()) else { return };
-        if stack.terms.most == 0 {
-            return;
+        let Some(terms) = stack.terms else { return self.part(Parting::Removed) };
+        connection.life.served = connection.life.served.saturating_add(1);
+        if let Some(parting) = terms.spent(&connection.life, now) {
+            return self.part(parting);
         }
-        if stack.idle.len() >= stack.terms.most {
-            stack.idle.pop_front();
+        if stack.idle.len() >= terms.most {
+            self.part(Parting::Surplus);
+            // With the oldest gone there is room, unless there is never any.
+            if stack.idle.pop_front().is_none() {
+                return;
+            }
         }
-        stack.idle.push_back(Idle { connection, since: now, share: Share::draw(&self.rng) });
+        stack.idle.push_back(Idle { connection, since: now });
     }
 
-    /// Looks at a part of the pools and closes what is old or was closed by its endpoint, and of all of them what another
-    /// core is in want of: as many connections as an endpoint may have are open, and these are idle. To be called every
-    /// tick.
-    pub fn sweep(&self, now: Instant) {
+    /// Keeps a connection that nobody has asked for yet, below all others. One that there is no room for, or whose
+    /// endpoint has left the configuration meanwhile, is closed.
+    pub fn lay(&self, slot: EndpointSlot, connection: Connection, now: Instant) {
+        let mut stacks = self.stacks.borrow_mut();
+        let Some(stack) = stacks.get_mut(slot.index()) else { return };
+        match stack.terms {
+            None => self.part(Parting::Removed),
+            Some(terms) if stack.idle.len() >= terms.most => self.part(Parting::Surplus),
+            Some(_) => stack.idle.push_front(Idle { connection, since: now }),
+        }
+    }
+
+    /// Looks at a part of the pools and closes what is old or was closed by its endpoint, and all of those that `leave`
+    /// says of that they take no requests; and of all of them what another core is in want of: as many connections as an
+    /// endpoint may have are open, and these are idle. To be called every tick.
+    pub fn sweep(&self, now: Instant, leave: impl Fn(EndpointSlot) -> bool) {
         let mut stacks = self.stacks.borrow_mut();
         for Stack { idle, asked, .. } in stacks.iter_mut() {
             let Some(now_asked) = idle.front().map(|idle| idle.connection.asked()) else { continue };
@@ -142,12 +197,24 @@ impl Pools {
         for _ in 0..part {
             let place = self.cursor.get();
             self.cursor.set(if place + 1 < stacks.len() { place + 1 } else { 0 });
-            let Some(stack) = stacks.get_mut(place) else { continue };
-            let Stack { idle, terms, .. } = stack;
+            let (Some(stack), Ok(slot)) = (stacks.get_mut(place), u32::try_from(place).map(EndpointSlot)) else {
+                continue;
+            };
+            let Stack { idle, terms: Some(terms), .. } = stack else { continue };
+            let leaves = leave(slot);
+            let mut stay = 0;
             idle.retain(|idle| {
                 let fresh = now.saturating_duration_since(idle.since) <= TICK;
-                idle.lasts(now, terms) && (fresh || !idle.connection.line.socket().has_news())
+                let over = leaves.then_some(Parting::Removed).or_else(|| terms.over(idle, stay, now));
+                let news = || !fresh && idle.connection.line.socket().has_news();
+                let over = over.or_else(|| news().then_some(Parting::Endpoint));
+                over.map_or_else(|| stay += 1, |parting| self.part(parting));
+                over.is_none()
             });
+            let count = &self.slab.endpoint(slot).idle;
+            if count.get() != stay as u64 {
+                count.set(stay as u64);
+            }
         }
     }
 
@@ -160,6 +227,10 @@ impl Pools {
     #[must_use]
     pub fn idle(&self, slot: EndpointSlot) -> usize {
         self.stacks.borrow().get(slot.index()).map_or(0, |stack| stack.idle.len())
+    }
+
+    fn part(&self, parting: Parting) {
+        self.slab.partings[parting as usize].add(1);
     }
 }
 
@@ -174,27 +245,193 @@ mod tests {
     use crate::upstream::connect::Dial;
     use crate::upstream::connect::connect;
 
+    const SLOT: EndpointSlot = EndpointSlot(0);
+    const IDLE: Duration = Duration::from_secs(60);
+    const AGE: Duration = Duration::from_secs(600);
+    const TERMS: Terms = Terms { most: 8, warm: 0, idle: IDLE, requests: 1000, age: AGE };
+
+    /// One pool before one origin, and a time that the test turns.
+    struct Yard {
+        pools: Pools,
+        origin: TcpListener,
+        now: Instant,
+    }
+
+    impl Yard {
+        /// Runs a test on a loop.
+        fn run<F: Future<Output = ()> + 'static>(terms: Terms, test: impl FnOnce(Self) -> F + 'static) {
+            let now = Instant::now();
+            let wheel = Rc::new(Wheel::new(now));
+            let pools = Pools::new(wheel.clone(), Arc::default());
+            pools.bind(std::iter::once((SLOT, terms)));
+            let yard = Self { pools, origin: TcpListener::bind("127.0.0.1:0").unwrap(), now };
+            let plan = Plan { wanted: Wanted::Epoll, entries: 256, completions: 256 };
+            let ended = ring::run(plan, &wheel, |_| test(yard));
+            assert!(matches!(ended, Ok(ring::Ended::Done)));
+        }
+
+        fn address(&self) -> Address {
+            Address::Ip(self.origin.local_addr().unwrap())
+        }
+
+        async fn open(&self) -> Connection {
+            let (shared, patience, address) = (Arc::default(), Duration::from_secs(20), self.address());
+            let dial = Dial { slot: SLOT, address: &address, shared: &shared, connections_max: 8, patience };
+            connect(&dial, &self.pools.wheel, &self.pools.slab, self.pools.begin(self.now)).await.unwrap()
+        }
+
+        /// Opens that many and lends none of them.
+        async fn lay(&self, count: usize) {
+            for _ in 0..count {
+                let connection = self.open().await;
+                self.pools.lay(SLOT, connection, self.now);
+            }
+        }
+
+        /// As many exchanges as the kept connection carries.
+        fn exchanges(&self) -> u32 {
+            let mut count = 0;
+            while let Some(connection) = self.pools.take(SLOT, &self.address(), self.now) {
+                count += 1;
+                self.pools.put(SLOT, connection, self.now);
+            }
+            count
+        }
+
+        fn sweep(&self, leave: bool) {
+            (0..ROUND).for_each(|_| self.pools.sweep(self.now, |_| leave));
+        }
+
+        fn idle(&self) -> usize {
+            self.pools.idle(SLOT)
+        }
+
+        fn partings(&self, parting: Parting) -> u64 {
+            self.pools.slab.partings[parting as usize].get()
+        }
+    }
+
     #[test]
     fn a_connection_is_never_lent_to_another_address_that_shares_its_slot() {
-        let origins = [TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap()];
-        let [one, two] = origins.each_ref().map(|origin| Address::Ip(origin.local_addr().unwrap()));
-        let now = Instant::now();
-        let pools = Rc::new(Pools::new(Rc::new(Wheel::new(now)), Arc::default()));
-        let slot = EndpointSlot(0);
-        pools.bind(std::iter::once((slot, Terms { most: 8, idle: Duration::from_secs(60) })));
-        let plan = Plan { wanted: Wanted::Epoll, entries: 256, completions: 256 };
-        let wheel = pools.wheel.clone();
-        let ended = ring::run(plan, &wheel, |_| async move {
-            let shared = Arc::default();
-            let patience = Duration::from_secs(20);
-            let dial = Dial { slot, address: &one, shared: &shared, connections_max: 8, patience };
-            let connection = connect(&dial, &pools.wheel, &pools.slab).await.unwrap();
-            pools.put(slot, connection, now);
-            assert!(pools.take(slot, &two, now).is_none(), "a request would go to the wrong service");
-            let connection = connect(&dial, &pools.wheel, &pools.slab).await.unwrap();
-            pools.put(slot, connection, now);
-            assert!(pools.take(slot, &one, now).is_some());
+        Yard::run(TERMS, |yard| async move {
+            let other = Address::Ip(TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+            let connection = yard.open().await;
+            yard.pools.put(SLOT, connection, yard.now);
+            assert!(yard.pools.take(SLOT, &other, yard.now).is_none(), "a request would go to the wrong service");
+            let connection = yard.open().await;
+            yard.pools.put(SLOT, connection, yard.now);
+            assert!(yard.pools.take(SLOT, &yard.address(), yard.now).is_some());
         });
-        assert!(matches!(ended, Ok(ring::Ended::Done)));
+    }
+
+    #[test]
+    fn the_last_that_came_back_goes_first() {
+        Yard::run(TERMS, |yard| async move {
+            let mut fds = Vec::new();
+            for _ in 0..3 {
+                let connection = yard.open().await;
+                fds.push(connection.line.socket().fd());
+                yard.pools.put(SLOT, connection, yard.now);
+            }
+            let (mut lent, address) = (Vec::new(), yard.address());
+            while let Some(connection) = yard.pools.take(SLOT, &address, yard.now) {
+                lent.push(connection);
+            }
+            fds.reverse();
+            assert_eq!(lent.iter().map(|connection| connection.line.socket().fd()).collect::<Vec<_>>(), fds);
+        });
+    }
+
+    #[test]
+    fn a_connection_carries_as_many_exchanges_as_it_may_less_a_share_by_chance() {
+        Yard::run(TERMS, |yard| async move {
+            let mut counts = Vec::new();
+            for _ in 0..50 {
+                yard.lay(1).await;
+                counts.push(yard.exchanges());
+                assert_eq!(yard.idle(), 0);
+            }
+            assert!(counts.iter().all(|count| (900..=1000).contains(count)), "{counts:?}");
+            counts.dedup();
+            assert!(counts.len() > 5, "all have the same bound: {counts:?}");
+            assert_eq!(yard.partings(Parting::Requests), 50);
+        });
+    }
+
+    #[test]
+    fn a_connection_of_age_is_not_lent_and_not_kept_however_warm() {
+        Yard::run(Terms { warm: 8, ..TERMS }, |mut yard| async move {
+            yard.lay(2).await;
+            yard.now += AGE * 8 / 10;
+            yard.sweep(false);
+            assert_eq!(yard.idle(), 2);
+            let lent = yard.pools.take(SLOT, &yard.address(), yard.now).unwrap();
+            yard.now += AGE * 2 / 10;
+            yard.pools.put(SLOT, lent, yard.now);
+            assert_eq!((yard.idle(), yard.partings(Parting::Age)), (1, 1));
+            assert!(yard.pools.take(SLOT, &yard.address(), yard.now).is_none());
+            yard.lay(1).await;
+            yard.now += AGE;
+            yard.sweep(false);
+            assert_eq!((yard.idle(), yard.partings(Parting::Age)), (0, 3));
+        });
+    }
+
+    #[test]
+    fn what_is_above_the_floor_goes_when_it_has_idled_and_the_floor_stays() {
+        Yard::run(Terms { warm: 2, ..TERMS }, |mut yard| async move {
+            yard.lay(5).await;
+            yard.now += IDLE;
+            yard.sweep(false);
+            assert_eq!((yard.idle(), yard.partings(Parting::Idle)), (2, 3));
+            assert_eq!(yard.pools.slab.endpoint(SLOT).idle.get(), 2);
+            yard.now += IDLE;
+            assert!(yard.pools.take(SLOT, &yard.address(), yard.now).is_some(), "a warm one is there to be lent");
+        });
+    }
+
+    #[test]
+    fn enough_are_enough() {
+        Yard::run(Terms { most: 2, warm: 1, ..TERMS }, |yard| async move {
+            yard.lay(3).await;
+            assert_eq!((yard.idle(), yard.partings(Parting::Surplus)), (2, 1));
+            let connection = yard.open().await;
+            yard.pools.put(SLOT, connection, yard.now);
+            assert_eq!((yard.idle(), yard.partings(Parting::Surplus)), (2, 2));
+            yard.pools.bind(std::iter::once((SLOT, Terms { most: 0, ..TERMS })));
+            let connection = yard.open().await;
+            yard.pools.put(SLOT, connection, yard.now);
+            yard.lay(1).await;
+            assert_eq!((yard.idle(), yard.partings(Parting::Surplus)), (0, 6));
+        });
+    }
+
+    #[test]
+    fn an_endpoint_that_leaves_takes_its_connections_along() {
+        Yard::run(Terms { warm: 2, ..TERMS }, |yard| async move {
+            yard.lay(3).await;
+            let lent = yard.pools.take(SLOT, &yard.address(), yard.now).unwrap();
+            yard.pools.bind(std::iter::empty());
+            assert_eq!((yard.idle(), yard.partings(Parting::Removed)), (0, 2));
+            yard.pools.put(SLOT, lent, yard.now);
+            yard.lay(1).await;
+            assert_eq!((yard.idle(), yard.partings(Parting::Removed)), (0, 4));
+            assert_eq!(yard.pools.slab.endpoint(SLOT).connections.get(), 0, "one is still open");
+            // And it may come back.
+            yard.pools.bind(std::iter::once((SLOT, TERMS)));
+            yard.lay(1).await;
+            assert_eq!(yard.idle(), 1);
+        });
+    }
+
+    #[test]
+    fn an_endpoint_that_is_ordered_out_keeps_nothing() {
+        Yard::run(Terms { warm: 2, ..TERMS }, |yard| async move {
+            yard.lay(3).await;
+            yard.sweep(false);
+            assert_eq!(yard.idle(), 3);
+            yard.sweep(true);
+            assert_eq!((yard.idle(), yard.partings(Parting::Removed)), (0, 3));
+        });
     }
 }

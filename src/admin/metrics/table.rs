@@ -22,11 +22,16 @@ use crate::id::ListenerSlot;
 use crate::observe::ended::Cause;
 use crate::observe::metrics::CLASSES;
 use crate::observe::metrics::EndpointCounts;
+use crate::observe::metrics::HEDGES;
 use crate::observe::metrics::ListenerCounts;
 use crate::observe::metrics::METHODS;
+use crate::observe::metrics::PARTINGS;
 use crate::observe::metrics::PROTOCOLS;
 use crate::observe::metrics::REFUSALS;
+use crate::observe::metrics::THRIFTS;
 use crate::observe::metrics::TUNNELS;
+use crate::observe::metrics::UpstreamCounts;
+use crate::snapshot::overload::Resource;
 
 /// Every metric.
 pub(super) const FAMILIES: &[Family] = &[
@@ -143,7 +148,42 @@ pub(super) const FAMILIES: &[Family] = &[
         kind: Counter,
         labels: &["upstream"],
         help: "Attempts after the first.",
-        write: retries,
+        write: |reading, out| upstreams(reading, out, |counts| counts.retries.get()),
+    },
+    Family {
+        name: "ringway_retries_unpaid_total",
+        kind: Counter,
+        labels: &["upstream"],
+        help: "Attempts after the first that were wanted and not made, since the budget was spent.",
+        write: |reading, out| upstreams(reading, out, |counts| counts.unpaid.get()),
+    },
+    Family {
+        name: "ringway_hedges_total",
+        kind: Counter,
+        labels: &["upstream", "hedge"],
+        help: "Second attempts beside one that took long.",
+        write: hedges,
+    },
+    Family {
+        name: "ringway_upstream_places",
+        kind: Gauge,
+        labels: &["upstream"],
+        help: "Requests that hold a place of an upstream with a bound on them.",
+        write: |reading, out| upstreams(reading, out, |counts| counts.places.get()),
+    },
+    Family {
+        name: "ringway_upstream_waiting",
+        kind: Gauge,
+        labels: &["upstream"],
+        help: "Requests that wait for a place at their upstream.",
+        write: |reading, out| upstreams(reading, out, |counts| counts.waiting.get()),
+    },
+    Family {
+        name: "ringway_upstream_queue_seconds",
+        kind: Histogram,
+        labels: &["upstream"],
+        help: "Time that a request waited for a place at its upstream, whether it got one or not.",
+        write: queues,
     },
     Family {
         name: "ringway_endpoint_connections",
@@ -214,6 +254,58 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: &["upstream", "endpoint"],
         help: "Connections opened to an endpoint.",
         write: |reading, out| endpoints(reading, out, |counts| counts.opened.get()),
+    },
+    Family {
+        name: "ringway_endpoint_idle_connections",
+        kind: Gauge,
+        labels: &["upstream", "endpoint"],
+        help: "Connections open to an endpoint and not lent, as of the last look at them, about a second ago at the most.",
+        write: |reading, out| endpoints(reading, out, |counts| counts.idle.get()),
+    },
+    Family {
+        name: "ringway_endpoint_warmed_total",
+        kind: Counter,
+        labels: &[],
+        help: "Connections to endpoints opened before they were asked for.",
+        write: |reading, out| out.put(&[], reading.sum(|slab| slab.warmed.get())),
+    },
+    Family {
+        name: "ringway_endpoint_partings_total",
+        kind: Counter,
+        labels: &["parting"],
+        help: "Connections to endpoints that were good and are not kept any longer, by why.",
+        write: |reading, out| {
+            for (place, parting) in PARTINGS.into_iter().enumerate() {
+                out.put(&[parting], reading.sum(|slab| slab.partings[place].get()));
+            }
+        },
+    },
+    Family {
+        name: "ringway_overload_grade",
+        kind: Gauge,
+        labels: &[],
+        help: "What the gateway does because it is short of something itself: 0 nothing, 1 keeps no client's connection, \
+               2 refuses the lowest class of routes, 3 refuses new connections.",
+        write: |reading, out| out.put(&[], reading.scene.snapshot.overload.grade() as u8),
+    },
+    Family {
+        name: "ringway_overload_pressure",
+        kind: Gauge,
+        labels: &["resource"],
+        help: "What is used of a resource: of memory and descriptors the part of what there may be, from 0 to 1; of lag the \
+               seconds by which the latest core is late all the time. Absent where it cannot be read.",
+        write: pressures,
+    },
+    Family {
+        name: "ringway_overload_closed_total",
+        kind: Counter,
+        labels: &["thrift"],
+        help: "Client connections closed because the gateway is short of something, by what they were.",
+        write: |reading, out| {
+            for (place, thrift) in THRIFTS.into_iter().enumerate() {
+                out.put(&[thrift], reading.sum(|slab| slab.thrift[place].get()));
+            }
+        },
     },
     Family {
         name: "ringway_core_connections",
@@ -317,7 +409,14 @@ pub(super) const LABELS: &[(&str, &str)] = &[
     ("upstream", "name of the upstream"),
     ("endpoint", "address of the endpoint"),
     ("listener", "name of the listener"),
-    ("reason", "whose bound it was: `listener`, `process` or `client`; or `untrusted`"),
+    ("reason", "whose bound it was: `listener`, `process` or `client`; or `untrusted`, or `overload`"),
+    (
+        "parting",
+        "`idle`, `age` or `requests`: its bound was reached; `surplus`: there are enough; `removed`: the endpoint has left \
+         or was ordered out; `endpoint`: it was closed there",
+    ),
+    ("resource", "`memory`, `descriptors` or `lag`"),
+    ("thrift", "`kept`: with a response, though it would have been kept; `parked`: while it was idle"),
     ("core", "number of the core, from 0"),
     ("io", "`io_uring` or `epoll`"),
     ("flags", "the ring flags in force"),
@@ -325,6 +424,10 @@ pub(super) const LABELS: &[(&str, &str)] = &[
     ("who", "`client`, `gateway` or `upstream`"),
     ("version", "version of the program"),
     ("kind", "`upgrade` or `connect`"),
+    (
+        "hedge",
+        "`made`: a second attempt began; `won`: it answered first; `cancelled`: the slower of two, either of them",
+    ),
     ("le", "upper bound of a histogram's bucket, in seconds"),
 ];
 
@@ -368,6 +471,16 @@ fn listeners(reading: &Reading, out: &mut Series<'_>, of: fn(&ListenerCounts) ->
     }
 }
 
+fn pressures(reading: &Reading, out: &mut Series<'_>) {
+    let overload = &reading.scene.snapshot.overload;
+    for resource in Resource::ALL {
+        let scale = if resource == Resource::Lag { 1_000_000.0 } else { 1000.0 };
+        if let Some(value) = overload.value(resource) {
+            out.put(&[resource.word()], f64::from(value) / scale);
+        }
+    }
+}
+
 fn refusals(reading: &Reading, out: &mut Series<'_>) {
     for (slot, name) in known_listeners(reading) {
         for (reason, word) in REFUSALS.iter().enumerate() {
@@ -386,13 +499,36 @@ fn known_listeners(reading: &Reading) -> impl Iterator<Item = (ListenerSlot, &st
 }
 
 /// A sample for each upstream in force, and for each that was and has left something behind.
-fn retries(reading: &Reading, out: &mut Series<'_>) {
+fn upstreams(reading: &Reading, out: &mut Series<'_>, of: fn(&UpstreamCounts) -> u64) {
     let scene = &reading.scene;
     let configured: HashSet<_> = scene.snapshot.upstreams.iter().map(|upstream| upstream.slot).collect();
     for (slot, name) in scene.labels.upstreams.iter() {
-        let retries = reading.sum(|slab| slab.peek_upstream(*slot).map_or(0, |counts| counts.retries.get()));
-        if configured.contains(slot) || retries > 0 {
-            out.put(&[name], retries);
+        let sum = reading.sum(|slab| slab.peek_upstream(*slot).map_or(0, of));
+        if configured.contains(slot) || sum > 0 {
+            out.put(&[name], sum);
+        }
+    }
+}
+
+/// A sample for each outcome of the hedges of upstreams that had any.
+fn hedges(reading: &Reading, out: &mut Series<'_>) {
+    for (slot, name) in reading.scene.labels.upstreams.iter() {
+        let of = |at: usize| reading.sum(|slab| slab.peek_upstream(*slot).map_or(0, |c| c.hedges[at].get()));
+        for (at, word) in HEDGES.iter().enumerate().filter(|_| of(0) > 0) {
+            out.put(&[name, word], of(at));
+        }
+    }
+}
+
+fn queues(reading: &Reading, out: &mut Series<'_>) {
+    for (slot, name) in reading.scene.labels.upstreams.iter() {
+        let counts = reading.cores.iter().filter_map(|core| core.slab.peek_upstream(*slot));
+        let mut durations = None;
+        for histogram in counts.filter_map(|counts| counts.queue.get()) {
+            durations.get_or_insert_with(Durations::default).add(histogram);
+        }
+        if let Some(durations) = durations {
+            out.durations(&[name], &durations);
         }
     }
 }

@@ -32,6 +32,8 @@ use crate::model::Ring;
 use crate::model::Upstream;
 use crate::model::fixture;
 use crate::snapshot::Snapshot;
+use crate::snapshot::overload::Grade;
+use crate::snapshot::overload::Resource;
 use crate::snapshot::slots::Slots;
 
 /// One listener, two upstreams (`orders`, two endpoints; `payments`, one), one host with a route to each.
@@ -72,6 +74,7 @@ pub(crate) fn host(name: &str, routes: &[(&str, u32)]) -> Host {
 pub(crate) fn reading(model: Model, cores: u32) -> Reading {
     let mut slots = Slots::default();
     let snapshot = Arc::new(Snapshot::compile(model, &mut slots));
+    Resource::ALL.into_iter().for_each(|resource| snapshot.overload.note(resource, Some(0), Grade::Calm));
     let cores = (0..cores).map(|id| Core {
         id: CoreId(id),
         stage: "serving",

@@ -214,7 +214,7 @@ fn the_pages_say_what_the_cores_count() {
         orders["endpoints"][0],
         json!({
             "address": "127.0.1.1:80", "weight": 1, "connections": 0, "in_flight": 0, "attempts": 6, "failures": 0,
-            "opened": 0,
+            "opened": 0, "idle": 0,
         })
     );
     let cores = fixture::json(interface.at, "/v1/cores");

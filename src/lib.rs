@@ -5,7 +5,7 @@
 //!
 //! ## Reading order
 //!
-//! A request: [`serve`] (start there) → [`route`] → [`balance`] → [`upstream`] → [`relay`] → [`wire`] → [`http`].
+//! A request: [`serve`] (start there) → [`route`] → [`policy`] → [`balance`] → [`upstream`] → [`relay`] → [`wire`] → [`http`].
 //! The process: [`app`] → [`config`] → [`model`] → [`snapshot`] → [`control`] → [`worker`] → [`shard`].
 //! What is left behind: [`observe`]; what an operator sees of it: [`admin`].
 //!
@@ -18,9 +18,9 @@
 //! | 11 | `main` | app |
 //! | 10 | `app` | config, control, worker, demo, snapshot, shard, observe, io, model, address, time, limits, id |
 //! | 9 | `worker` | shard, serve, snapshot, observe, io, model, address, time, limits, id, rand |
-//! | 8 | `serve` | shard, snapshot, route, balance, upstream, relay, wire, io, http, model, observe, address, time, buf, limits, id, rand |
+//! | 8 | `serve` | shard, snapshot, route, policy, balance, upstream, relay, wire, io, http, model, observe, address, time, buf, limits, id, rand |
 //! | 7 | `control` | config, model, snapshot, admin, shard, balance, observe, address, time, limits, id |
-//! | 6 | `shard` | snapshot, upstream, balance, observe, io, http, model, address, time, buf, rand, id, limits |
+//! | 6 | `shard` | snapshot, upstream, policy, balance, observe, io, http, model, address, time, buf, rand, id, limits |
 //! | 6 | `admin` | model, snapshot, balance, observe, address, time, limits, id |
 //! | 5 | `relay` | wire, io, http, observe, time, buf, limits |
 //! | 5 | `upstream` | wire, snapshot, io, observe, address, time, buf, id, rand |
@@ -28,6 +28,7 @@
 //! | 4 | `wire` | io, http, observe, address, time, buf, limits |
 //! | 3 | `config` | model, http, address, limits, id |
 //! | 3 | `route` | model, http, id |
+//! | 3 | `policy` | model, http, address, rand |
 //! | 3 | `balance` | model, count, time, rand, id, limits |
 //! | 3 | `observe` | model, http, address, count, time, id, limits |
 //! | 2 | `model` | http, address, id, limits |
@@ -67,6 +68,7 @@ pub mod io;
 pub mod limits;
 pub mod model;
 pub mod observe;
+pub mod policy;
 pub mod rand;
 pub mod relay;
 pub mod route;

@@ -141,10 +141,19 @@ fn bury(shard: &Shard, sockets: &Sockets) {
     for endpoint in snapshot.upstreams.iter().flat_map(|upstream| &upstream.endpoints) {
         let counts = slab.endpoint(endpoint.slot);
         (0..counts.connections.get()).for_each(|_| endpoint.connections.leave());
+        (0..counts.places.get()).for_each(|_| endpoint.requests.leave());
         counts.connections.set(0);
         counts.in_flight.set(0);
         counts.idle.set(0);
+        counts.places.set(0);
     }
+    for upstream in &snapshot.upstreams {
+        let counts = slab.upstream(upstream.slot);
+        (0..counts.places.get()).for_each(|_| upstream.requests.leave());
+        counts.places.set(0);
+        counts.waiting.set(0);
+    }
+    snapshot.board.bury(shard.core);
     slab.connections.set(0);
     slab.parked.set(0);
     slab.in_flight.set(0);

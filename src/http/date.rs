@@ -39,6 +39,38 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
+/// The second of Unix time of a date as a `Date` field has it (IMF-fixdate alone: the two obsolete forms are for no field
+/// that is read here). The day of the week is not compared.
+#[must_use]
+pub fn read(line: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(line).ok().filter(|text| text.len() == DATE_BYTES && text.is_ascii())?;
+    let number = |at: std::ops::Range<usize>| {
+        let digits = text.get(at)?;
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<u64>().ok())?
+    };
+    let month = text.get(8..11)?;
+    let month = MONTHS.iter().zip(1_u64..).find(|(name, _)| name.as_slice() == month.as_bytes())?.1;
+    let (day, year) = (number(5..7)?, number(12..16)?);
+    let (hour, minute, second) = (number(17..19)?, number(20..22)?, number(23..25)?);
+    let punctuated =
+        [(3..5, ", "), (7..8, " "), (11..12, " "), (16..17, " "), (19..20, ":"), (22..23, ":"), (25..29, " GMT")];
+    let fine = (1..=31).contains(&day) && year >= 1970 && hour < 24 && minute < 60 && second <= 60;
+    if !fine || punctuated.into_iter().any(|(at, mark)| text.get(at) != Some(mark)) {
+        return None;
+    }
+    Some(days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
+}
+
+/// The day of a date from 1970 on, counted from 1970-01-01: the reverse of [`civil`].
+fn days(year: u64, month: u64, day: u64) -> u64 {
+    let year = year - u64::from(month <= 2);
+    let (era, year_of_era) = (year / 400, year % 400);
+    let from_march = if month > 2 { month - 3 } else { month + 9 };
+    let day_of_year = (153 * from_march + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    (era * 146_097 + day_of_era).saturating_sub(719_468)
+}
+
 fn pick(names: &[&'static [u8; 3]], index: u64) -> &'static [u8] {
     let name = usize::try_from(index).ok().and_then(|index| names.get(index));
     name.map_or(b"???", |name| name.as_slice())
@@ -71,6 +103,7 @@ mod tests {
             (253_402_300_799, "Fri, 31 Dec 9999 23:59:59 GMT"),
         ] {
             assert_eq!(std::str::from_utf8(&line(seconds)).unwrap(), text);
+            assert_eq!(read(text.as_bytes()), Some(seconds), "{text}");
         }
     }
 
@@ -81,7 +114,27 @@ mod tests {
             let (year, month, date) = civil(day);
             let next = [(before.0, before.1, before.2 + 1), (before.0, before.1 + 1, 1), (before.0 + 1, 1, 1)];
             assert!(next.contains(&(year, month, date)), "{day}: {before:?} {:?}", (year, month, date));
+            assert_eq!(days(year, month, date), day);
             before = (year, month, date);
+        }
+    }
+
+    #[test]
+    fn what_is_no_date_is_none() {
+        for text in [
+            "",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 1994 08:49:37 CET",
+            "Sun, 06 Nob 1994 08:49:37 GMT",
+            "Sun, 00 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sun, 06 Nov 1994 08-49-37 GMT",
+            "Sun, +6 Nov 1994 08:49:37 GMT",
+            "Thu, 01 Jan 1969 00:00:00 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(read(text.as_bytes()), None, "{text}");
         }
     }
 }

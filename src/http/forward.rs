@@ -29,6 +29,8 @@ pub struct Hop<'a> {
     pub trusted: bool,
     /// The request's id.
     pub request_id: &'a [u8],
+    /// Fields that are said anew, as (name, value), instead of those of their names; empty names are none.
+    pub anew: &'a [(&'a str, &'a [u8])],
     /// Host to name when the request names none (HTTP/1.0).
     pub authority: &'a [u8],
 }
@@ -89,6 +91,7 @@ pub fn encode_request(out: &mut Vec<u8>, request: Request<'_>, framing: Framing,
         match field.known {
             Known::XForwarded | Known::XRealIp if hop.trusted => pass(out, field, bytes),
             known if nominates && may_be_stripped(known) && is_nominated(fields, bytes, field) => {}
+            Known::Other if hop.anew.iter().any(|(name, _)| is_named(field, bytes, name)) => {}
             Known::Other
             | Known::Authorization
             | Known::Cookie
@@ -102,6 +105,9 @@ pub fn encode_request(out: &mut Vec<u8>, request: Request<'_>, framing: Framing,
             Known::MaxForwards => pass_hops(out, field, bytes, request.method_kind()),
             _ => {}
         }
+    }
+    for (name, value) in hop.anew.iter().filter(|(name, _)| !name.is_empty()) {
+        put(out, &[name.as_bytes(), b": ", value, b"\r\n"]);
     }
     frame(out, framing);
     out.extend_from_slice(if request.version() == Version::Http10 { VIA_1_0 } else { VIA_1_1 });
@@ -255,6 +261,10 @@ pub(in crate::http) fn is_nominated(fields: &[Field], bytes: &[u8], field: &Fiel
     connections
         .flat_map(|field| field.value.of(bytes).split(|byte| *byte == b','))
         .any(|token| trim(token).eq_ignore_ascii_case(name))
+}
+
+fn is_named(field: &Field, bytes: &[u8], name: &str) -> bool {
+    field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes())
 }
 
 fn pass(out: &mut Vec<u8>, field: &Field, bytes: &[u8]) {

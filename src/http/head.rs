@@ -462,6 +462,12 @@ impl<'a> Request<'a> {
         Some(field.value.of(self.bytes))
     }
 
+    /// The value of the first field of a name, in either case.
+    #[must_use]
+    pub fn named(self, name: &str) -> Option<&'a [u8]> {
+        self.fields().find(|(_, field, _)| field.eq_ignore_ascii_case(name.as_bytes())).map(|(.., value)| value)
+    }
+
     /// Every field, as (kind, name, value).
     pub fn fields(self) -> impl Iterator<Item = (Known, &'a [u8], &'a [u8])> {
         let bytes = self.bytes;
@@ -510,6 +516,12 @@ impl<'a> Response<'a> {
     pub fn field(self, known: Known) -> Option<&'a [u8]> {
         let field = self.head.parts.fields.iter().find(|field| field.known == known)?;
         Some(field.value.of(self.bytes))
+    }
+
+    /// The value of the first field of a name, in either case.
+    #[must_use]
+    pub fn named(self, name: &str) -> Option<&'a [u8]> {
+        self.fields().find(|(_, field, _)| field.eq_ignore_ascii_case(name.as_bytes())).map(|(.., value)| value)
     }
 
     /// Every field, as (kind, name, value).

@@ -59,6 +59,67 @@ pub async fn beside<A: Future, B: Future>(
     .await
 }
 
+/// As [`beside`] without a word of `side`'s on `main`, but once `main` has ended, `side` goes on as long as `busy` says so:
+/// it is in the middle of what must not be dropped. What `side` gives before is shown to `stop`, as there.
+pub async fn beside_until<A: Future, B: Future>(
+    main: A,
+    side: B,
+    stop: impl Fn(&B::Output) -> bool,
+    busy: impl Fn() -> bool,
+) -> (Option<A::Output>, Option<B::Output>) {
+    let (mut main, mut side) = (pin!(main), pin!(side));
+    let (mut first, mut done) = (None, None);
+    poll_fn(move |cx| {
+        if done.is_none()
+            && let Poll::Ready(value) = side.as_mut().poll(cx)
+        {
+            if first.is_none() && stop(&value) {
+                return Poll::Ready((None, Some(value)));
+            }
+            done = Some(value);
+        }
+        if first.is_none()
+            && let Poll::Ready(value) = main.as_mut().poll(cx)
+        {
+            first = Some(value);
+        }
+        if first.is_some() && (done.is_some() || !busy()) {
+            return Poll::Ready((first.take(), done.take()));
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// The value of whichever brings one first; the other is dropped where it stands. An error of one is kept until the other
+/// has ended too, but `second` is not waited for before it has `begun`.
+pub async fn either<T, E>(
+    first: impl Future<Output = Result<T, E>>,
+    second: impl Future<Output = Result<T, E>>,
+    begun: &Cell<bool>,
+) -> Result<T, E> {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    let (mut failed, mut lost) = (None, false);
+    poll_fn(move |cx| {
+        if failed.is_none()
+            && let Poll::Ready(result) = first.as_mut().poll(cx)
+        {
+            match result {
+                Err(error) if begun.get() && !lost => failed = Some(error),
+                result => return Poll::Ready(result),
+            }
+        }
+        if !lost && let Poll::Ready(result) = second.as_mut().poll(cx) {
+            match result {
+                Err(_) if failed.is_none() => lost = true,
+                result => return Poll::Ready(result),
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
 /// The future's value, or nothing once the flag is set: then the future is dropped where it stands. Whoever sets the flag
 /// does so on the same task, whose next turn sees it. Only where what the future would have brought is wanted no more.
 pub async fn unless<F: Future>(over: &Cell<bool>, future: F) -> Option<F::Output> {
@@ -91,6 +152,37 @@ mod tests {
     fn both_waits_for_the_slower() {
         assert_eq!(now(both(ready(1), ready(2))), Some((1, 2)));
         assert_eq!(now(both(ready(1), pending::<u8>())), None);
+    }
+
+    #[test]
+    fn what_is_busy_goes_on_when_the_main_one_has_ended() {
+        let free = Cell::new(false);
+        let mut pair = pin!(beside_until(ready(1), pending::<u8>(), |_| true, || !free.get()));
+        let mut poll = || pair.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(poll(), Poll::Pending);
+        free.set(true);
+        assert_eq!(poll(), Poll::Ready((Some(1), None)));
+        assert_eq!(now(beside_until(ready(1), ready(2), |_| true, || false)), Some((None, Some(2))));
+        assert_eq!(now(beside_until(ready(1), ready(2), |_| false, || true)), Some((Some(1), Some(2))));
+        assert_eq!(now(beside_until(pending::<u8>(), ready(2), |_| false, || true)), None);
+    }
+
+    #[test]
+    fn the_first_value_wins_and_an_error_waits_for_the_other_if_that_has_begun() {
+        type Outcome = Result<u8, u8>;
+        let never = pending::<Outcome>;
+        for (begun, values) in [
+            (true, [Some(Ok(1)), Some(Ok(2)), None, Some(Err(4)), Some(Ok(2))]),
+            (false, [Some(Ok(1)), Some(Ok(2)), Some(Err(3)), Some(Err(3)), Some(Err(3))]),
+        ] {
+            let begun = Cell::new(begun);
+            assert_eq!(now(either(ready(Ok(1)), never(), &begun)), values[0]);
+            assert_eq!(now(either(never(), ready::<Outcome>(Ok(2)), &begun)), values[1]);
+            assert_eq!(now(either(ready(Err(3)), never(), &begun)), values[2]);
+            assert_eq!(now(either(ready(Err(3)), ready::<Outcome>(Err(4)), &begun)), values[3]);
+            assert_eq!(now(either(ready(Err(3)), ready::<Outcome>(Ok(2)), &begun)), values[4]);
+            assert_eq!(now(either(never(), ready::<Outcome>(Err(4)), &begun)), None);
+        }
     }
 
     #[test]

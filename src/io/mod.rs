@@ -6,6 +6,7 @@ pub mod deadline;
 pub mod descriptors;
 pub mod line;
 pub mod listen;
+pub mod queue;
 pub mod ring;
 pub mod socket;
 pub mod socket_file;

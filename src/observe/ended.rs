@@ -70,6 +70,16 @@ pub enum Cause {
     NoRoute,
     /// No endpoint could be tried: all connections of the upstream are taken.
     NoEndpoint,
+    /// As many requests as the upstream may have are under way, and as many wait as may.
+    UpstreamOverloaded,
+    /// No place at the upstream became free within `limit.queue_time`.
+    QueueTimeout,
+    /// The gateway itself is short of something, and requests of the route's class are refused first.
+    Overloaded,
+    /// The time that the request's client gives it was over before anything went to an endpoint.
+    DeadlineExpired,
+    /// No response head within `timeout.total`, or within what the request's client gives it.
+    UpstreamTimeoutTotal,
     /// Nobody listens at the endpoint, or no way leads there.
     UpstreamRefused,
     /// No connection to the endpoint within `timeout.connect`.
@@ -109,7 +119,7 @@ pub struct Row {
 
 impl Cause {
     /// Every cause, in the order of their numbers.
-    pub const ALL: [Cause; 23] = [
+    pub const ALL: [Cause; 28] = [
         Cause::Ok,
         Cause::ClientAbort,
         Cause::ClientTimeoutHead,
@@ -122,6 +132,11 @@ impl Cause {
         Cause::BadVersion,
         Cause::NoRoute,
         Cause::NoEndpoint,
+        Cause::UpstreamOverloaded,
+        Cause::QueueTimeout,
+        Cause::Overloaded,
+        Cause::DeadlineExpired,
+        Cause::UpstreamTimeoutTotal,
         Cause::UpstreamRefused,
         Cause::UpstreamTimeoutConnect,
         Cause::UpstreamTimeoutHeaders,
@@ -162,6 +177,22 @@ impl Cause {
             Self::BadVersion => ("bad_version", Client, 505, "the gateway speaks HTTP/1.0 and HTTP/1.1 here"),
             Self::NoRoute => ("no_route", Gateway, 404, "no route takes this host and path"),
             Self::NoEndpoint => ("no_endpoint", Gateway, 503, "no endpoint of the service can take the request now"),
+            Self::UpstreamOverloaded => (
+                "upstream_overloaded",
+                Gateway,
+                503,
+                "the service has as many requests as it may, and so has the queue",
+            ),
+            Self::QueueTimeout => ("queue_timeout", Gateway, 503, "the service had no room for the request in time"),
+            Self::Overloaded => {
+                ("overloaded", Gateway, 503, "the gateway is overloaded and refuses such requests first")
+            }
+            Self::DeadlineExpired => {
+                ("deadline_expired", Client, 504, "the time that the client gave the request was over at once")
+            }
+            Self::UpstreamTimeoutTotal => {
+                ("upstream_timeout_total", Upstream, 504, "the service did not answer within all the time there was")
+            }
             Self::UpstreamRefused => ("upstream_refused", Upstream, 502, "the service refused the connection"),
             Self::UpstreamTimeoutConnect => {
                 ("upstream_timeout_connect", Upstream, 504, "the service did not accept a connection in time")

@@ -21,6 +21,8 @@ pub struct Line<'a> {
     pub duration_us: u64,
     /// Microseconds; 0 without a response head.
     pub upstream_us: u64,
+    /// Microseconds.
+    pub queue_us: u64,
     /// Head and body.
     pub bytes_in: u64,
     /// Head and body.
@@ -102,6 +104,7 @@ pub fn json(out: &mut Vec<u8>, line: &Line<'_>) {
     json_word(out, ",\"phase\":\"", line.ended.phase.word());
     json_number(out, ",\"duration_us\":", line.duration_us);
     json_number(out, ",\"upstream_us\":", line.upstream_us);
+    json_number(out, ",\"queue_us\":", line.queue_us);
     json_number(out, ",\"bytes_in\":", line.bytes_in);
     json_number(out, ",\"bytes_out\":", line.bytes_out);
     json_text(out, ",\"user_agent\":", line.user_agent);

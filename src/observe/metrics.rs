@@ -50,6 +50,9 @@ pub const PROTOCOLS: [&str; 2] = ["1.0", "1.1"];
 /// Kinds of tunnels that metrics keep apart.
 pub const TUNNELS: [&str; 2] = ["upgrade", "connect"];
 
+/// What became of a hedge: it was made; it won; the one that had lost, either of the two, was cancelled.
+pub const HEDGES: [&str; 3] = ["made", "won", "cancelled"];
+
 /// The index into [`CLASSES`] of a status; 0 (no answer was given) counts as `none`.
 #[inline]
 #[must_use]
@@ -145,6 +148,16 @@ pub struct UpstreamCounts {
     durations: [OnceLock<Box<Histogram>>; CLASSES.len()],
     /// Attempts after the first.
     pub retries: Count,
+    /// Retries that were wanted and not made, since the budget was spent.
+    pub unpaid: Count,
+    /// Second attempts beside one that took long, by [`HEDGES`].
+    pub hedges: [Count; HEDGES.len()],
+    /// Requests that hold a place of a bounded upstream now.
+    pub places: Count,
+    /// Requests that wait for a place now.
+    pub waiting: Count,
+    /// How long those waited that do no longer, whether they got one or not.
+    pub queue: OnceLock<Box<Histogram>>,
 }
 
 /// Series of one endpoint.
@@ -162,6 +175,8 @@ pub struct EndpointCounts {
     pub failures: Count,
     /// Connections idle, as of the last look at them, which comes about every second.
     pub idle: Count,
+    /// Attempts that hold a place of a bounded endpoint now.
+    pub places: Count,
 }
 
 impl ListenerCounts {
@@ -190,6 +205,11 @@ impl RouteCounts {
 }
 
 impl UpstreamCounts {
+    /// Counts one wait for a place.
+    pub fn waited(&self, us: u64) {
+        self.queue.get_or_init(Box::default).observe(us);
+    }
+
     /// Counts one attempt that ended in a response head or a failure (class `none`).
     #[inline]
     pub fn observe(&self, class: usize, us: u64) {

@@ -12,6 +12,8 @@ pub struct Record<'a> {
     pub duration_us: u64,
     /// From the first attempt to the response head; 0 without one.
     pub upstream_us: u64,
+    /// Waited for a place at the upstream, in microseconds.
+    pub queue_us: u64,
     /// Bytes of the request, head and body, as read.
     pub bytes_in: u64,
     /// Bytes of the response, head and body, as written.

@@ -2,6 +2,7 @@
 //! nature: nothing is read before what was read has been written. Each side is waited for at its own [`Pace`]. It refuses
 //! to know which side is which.
 
+pub mod kept;
 pub mod tunnel;
 
 use std::cell::Cell;
@@ -11,6 +12,7 @@ use crate::buf::Block;
 use crate::io::line::Broken;
 use crate::io::line::Line;
 use crate::limits;
+use crate::relay::kept::Kept;
 use crate::wire::body::Cutoff;
 use crate::wire::body::Sink;
 use crate::wire::body::Source;
@@ -30,6 +32,8 @@ pub struct Pump<'a> {
     pub rest: &'a mut Block,
     /// The connection it goes by.
     pub to: &'a Line,
+    /// What is kept of it, if it may have to go once more.
+    pub kept: Option<&'a Kept>,
     /// Bounds.
     pub bounds: &'a mut Bounds<'a>,
 }
@@ -56,6 +60,8 @@ pub enum Lost {
     TooSlow,
     /// It is over its bound.
     TooLarge,
+    /// Nothing was: it was asked to end, and all that has come is kept.
+    Halted,
     /// It could not be written, or was taken more slowly than it must.
     Sink(Broken),
 }
@@ -66,7 +72,7 @@ pub enum Lost {
 /// [`Lost`]; some of it has gone. The end of a chunked body is written only when its true end was read, so that what is
 /// lost on one side is seen as lost on the other.
 pub async fn pump(pump: Pump<'_>) -> Result<(), Lost> {
-    let Pump { mut out, source, sink, from, rest, to, bounds } = pump;
+    let Pump { mut out, source, sink, from, rest, to, kept, bounds } = pump;
     let mut room = Room::after(source.taken());
     loop {
         let mut stalled = false;
@@ -78,6 +84,7 @@ pub async fn pump(pump: Pump<'_>) -> Result<(), Lost> {
             return Ok(());
         }
         let (began, before) = (from.coarse(), source.taken());
+        kept.into_iter().for_each(Kept::begin);
         let filled = source.fill(from, &mut out, rest, (room.bytes(), bounds.read.patience())).await;
         bounds.read.waited(from.coarse().saturating_sub(began), source.taken() - before);
         match filled {
@@ -88,6 +95,9 @@ pub async fn pump(pump: Pump<'_>) -> Result<(), Lost> {
         }
         if bounds.most.is_some_and(|most| source.taken() > most) {
             return Err(Lost::TooLarge);
+        }
+        if kept.is_some_and(|kept| kept.take(out.bytes())) {
+            return Err(Lost::Halted);
         }
         sink.frame(&mut out, source.ended().then(|| source.trailers()));
     }

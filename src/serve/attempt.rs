@@ -1,4 +1,4 @@
-//! Step 5: one try at one endpoint. A connection is lent, the request goes out and the response is awaited at the same
+//! Step 6: one try at one endpoint. A connection is lent, the request goes out and the response is awaited at the same
 //! time; the response goes on to the client as it comes, while the rest of the request may still be on its way.
 
 use std::cell::Cell;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::address::Peer;
+use crate::balance::ledger::Flight;
 use crate::buf::Block;
 use crate::http::Refusal;
 use crate::http::forward;
@@ -20,7 +21,7 @@ use crate::http::head::Version;
 use crate::http::proxy;
 use crate::http::proxy::Ends;
 use crate::http::upgrade;
-use crate::io::both::beside;
+use crate::io::both::beside_until;
 use crate::io::line::Broken;
 use crate::io::socket::Cut;
 use crate::model;
@@ -29,19 +30,27 @@ use crate::observe::ended::Cause;
 use crate::observe::ended::Ended;
 use crate::observe::ended::Phase;
 use crate::observe::metrics;
+use crate::policy::deadline;
+use crate::policy::retry::Fault;
 use crate::relay;
 use crate::relay::Bounds;
 use crate::relay::Lost;
 use crate::relay::Pace;
 use crate::relay::Pump;
+use crate::relay::kept::Kept;
+use crate::serve::admit::Room;
 use crate::serve::conn::Client;
+use crate::serve::course::Course;
+use crate::serve::course::Next;
 use crate::serve::h1::Fate;
+use crate::serve::hedge;
 use crate::serve::reply;
 use crate::serve::reply::Answer;
 use crate::serve::respond;
 use crate::serve::respond::Answered;
 use crate::serve::respond::Asked;
 use crate::serve::respond::Last;
+use crate::serve::respond::Unanswered;
 use crate::serve::tally::Facts;
 use crate::serve::tally::Tally;
 use crate::serve::tunnel;
@@ -55,6 +64,7 @@ use crate::upstream::connect::Dial;
 use crate::upstream::connect::NoConnection;
 use crate::upstream::lease;
 use crate::upstream::lease::Lease;
+use crate::wire::body::Clean;
 use crate::wire::body::Cutoff;
 use crate::wire::body::Sink;
 use crate::wire::body::Source;
@@ -76,13 +86,34 @@ pub(crate) struct Scene<'a> {
     pub(crate) tally: &'a Tally,
     /// The protocols that the request may go on with, as the value of an Upgrade field; empty: it is an ordinary one.
     pub(crate) upgrade: &'a [u8],
+    /// How long its client says that it waits.
+    pub(crate) asked: deadline::Asked,
+    /// What has been tried and may be.
+    pub(crate) course: &'a Course,
+    /// What of its body has gone by.
+    pub(crate) kept: &'a Kept,
+}
+
+impl Scene<'_> {
+    /// How long something may take that has `most`, within all the time there is to a response head.
+    pub(crate) fn patience(&self, most: Duration) -> Duration {
+        let left = |until: Instant| until.saturating_duration_since(self.shard.clock.now());
+        self.terms.until.map_or(most, |until| left(until).min(most))
+    }
+
+    /// Whether all the time to a response head is over.
+    pub(crate) fn is_late(&self) -> bool {
+        self.terms.until.is_some_and(|until| until <= self.shard.clock.now())
+    }
 }
 
 /// How long the sides of an exchange are waited for: the route's word where it has one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
-    /// To a whole response head.
+    /// To a whole response head, each attempt.
     response: Duration,
+    /// When there must be one, all attempts and waits together.
+    until: Option<Instant>,
     /// Longest pause of the client.
     client: Duration,
     /// Bytes a second of it.
@@ -103,8 +134,6 @@ pub(crate) struct Body {
     data: Range<usize>,
     /// Bytes of the client's buffer that are done with when the exchange is.
     pub(crate) consumed: usize,
-    /// Whether some of the rest was read: then the request cannot be sent a second time.
-    streamed: bool,
 }
 
 /// Why an attempt did not answer.
@@ -114,10 +143,22 @@ pub(crate) struct Failed {
     pub(crate) cause: Cause,
     /// What exactly was wrong, in words; may be empty.
     pub(crate) detail: &'static str,
-    /// Nothing of the request can have been acted upon.
-    unsent: bool,
-    /// A kept connection had died before it was used.
-    pub(crate) stale: bool,
+    /// What that means for another attempt.
+    pub(crate) fault: Fault,
+}
+
+/// A connection on loan, and what else an attempt holds of its endpoint.
+#[derive(Debug)]
+pub(crate) struct Held<'a> {
+    pub(crate) lease: Lease,
+    pub(crate) endpoint: &'a Endpoint,
+    /// Its place in the upstream.
+    pub(crate) place: usize,
+    /// When the attempt began.
+    pub(crate) began: Instant,
+    /// What is told of its endpoint.
+    pub(crate) flight: Flight,
+    _room: Option<Room<'a>>,
 }
 
 /// Room for what the gateway adds to a request head.
@@ -125,12 +166,20 @@ const ADDED_ROOM: usize = 700;
 
 impl Terms {
     /// Of a route; the listener has none once it has left the configuration.
-    pub(crate) fn of(listener: Option<&Listener>, upstream: &Upstream, route: &Route) -> Self {
+    pub(crate) fn of(
+        listener: Option<&Listener>,
+        upstream: &Upstream,
+        route: &Route,
+        began: Instant,
+        asked: deadline::Asked,
+    ) -> Self {
         let (upstream, route) = (&upstream.settings, &route.settings);
+        let total = route.total_timeout.or(upstream.timeout.total).into_iter().chain(asked.shortest()).min();
         let listener = listener.map(|listener| &listener.settings);
         let client = listener.map_or(upstream.timeout.body, |listener| listener.body_timeout);
         Self {
             response: route.response_timeout.unwrap_or(upstream.timeout.response),
+            until: total.and_then(|total| began.checked_add(total)),
             client: route.body_timeout.unwrap_or(client),
             client_rate: route.min_rate.or(listener.map(|listener| listener.min_rate)).unwrap_or(0),
             endpoint: route.body_timeout.unwrap_or(upstream.timeout.body),
@@ -141,6 +190,16 @@ impl Terms {
     /// The client, that sends a request's body or takes a response.
     pub(crate) fn client(&self) -> Pace {
         Pace::new(self.client, self.client_rate)
+    }
+
+    /// To a whole response head, each attempt.
+    pub(crate) fn response(&self) -> Duration {
+        self.response
+    }
+
+    /// Longest pause of the endpoint.
+    pub(crate) fn give(&self) -> Duration {
+        self.endpoint
     }
 
     /// Longest pause of the client.
@@ -182,7 +241,15 @@ impl Body {
             return Err(Answer::to(Cause::BodyTooLarge, ""));
         }
         let data = head + taken.data.start..head + taken.data.end;
-        Ok(Self { framing, source, data, consumed: head + taken.consumed, streamed: false })
+        Ok(Self { framing, source, data, consumed: head + taken.consumed })
+    }
+
+    /// How much of it is worth keeping while it goes by, of `most`: none if it is known not to fit.
+    pub(crate) fn worth(&self, most: usize) -> usize {
+        match self.framing {
+            Framing::Length(length) if length - self.source.taken() > most as u64 => 0,
+            _ => most,
+        }
     }
 }
 
@@ -193,19 +260,11 @@ fn chunk_limits(settings: &model::Listener) -> ChunkLimits {
 impl Failed {
     /// No endpoint could be tried.
     pub(crate) fn none() -> Self {
-        Self { cause: Cause::NoEndpoint, detail: "", unsent: true, stale: false }
-    }
-
-    /// Whether the request may be sent again: nothing of it was acted upon, or acting twice does no harm (RFC 9110
-    /// §9.2.2), and all of it is still here.
-    pub(crate) fn again(&self, client: &Client<'_>, body: &Body) -> bool {
-        let method = client.request.view(client.inbound.bytes()).method_kind();
-        let harmless = method.is_idempotent() && matches!(self.cause, Cause::UpstreamClosed | Cause::UpstreamReset);
-        !body.streamed && (self.unsent || harmless)
+        Self { cause: Cause::NoEndpoint, detail: "", fault: Fault::Full }
     }
 }
 
-/// Tries the endpoint at `place`. `fresh` wants a new connection.
+/// Makes an attempt.
 ///
 /// # Errors
 /// [`Failed`]: nothing was sent to the client.
@@ -213,121 +272,200 @@ pub(crate) async fn attempt(
     scene: &Scene<'_>,
     client: &mut Client<'_>,
     body: &mut Body,
-    place: usize,
-    fresh: bool,
+    next: Next,
 ) -> Result<(Ended, Fate), Failed> {
-    let Scene { shard, upstream, tally, .. } = *scene;
-    let Some(endpoint) = upstream.endpoints.get(place) else { return Err(Failed::none()) };
+    let tally = scene.tally;
+    if scene.is_late() {
+        return Err(Failed { cause: Cause::UpstreamTimeoutTotal, detail: "", fault: Fault::Other });
+    }
+    if let Some(wait) = hedge::after(scene, body) {
+        return match Box::pin(hedge::race(scene, client, body, next, wait)).await {
+            None => Ok((tally.ended(Cause::ClientAbort), Fate::Close)),
+            Some(Err(failed)) => Err(failed),
+            Some(Ok(held)) => converse(scene, client, body, held, Block::none()).await,
+        };
+    }
+    let held = lend(scene, client, next.place, next.fresh).await?;
+    let out = encode(scene, client, body, held.endpoint);
+    converse(scene, client, body, held, out).await
+}
+
+/// Counts an attempt at an endpoint, and says when it began.
+fn begin(scene: &Scene<'_>, place: usize) -> Instant {
+    let Scene { shard, tally, .. } = *scene;
     tally.attempts.set(tally.attempts.get() + 1);
     tally.endpoint.set(Some(place));
     tally.phase.set(Phase::Connect);
     // The first attempt begins as the exchange does, as near as matters.
-    let began = if tally.attempts.get() == 1 { tally.began } else { shard.clock.now() };
+    let first = tally.attempts.get() == 1 && tally.queue_us.get() == 0;
+    if first { tally.began } else { shard.clock.now() }
+}
+
+/// Lends a connection to the endpoint at `place`, for an attempt that begins now; `fresh` wants a new one.
+pub(crate) async fn lend<'a>(
+    scene: &Scene<'a>,
+    client: &Client<'_>,
+    place: usize,
+    fresh: bool,
+) -> Result<Held<'a>, Failed> {
+    let Scene { shard, upstream, tally, .. } = *scene;
+    let uncount = || tally.attempts.set(tally.attempts.get().saturating_sub(1));
+    let began = begin(scene, place);
+    let Some(endpoint) = upstream.endpoints.get(place) else { return Err(Failed::none()) };
+    let Some(room) = Room::enter(scene, endpoint) else {
+        uncount();
+        return Err(Failed { cause: Cause::UpstreamOverloaded, ..Failed::none() });
+    };
     let dial = Dial {
         slot: endpoint.slot,
         address: &endpoint.address,
         shared: &endpoint.connections,
         connections_max: upstream.settings.connections_max,
-        patience: upstream.settings.timeout.connect,
+        patience: scene.patience(upstream.settings.timeout.connect),
     };
     // CONNECT is not idempotent: a kept connection that has died meanwhile could not be made good.
     let connect = client.request.view(client.inbound.bytes()).method_kind() == Method::Connect;
     let fresh = fresh || connect || upstream.settings.proxy_protocol.is_some();
-    let result = match lease::lend(&shard.pools, &dial, shard.clock.coarse(), fresh).await {
-        Ok(lease) => converse(scene, client, body, (endpoint, lease), began).await,
-        Err(reason) => {
-            if reason == NoConnection::Full {
-                tally.attempts.set(tally.attempts.get() - 1);
-            }
-            Err(unconnected(reason))
-        }
+    let flight = shard.ledger.begin(endpoint.slot, shard.ledger.board().at(began));
+    let reason = match lease::lend(&shard.pools, &dial, shard.clock.coarse(), fresh).await {
+        Ok(lease) => return Ok(Held { lease, endpoint, place, began, flight, _room: room }),
+        Err(reason) => reason,
     };
-    if let Err(failed) = &result
-        && failed.cause != Cause::NoEndpoint
-    {
-        count_failure(scene, endpoint, began);
+    if reason == NoConnection::Full {
+        uncount();
     }
-    result
+    let failed = match unconnected(reason) {
+        failed if reason == NoConnection::TimedOut && scene.is_late() => {
+            Failed { cause: Cause::UpstreamTimeoutTotal, fault: Fault::Other, ..failed }
+        }
+        failed => failed,
+    };
+    count_failure(scene, (&flight, began), &failed);
+    Err(failed)
 }
 
-fn count_failure(scene: &Scene<'_>, endpoint: &Endpoint, began: Instant) {
+/// Counts an attempt that came to nothing; one that found no room was none, and a response that was refused is counted as
+/// what it was.
+pub(crate) fn count_failure(scene: &Scene<'_>, (flight, began): (&Flight, Instant), failed: &Failed) {
     let Scene { shard, upstream, .. } = *scene;
-    shard.slab.endpoint(endpoint.slot).failures.add(1);
+    if failed.cause == Cause::NoEndpoint || matches!(failed.fault, Fault::Full | Fault::Status(_)) {
+        return;
+    }
+    shard.slab.endpoint(flight.slot()).failures.add(1);
     let passed = us(shard.clock.now().saturating_duration_since(began));
     shard.slab.upstream(upstream.slot).observe(metrics::class(0), passed);
+    // A kept connection that had died says nothing of its endpoint.
+    if failed.fault != Fault::Stale {
+        flight.failed(shard.board_now(), None);
+    }
 }
 
-/// Sends the request and relays the response, both at once, over a connection on loan.
+/// Sends `out` and the rest of the request and relays the response, both at once, over a connection on loan.
 async fn converse(
     scene: &Scene<'_>,
     client: &mut Client<'_>,
     body: &mut Body,
-    (endpoint, mut lease): (&Endpoint, Lease),
-    began: Instant,
+    held: Held<'_>,
+    out: Block,
 ) -> Result<(Ended, Fate), Failed> {
-    let Scene { route, terms, tally, .. } = *scene;
-    let out = encode(scene, client, body, endpoint);
-    let asked = Asked::of(client, began);
-    let read =
-        if asked.expects && body.source.taken() == 0 { terms.client().from_first_byte() } else { terms.client() };
+    let Scene { route, terms, tally, kept, .. } = *scene;
+    let Held { mut lease, began, flight, _room, .. } = held;
+    let asked = Asked::of(client, began, &flight);
+    let waits = asked.expects && body.source.taken() == 0;
+    let read = if waits { terms.client().from_first_byte() } else { terms.client() };
     let Client { seat, inbound, response, .. } = client;
     let line = &seat.line;
     let reused = lease.reused;
     let (upline, upbound) = lease.parts();
     let whole = body.source.ended();
-    body.streamed = !whole;
+    // A client that waits for leave is not waited for.
+    if asked.expects && !whole {
+        kept.lose();
+    }
+    if !whole {
+        flight.untimed();
+    }
+    kept.halt(false);
     // What an attempt before this one got across says nothing of this one.
     tally.uploaded.set(false);
     tally.phase.set(Phase::Wait);
     if whole {
-        upline.reading().arm(terms.response, Cut::Both);
+        upline.reading().arm(scene.patience(terms.response), Cut::Both);
+    } else if terms.until.is_some() {
+        upline.reading().arm(scene.patience(Duration::MAX), Cut::Both);
     }
     let written = Cell::new(0);
     let mut bounds = Bounds { read, write: terms.taker(), most: route.settings.max_body, written: &written };
-    let source = &mut body.source;
-    let sink = Sink::new(body.framing);
+    let (source, sink, kept) = (&mut body.source, Sink::new(body.framing), kept);
     let side = async {
-        let sent =
-            relay::pump(Pump { out, source, sink, from: line, rest: inbound, to: upline, bounds: &mut bounds }).await;
+        let bounds = &mut bounds;
+        let pump = Pump { out, source, sink, from: line, rest: inbound, to: upline, kept: Some(kept), bounds };
+        let sent = relay::pump(pump).await;
         // The time for the response head runs from the end of the request, or of what the endpoint takes of it.
         if !whole && !tally.answered() && matches!(sent, Ok(()) | Err(Lost::Sink(_))) {
-            upline.reading().arm(terms.response, Cut::Both);
+            upline.reading().arm(scene.patience(terms.response), Cut::Both);
         }
         sent?;
         tally.uploaded.set(true);
         line.gone().await;
         Err(Lost::Source(Cutoff::Broken(Broken::Closed)))
     };
-    let answer = respond::respond(scene, &asked, (upline, upbound, response));
+    let answer = async {
+        let answer = respond::respond(scene, &asked, (upline, upbound, response)).await;
+        // What is read of the client now may be wanted for another attempt.
+        kept.halt(answer.is_err());
+        answer
+    };
     // A client that breaks off, or goes, ends the exchange; a request that the endpoint would not take any more may
     // still be answered.
-    let (answer, lost) = beside(answer, side, |lost: &Result<(), Lost>| !matches!(lost, Err(Lost::Sink(_)))).await;
+    let ends = |lost: &Result<(), Lost>| !matches!(lost, Err(Lost::Sink(_)));
+    let (answer, lost) = beside_until(answer, side, ends, || kept.is_busy()).await;
     match answer {
         Some(Ok(answered)) if answered.last == Last::Tunnel && answered.lost.is_none() => {
             Ok(Box::pin(tunnel::run(scene, client, body.consumed, lease)).await)
         }
         Some(Ok(answered)) => Ok(settle(scene, client, body.consumed, lease, answered)),
-        Some(Err(no)) => {
-            let gone = matches!(no.cause, Cause::UpstreamClosed | Cause::UpstreamReset);
-            Err(Failed { stale: gone && reused && !no.heard, ..Failed::of(no.cause, no.detail) })
-        }
+        Some(Err(no)) => match lost.and_then(Result::err) {
+            None | Some(Lost::Halted | Lost::Sink(_)) => {
+                let failed = failed(&no, reused);
+                count_failure(scene, (&flight, began), &failed);
+                // A response that was refused, but came whole, is no reason to close its connection.
+                if let Some(clean) = no.clean.filter(|_| tally.uploaded.get()) {
+                    give_back(scene, lease, clean);
+                }
+                Err(failed)
+            }
+            lost => Ok(broken_off(scene, client, body, lost).await),
+        },
         None => Ok(broken_off(scene, client, body, lost.and_then(Result::err)).await),
     }
 }
 
-impl Failed {
-    fn of(cause: Cause, detail: &'static str) -> Self {
-        Self { cause, detail, unsent: false, stale: false }
+/// What an endpoint's failure to answer means for another attempt.
+pub(crate) fn failed(no: &Unanswered, reused: bool) -> Failed {
+    let fault = match no.cause {
+        Cause::UpstreamClosed | Cause::UpstreamReset if reused && !no.heard => Fault::Stale,
+        Cause::UpstreamClosed | Cause::UpstreamReset => Fault::Reset,
+        Cause::UpstreamTimeoutHeaders => Fault::Timeout,
+        _ => no.status.map_or(Fault::Other, Fault::Status),
+    };
+    Failed { cause: no.cause, detail: no.detail, fault }
+}
+
+/// Puts a connection back, unless it was opened in one client's name: then it is of no use to another.
+fn give_back(scene: &Scene<'_>, lease: Lease, clean: Clean) {
+    if scene.upstream.settings.proxy_protocol.is_none() {
+        lease.give_back(clean, scene.shard.clock.coarse());
     }
 }
 
 /// The request as it goes out: the head, and what of the body came with it, so that a short request is one send. Before
 /// it the client is named, where the upstream wants that of a connection.
-fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoint: &Endpoint) -> Block {
-    let Scene { facts, upstream, tally, .. } = *scene;
+pub(crate) fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoint: &Endpoint) -> Block {
+    let Scene { shard, facts, upstream, tally, asked, kept, .. } = *scene;
     let bytes = client.inbound.bytes();
     let request = client.request.view(bytes);
-    let mut out = Block::with_room(body.data.end + scene.upgrade.len() + ADDED_ROOM);
+    let mut out = Block::with_room(body.data.end + scene.upgrade.len() + kept.len() + ADDED_ROOM);
     if let Some(version) = upstream.settings.proxy_protocol {
         let ends = match (facts.identity.client, client.seat.reached()) {
             (Peer::Ip(from), Some(to)) => Ends::Between(from, to),
@@ -338,11 +476,15 @@ fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoint: &Endpoi
             ProxyVersion::V2 => proxy::write_binary(out.tail(), ends),
         }
     }
+    // Each hop is told what is left: what has passed here is no longer the service's.
+    let left = asked.shortest().map(|_| asked.less(shard.clock.now().saturating_duration_since(tally.began)));
+    let anew = left.as_ref().map(|left| left.fields(upstream.settings.deadline.as_deref()));
     let hop = Hop {
         marks: &client.marks,
         trusted: facts.identity.trusted,
         request_id: tally.id.as_bytes(),
         authority: endpoint.authority().as_bytes(),
+        anew: anew.as_ref().map_or(&[], |anew| anew.as_slice()),
     };
     forward::encode_request(out.tail(), request, body.framing, &hop);
     if !scene.upgrade.is_empty() {
@@ -350,18 +492,22 @@ fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoint: &Endpoi
     }
     let data = bytes.get(body.data.clone()).unwrap_or(&[]);
     let end = body.source.ended().then(|| body.source.trailers());
-    Sink::new(body.framing).append(out.tail(), data, end);
+    let sink = Sink::new(body.framing);
+    if kept.is_empty() {
+        sink.append(out.tail(), data, end);
+    } else {
+        sink.append(out.tail(), data, None);
+        kept.copy_to(out.tail(), |out, bytes| sink.append(out, bytes, end));
+    }
     out
 }
 
 /// After a response: the endpoint's connection goes back if it is clean, and the client's fate is decided.
 fn settle(scene: &Scene<'_>, client: &Client<'_>, consumed: usize, lease: Lease, answered: Answered) -> (Ended, Fate) {
-    let Scene { shard, upstream, tally, .. } = *scene;
+    let tally = scene.tally;
     let uploaded = tally.uploaded.get();
-    // A connection that was opened in one client's name is of no use to another.
-    let anybodys = upstream.settings.proxy_protocol.is_none();
-    if let Some(clean) = answered.clean.filter(|_| uploaded && answered.endpoint_keeps && anybodys) {
-        lease.give_back(clean, shard.clock.coarse());
+    if let Some(clean) = answered.clean.filter(|_| uploaded && answered.endpoint_keeps) {
+        give_back(scene, lease, clean);
     }
     if let Some(cause) = answered.lost {
         // The client must not take what it has for the whole: where only the end of the connection says that, it
@@ -407,11 +553,11 @@ async fn broken_off(scene: &Scene<'_>, client: &mut Client<'_>, body: &Body, los
 }
 
 fn unconnected(reason: NoConnection) -> Failed {
-    let (cause, detail) = match reason {
-        NoConnection::Full => (Cause::NoEndpoint, "all connections are taken"),
-        NoConnection::Exhausted => (Cause::NoEndpoint, "the gateway is out of descriptors or ports"),
-        NoConnection::Refused => (Cause::UpstreamRefused, ""),
-        NoConnection::TimedOut => (Cause::UpstreamTimeoutConnect, ""),
+    let (cause, detail, fault) = match reason {
+        NoConnection::Full => (Cause::NoEndpoint, "all connections are taken", Fault::Full),
+        NoConnection::Exhausted => (Cause::NoEndpoint, "the gateway is out of descriptors or ports", Fault::Connect),
+        NoConnection::Refused => (Cause::UpstreamRefused, "", Fault::Connect),
+        NoConnection::TimedOut => (Cause::UpstreamTimeoutConnect, "", Fault::Connect),
     };
-    Failed { unsent: true, ..Failed::of(cause, detail) }
+    Failed { cause, detail, fault }
 }

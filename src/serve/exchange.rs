@@ -1,9 +1,8 @@
-//! Step 4: one request, all its branches. The route is found, the body's beginning taken, attempts are made until one
-//! answers or none may be made any more; the record is left behind, and the connection's fate decided.
+//! Step 4: one request, all its branches. The route is found, the body's beginning taken, and the request brought to its
+//! end; the record is left behind, and the connection's fate decided.
 
 use std::rc::Rc;
 
-use crate::balance::Tried;
 use crate::http::forward;
 use crate::http::head::Method;
 use crate::http::identity::Identity;
@@ -12,12 +11,9 @@ use crate::http::upgrade;
 use crate::observe::ended::Cause;
 use crate::observe::ended::Ended;
 use crate::observe::ended::Phase;
-use crate::serve::attempt;
 use crate::serve::attempt::Body;
-use crate::serve::attempt::Failed;
-use crate::serve::attempt::Scene;
-use crate::serve::attempt::Terms;
 use crate::serve::conn::Client;
+use crate::serve::course;
 use crate::serve::h1::Fate;
 use crate::serve::reply;
 use crate::serve::reply::Answer;
@@ -52,14 +48,8 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
         Err(answer) => (refuse(shard, client, &tally, answer).await, 0),
         Ok(mut body) => {
             let outcome = match route {
-                None => answer_whole(shard, client, &tally, &body, Answer::to(Cause::NoRoute, "")).await,
-                Some(route) => {
-                    let upstream = generation.snapshot.upstream(route.upstream);
-                    let (facts, tally, upgrade) = (&facts, &tally, upgrade.as_slice());
-                    let terms = Terms::of(listener, upstream, route);
-                    let scene = Scene { shard, facts, upstream, route, terms, tally, upgrade };
-                    forward(&scene, client, &mut body).await
-                }
+                None => course::answer_whole(shard, client, &tally, &body, Answer::to(Cause::NoRoute, "")).await,
+                Some(route) => course::run(shard, client, &mut body, &facts, route, (&tally, &upgrade)).await,
             };
             tally.body_in.set(tally.body_in.get() + body.source.taken());
             (outcome, body.consumed)
@@ -68,66 +58,6 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
     tally.finish(shard, client, &facts, ended);
     client.inbound.consume(consumed);
     fate
-}
-
-/// Makes attempts until one has answered.
-async fn forward(scene: &Scene<'_>, client: &mut Client<'_>, body: &mut Body) -> (Ended, Fate) {
-    let Scene { shard, facts, upstream, route, tally, .. } = *scene;
-    let generation = facts.generation;
-    let mut tried = Tried::default();
-    let mut last = Failed::none();
-    let mut fresh = None;
-    let attempts = route.settings.attempts.unwrap_or(upstream.settings.retry.attempts);
-    // An endpoint whose connections are all taken costs a look, and no attempt.
-    for _ in 0..Tried::MOST {
-        if tally.attempts.get() >= attempts {
-            break;
-        }
-        let picked = fresh.take().or_else(|| generation.pick(route.upstream, &tried, &shard.slab, &shard.rng));
-        let Some(place) = picked else { break };
-        // A second attempt is paid for, unless it only mends our own pool's staleness.
-        if tally.attempts.get() > 0 && !tried.has(place) && !generation.may_retry(route.upstream, shard.clock.uptime())
-        {
-            break;
-        }
-        if tally.attempts.get() > 0 {
-            shard.slab.upstream(upstream.slot).retries.add(1);
-        }
-        match attempt::attempt(scene, client, body, place, tried.has(place)).await {
-            Ok(done) => return done,
-            Err(failed) => {
-                last = failed;
-                if !failed.again(client, body) {
-                    break;
-                }
-                // A kept connection that had died meanwhile says nothing of its endpoint: the same once more, fresh, and
-                // this was no attempt at it.
-                if failed.stale {
-                    fresh = Some(place);
-                    tally.attempts.set(tally.attempts.get().saturating_sub(1));
-                }
-                tried.note(place);
-            }
-        }
-    }
-    answer_whole(shard, client, tally, body, Answer::to(last.cause, last.detail)).await
-}
-
-/// Answers in the upstream's stead. The connection is kept if the request was read whole, unless it was to become a tunnel:
-/// what its client has sent for that is no request.
-async fn answer_whole(
-    shard: &Shard,
-    client: &mut Client<'_>,
-    tally: &Tally,
-    body: &Body,
-    answer: Answer<'_>,
-) -> (Ended, Fate) {
-    let request = client.request.view(client.inbound.bytes());
-    let head_only = request.method_kind() == Method::Head;
-    let tunnel = request.method_kind() == Method::Connect || upgrade::is_asked(request);
-    let keep = !tunnel && body.source.ended() && request.keep_alive() && client.seat.stays(shard).is_some();
-    reply::send(shard, client, tally, Answer { close: !keep, head_only, ..answer }).await;
-    (tally.ended(answer.cause), if keep { Fate::Keep } else { Fate::Linger })
 }
 
 /// Answers a request that is not to be read further.

@@ -87,7 +87,11 @@ pub(crate) async fn send(shard: &Shard, client: &mut Client<'_>, tally: &Tally, 
         (false, Version::Http10) => b"\r\nConnection: keep-alive",
         (false, Version::Http11) => b"",
     };
-    write(out.tail(), tally.id.as_bytes(), &shard.date(), &[server[0], server[1], connection], answer);
+    let later: &[u8] = match answer.cause {
+        Cause::UpstreamOverloaded | Cause::QueueTimeout | Cause::Overloaded => b"\r\nRetry-After: 1",
+        _ => b"",
+    };
+    write(out.tail(), tally.id.as_bytes(), &shard.date(), &[server[0], server[1], later, connection], answer);
     tally.status.set(answer.status);
     let patience = listener.map_or(PATIENCE, |listener| listener.settings.body_timeout);
     let size = out.len() as u64;

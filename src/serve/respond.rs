@@ -1,8 +1,9 @@
-//! Step 6: the response. Its head is awaited, interim ones are passed on, and then head and body go to the client as they
+//! Step 7: the response. Its head is awaited, interim ones are passed on, and then head and body go to the client as they
 //! come, the head and what came with it in one send.
 
 use std::time::Instant;
 
+use crate::balance::ledger::Flight;
 use crate::buf::Block;
 use crate::http::forward;
 use crate::http::forward::Answer;
@@ -15,10 +16,13 @@ use crate::http::head::Version;
 use crate::http::upgrade;
 use crate::io::line::Broken;
 use crate::io::line::Line;
+use crate::model::HedgeAfter;
 use crate::model::ResponseLimits;
 use crate::observe::ended::Cause;
 use crate::observe::ended::Phase;
 use crate::observe::metrics;
+use crate::policy::retry;
+use crate::policy::retry::Fault;
 use crate::relay;
 use crate::relay::Bounds;
 use crate::relay::Lost;
@@ -47,6 +51,8 @@ pub(crate) struct Asked<'a> {
     seat: &'a Seat,
     /// When the attempt began.
     began: Instant,
+    /// What is told of its endpoint.
+    flight: &'a Flight,
 }
 
 /// A response that went to the client, whole or not.
@@ -76,12 +82,16 @@ pub(crate) enum Last {
 }
 
 /// Why nothing went to the client.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Unanswered {
     pub(crate) cause: Cause,
     pub(crate) detail: &'static str,
     /// Whether the endpoint had begun to answer.
     pub(crate) heard: bool,
+    /// The status of a response that was refused, since another attempt is planned.
+    pub(crate) status: Option<u16>,
+    /// The proof that it was read to its true end, and the endpoint keeps its connection.
+    pub(crate) clean: Option<Clean>,
 }
 
 /// An endpoint's side: its line, what was read of it, and room for a head's fields.
@@ -102,7 +112,7 @@ const ADDED_ROOM: usize = 400;
 
 impl<'a> Asked<'a> {
     /// What the request at the front of the client's buffer says.
-    pub(crate) fn of(client: &Client<'a>, began: Instant) -> Self {
+    pub(crate) fn of(client: &Client<'a>, began: Instant, flight: &'a Flight) -> Self {
         let request = client.request.view(client.inbound.bytes());
         Self {
             method: request.method_kind(),
@@ -111,6 +121,7 @@ impl<'a> Asked<'a> {
             expects: request.expects_continue(),
             seat: client.seat,
             began,
+            flight,
         }
     }
 }
@@ -121,12 +132,21 @@ pub(crate) async fn respond(
     asked: &Asked<'_>,
     (line, inbound, head): Side<'_>,
 ) -> Result<Answered, Unanswered> {
-    let Scene { shard, upstream, terms, tally, .. } = *scene;
+    let Scene { shard, upstream, route, terms, tally, .. } = *scene;
     let client = &asked.seat.line;
     let switch = await_final(scene, asked, (line, inbound, head)).await?;
     line.reading().disarm();
     let passed = us(shard.clock.now().saturating_duration_since(asked.began));
     tally.upstream_us.set(tally.upstream_us.get() + passed);
+    if route.settings.hedge.is_some_and(|hedge| matches!(hedge.after, HedgeAfter::Percentile(_))) {
+        shard.gates.route(route.slot).times.borrow_mut().note(passed);
+    }
+    if switch.is_some() {
+        asked.flight.answered(passed);
+    } else if let Some(refused) = judge(scene, asked, (inbound, head), passed) {
+        shard.slab.upstream(upstream.slot).observe(metrics::class(refused.status.unwrap_or(0)), passed);
+        return Err(refused);
+    }
     let headed = match &switch {
         Some(protocols) => opening(scene, inbound, head, protocols),
         None => translate(scene, asked, inbound, head)?,
@@ -145,15 +165,19 @@ pub(crate) async fn respond(
     }
     let mut bounds = Bounds { read: terms.endpoint(), write: terms.client(), most: None, written: &tally.bytes_out };
     let sink = Sink::new(framing);
-    let pump = Pump { out, source: &mut source, sink, from: line, rest: inbound, to: client, bounds: &mut bounds };
+    let pump =
+        Pump { out, source: &mut source, sink, from: line, rest: inbound, to: client, kept: None, bounds: &mut bounds };
     let pumped = relay::pump(pump).await;
     let lost = pumped.err().map(|lost| match lost {
         Lost::Sink(Broken::TimedOut) => Cause::ClientTimeoutBody,
         Lost::Sink(_) => Cause::ClientAbort,
         Lost::Source(Cutoff::Broken(Broken::TimedOut)) | Lost::TooSlow => Cause::UpstreamTimeoutBody,
-        Lost::Source(Cutoff::Broken(_)) => Cause::UpstreamTruncated,
+        Lost::Source(Cutoff::Broken(_)) | Lost::Halted => Cause::UpstreamTruncated,
         Lost::Source(Cutoff::Faulty(_)) | Lost::TooLarge => Cause::UpstreamBadResponse,
     });
+    if matches!(lost, Some(Cause::UpstreamTimeoutBody | Cause::UpstreamTruncated | Cause::UpstreamBadResponse)) {
+        asked.flight.failed(shard.board_now(), None);
+    }
     let last = match (framing, close) {
         _ if switch.is_some() => Last::Tunnel,
         (Framing::UntilClose, _) => Last::UntilClose,
@@ -174,7 +198,7 @@ async fn await_final(
     let limits = HeadLimits { head_bytes, fields, target_bytes: 0 };
     for passed in 0..=interim {
         if let Err(reason) = h1::read_response(line, inbound, head, &limits).await {
-            return Err(unheard(reason, !inbound.is_empty()));
+            return Err(unheard(scene, reason, !inbound.is_empty()));
         }
         let response = head.view(inbound.bytes());
         match response.status() {
@@ -205,6 +229,43 @@ async fn await_final(
         }
     }
     Err(Unanswered::faulty("too many interim responses"))
+}
+
+/// Tells the balancer of a response head, and refuses it if its status is worth another attempt and one may be made: then
+/// nothing of it goes to the client.
+fn judge(
+    scene: &Scene<'_>,
+    asked: &Asked<'_>,
+    (inbound, head): (&mut Block, &ResponseHead),
+    passed: u64,
+) -> Option<Unanswered> {
+    let Scene { shard, upstream, course, .. } = *scene;
+    let response = head.view(inbound.bytes());
+    let status = response.status();
+    let later = matches!(status, 429 | 503).then(|| response.named("retry-after")).flatten();
+    let after = later.and_then(|value| retry::after(value, shard.clock.unix_seconds()));
+    match status {
+        429 | 500.. => asked.flight.failed(shard.board_now(), after),
+        _ => asked.flight.answered(passed),
+    }
+    let wanted = retry::has_status(&upstream.settings.retry.on, status);
+    if !wanted || !course.plan(scene, Fault::Status(status), after) {
+        return None;
+    }
+    // What has come whole leaves its connection as good as it was.
+    let (keeps, framing) = (response.keep_alive(), framing::response(response, asked.method));
+    let mut clean = None;
+    if let (true, Ok(framing)) = (keeps, framing) {
+        let mut source = Source::new(framing);
+        let behind = inbound.bytes_mut().get_mut(head.len()..).unwrap_or(&mut []);
+        if let Ok(taken) = source.buffered(behind) {
+            clean = source.clean().filter(|_| behind.len() == taken.consumed);
+        }
+    }
+    if clean.is_some() {
+        *inbound = Block::none();
+    }
+    Some(Unanswered { status: Some(status), clean, ..Unanswered::faulty("a status that is tried again") })
 }
 
 /// Takes a head that opens a tunnel out of `inbound`, and what came behind it, which goes through the tunnel first.
@@ -263,16 +324,17 @@ fn translate(
 
 impl Unanswered {
     fn faulty(detail: &'static str) -> Self {
-        Self { cause: Cause::UpstreamBadResponse, detail, heard: true }
+        Self { cause: Cause::UpstreamBadResponse, detail, heard: true, status: None, clean: None }
     }
 }
 
-fn unheard(reason: NoResponse, heard: bool) -> Unanswered {
+pub(crate) fn unheard(scene: &Scene<'_>, reason: NoResponse, heard: bool) -> Unanswered {
     let (cause, detail) = match reason {
+        NoResponse::Broken(Broken::TimedOut) if scene.is_late() => (Cause::UpstreamTimeoutTotal, ""),
         NoResponse::Broken(Broken::TimedOut) => (Cause::UpstreamTimeoutHeaders, ""),
         NoResponse::Broken(Broken::Closed) => (Cause::UpstreamClosed, ""),
         NoResponse::Broken(Broken::Reset) => (Cause::UpstreamReset, ""),
         NoResponse::Faulty(fault) => (Cause::UpstreamBadResponse, fault.words()),
     };
-    Unanswered { cause, detail, heard }
+    Unanswered { cause, detail, heard, status: None, clean: None }
 }

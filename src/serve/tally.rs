@@ -47,6 +47,8 @@ pub(crate) struct Tally {
     pub(crate) endpoint: Cell<Option<usize>>,
     /// From the first attempt to the response head, in microseconds.
     pub(crate) upstream_us: Cell<u64>,
+    /// Waited for a place at the upstream, in microseconds.
+    pub(crate) queue_us: Cell<u64>,
 }
 
 /// One exchange counted as under way, until dropped: also by a panic.
@@ -112,6 +114,7 @@ impl Tally {
             attempts: Cell::new(0),
             endpoint: Cell::new(None),
             upstream_us: Cell::new(0),
+            queue_us: Cell::new(0),
         }
     }
 
@@ -144,6 +147,7 @@ impl Tally {
             time_us: shard.clock.unix_us(self.began),
             duration_us,
             upstream_us: self.upstream_us.get(),
+            queue_us: self.queue_us.get(),
             bytes_in: self.body_in.get(),
             bytes_out: self.bytes_out.get(),
             ended,

@@ -1,4 +1,4 @@
-//! Step 7: a tunnel. The endpoint has agreed to an upgrade or a CONNECT, the client has been told, and from here on its
+//! Step 8: a tunnel. The endpoint has agreed to an upgrade or a CONNECT, the client has been told, and from here on its
 //! connection and the endpoint's carry bytes and no requests. Neither carries anything else afterwards.
 
 use crate::buf::Block;

@@ -1,6 +1,7 @@
 //! Everything one core owns. Nothing of it is ever seen by another thread, and nothing of it is locked: cells are
 //! borrowed for one call and never across an await.
 
+pub mod gates;
 pub mod generation;
 pub mod ids;
 pub mod mailbox;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::balance::board::Order;
+use crate::balance::ledger::Ledger;
 use crate::http::date;
 use crate::id::CoreId;
 use crate::id::ListenerSlot;
@@ -24,6 +26,7 @@ use crate::observe::metrics::Slab;
 use crate::observe::metrics::Thrift;
 use crate::observe::record::Record;
 use crate::rand::Rng;
+use crate::shard::gates::Gates;
 use crate::shard::generation::Generation;
 use crate::shard::ids::Ids;
 use crate::shard::warm::Warm;
@@ -47,8 +50,12 @@ pub struct Shard {
     pub slab: Arc<Slab>,
     /// Its deadlines.
     pub wheel: Rc<Wheel>,
+    /// Its hand on what the cores know of the endpoints together.
+    pub ledger: Rc<Ledger>,
     /// Its idle connections to endpoints.
     pub pools: Rc<Pools>,
+    /// Who waits before its upstreams, and how fast these are.
+    pub gates: Gates,
     /// Makes request ids.
     pub ids: Ids,
     /// Whether it finishes what runs and takes nothing new.
@@ -74,7 +81,8 @@ impl Shard {
         let pools = Rc::new(Pools::new(wheel.clone(), slab.clone()));
         let (overload, warm) = (snapshot.overload.clone(), Warm::default());
         warm.bind(&snapshot);
-        let generation = Generation::bind(snapshot, None, &pools, &rng, clock.uptime());
+        let ledger = Ledger::new(snapshot.board.clone(), core);
+        let generation = Generation::bind(snapshot, None, &ledger, &pools, &rng);
         let ids = Ids::new(&rng);
         let shard = Self {
             core,
@@ -82,7 +90,9 @@ impl Shard {
             rng,
             slab,
             wheel,
+            ledger,
             pools,
+            gates: Gates::default(),
             ids,
             draining: Cell::new(false),
             expired: Cell::new(false),
@@ -108,7 +118,7 @@ impl Shard {
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         let before = self.generation();
         self.warm.bind(&snapshot);
-        let next = Generation::bind(snapshot, Some(&before), &self.pools, &self.rng, self.clock.uptime());
+        let next = Generation::bind(snapshot, Some(&before), &self.ledger, &self.pools, &self.rng);
         self.generation.replace(Rc::new(next));
     }
 
@@ -126,6 +136,13 @@ impl Shard {
     #[must_use]
     pub fn overload(&self) -> Grade {
         self.overload.grade()
+    }
+
+    /// The time now, exact, as the board counts it: microseconds on a clock that all cores share.
+    #[inline]
+    #[must_use]
+    pub fn board_now(&self) -> u64 {
+        self.ledger.board().at(self.clock.now())
     }
 
     /// Counts an exchange and notes it for the log.
@@ -167,6 +184,7 @@ impl Shard {
             Grade::Calm => {}
             _ => self.thin_out(),
         }
+        self.gates.look();
         self.flush_log();
         late
     }

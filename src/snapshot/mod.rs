@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::address::Address;
 use crate::balance::board::Board;
+use crate::balance::plan::Plan;
 use crate::id::EndpointSlot;
 use crate::id::ListenerSlot;
 use crate::id::RouteIndex;
@@ -16,6 +17,7 @@ use crate::id::RouteSlot;
 use crate::id::UpstreamIndex;
 use crate::id::UpstreamSlot;
 use crate::model;
+use crate::model::Class;
 use crate::model::Model;
 use crate::route::Table;
 use crate::snapshot::clients::Clients;
@@ -68,6 +70,12 @@ pub struct Upstream {
     pub settings: model::Upstream,
     /// In the order of the file.
     pub endpoints: Vec<Endpoint>,
+    /// Its requests in flight, all cores together; counted only where `limits` bounds them.
+    pub requests: Arc<Shared>,
+    /// The highest class of the routes that lead to it.
+    pub top: Class,
+    /// How one of them is chosen.
+    pub plan: Arc<Plan>,
 }
 
 /// An endpoint, compiled.
@@ -83,6 +91,8 @@ pub struct Endpoint {
     pub label: String,
     /// Its open connections, all cores together.
     pub connections: Arc<Shared>,
+    /// Its requests in flight, all cores together; counted only where `limits` bounds them.
+    pub requests: Arc<Shared>,
 }
 
 /// A route, compiled.
@@ -108,10 +118,15 @@ impl Snapshot {
             Listener { slot, settings: settings.clone(), connections, clients: slots.clients(slot) }
         });
         let listeners = listeners.collect();
-        let upstreams = model.upstreams.iter().map(|settings| Upstream {
-            slot: slots.upstream(&settings.name),
-            settings: settings.clone(),
-            endpoints: endpoints(settings, slots),
+        let zone = model.process.zone.as_deref();
+        let upstreams = model.upstreams.iter().enumerate().map(|(place, settings)| {
+            let (slot, requests) = slots.upstream(&settings.name);
+            let routes = model.hosts.iter().flat_map(|host| &host.routes);
+            let top = routes.filter(|route| route.upstream.index() == place).map(|route| route.class).max();
+            let (endpoints, top) = (endpoints(settings, slots), top.unwrap_or_default());
+            let places: Vec<_> = endpoints.iter().map(|endpoint| endpoint.slot).collect();
+            let plan = Arc::new(Plan::of(settings, &places, zone));
+            Upstream { slot, settings: settings.clone(), endpoints, requests, top, plan }
         });
         let upstreams = upstreams.collect();
         let mut routes = Vec::new();
@@ -157,7 +172,8 @@ fn endpoints(upstream: &model::Upstream, slots: &mut Slots) -> Vec<Endpoint> {
     let compiled = upstream.endpoints.iter().map(|endpoint| {
         let label = endpoint.address.to_string();
         let (slot, connections) = slots.endpoint(&format!("{} {label}", upstream.name));
-        Endpoint { slot, address: endpoint.address.clone(), weight: endpoint.weight, label, connections }
+        let requests = slots.requests(slot);
+        Endpoint { slot, address: endpoint.address.clone(), weight: endpoint.weight, label, connections, requests }
     });
     compiled.collect()
 }

@@ -18,7 +18,8 @@ use crate::limits;
 use crate::snapshot::clients::Clients;
 use crate::snapshot::overload::Overload;
 
-/// A number of open connections that all cores change, when a connection opens or closes and at no other time.
+/// A number that all cores change: of open connections, when one opens or closes; or of requests in flight, where the
+/// configuration bounds those, when one begins or ends.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Shared(AtomicU32);
@@ -55,6 +56,7 @@ pub struct Slots {
     overload: Arc<Overload>,
     listeners: Names,
     clients: HashMap<ListenerSlot, Arc<Clients>>,
+    requests: HashMap<EndpointSlot, Arc<Shared>>,
     routes: Names,
     upstreams: Names,
     endpoints: Names,
@@ -85,6 +87,7 @@ impl Slots {
             overload: Arc::default(),
             listeners: Names::default(),
             clients: HashMap::default(),
+            requests: HashMap::default(),
             routes: Names::default(),
             upstreams: Names::default(),
             endpoints: Names::default(),
@@ -118,8 +121,15 @@ impl Slots {
         RouteSlot(self.routes.slot(label).0)
     }
 
-    pub(super) fn upstream(&mut self, name: &str) -> UpstreamSlot {
-        UpstreamSlot(self.upstreams.slot(name).0)
+    /// The number is that of its requests in flight, where they are bounded.
+    pub(super) fn upstream(&mut self, name: &str) -> (UpstreamSlot, Arc<Shared>) {
+        let (slot, shared) = self.upstreams.slot(name);
+        (UpstreamSlot(slot), shared)
+    }
+
+    /// Requests in flight at an endpoint, where they are bounded. Names past the bound share no count.
+    pub(super) fn requests(&mut self, slot: EndpointSlot) -> Arc<Shared> {
+        if slot == EndpointSlot(0) { Arc::default() } else { self.requests.entry(slot).or_default().clone() }
     }
 
     pub(super) fn endpoint(&mut self, name: &str) -> (EndpointSlot, Arc<Shared>) {

@@ -20,6 +20,7 @@ use crate::id::ListenerSlot;
 use crate::observe::ended::Cause;
 use crate::observe::metrics::CLASSES;
 use crate::observe::metrics::EndpointCounts;
+use crate::observe::metrics::HEDGES;
 use crate::observe::metrics::ListenerCounts;
 use crate::observe::metrics::METHODS;
 use crate::observe::metrics::PARTINGS;
@@ -27,6 +28,7 @@ use crate::observe::metrics::PROTOCOLS;
 use crate::observe::metrics::REFUSALS;
 use crate::observe::metrics::THRIFTS;
 use crate::observe::metrics::TUNNELS;
+use crate::observe::metrics::UpstreamCounts;
 use crate::snapshot::overload::Resource;
 
 /// Every metric.
@@ -144,7 +146,42 @@ pub(super) const FAMILIES: &[Family] = &[
         kind: Counter,
         labels: &["upstream"],
         help: "Attempts after the first.",
-        write: retries,
+        write: |reading, out| upstreams(reading, out, |counts| counts.retries.get()),
+    },
+    Family {
+        name: "ringway_retries_unpaid_total",
+        kind: Counter,
+        labels: &["upstream"],
+        help: "Attempts after the first that were wanted and not made, since the budget was spent.",
+        write: |reading, out| upstreams(reading, out, |counts| counts.unpaid.get()),
+    },
+    Family {
+        name: "ringway_hedges_total",
+        kind: Counter,
+        labels: &["upstream", "hedge"],
+        help: "Second attempts beside one that took long.",
+        write: hedges,
+    },
+    Family {
+        name: "ringway_upstream_places",
+        kind: Gauge,
+        labels: &["upstream"],
+        help: "Requests that hold a place of an upstream with a bound on them.",
+        write: |reading, out| upstreams(reading, out, |counts| counts.places.get()),
+    },
+    Family {
+        name: "ringway_upstream_waiting",
+        kind: Gauge,
+        labels: &["upstream"],
+        help: "Requests that wait for a place at their upstream.",
+        write: |reading, out| upstreams(reading, out, |counts| counts.waiting.get()),
+    },
+    Family {
+        name: "ringway_upstream_queue_seconds",
+        kind: Histogram,
+        labels: &["upstream"],
+        help: "Time that a request waited for a place at its upstream, whether it got one or not.",
+        write: queues,
     },
     Family {
         name: "ringway_endpoint_connections",
@@ -350,6 +387,10 @@ pub(super) const LABELS: &[(&str, &str)] = &[
     ("who", "`client`, `gateway` or `upstream`"),
     ("version", "version of the program"),
     ("kind", "`upgrade` or `connect`"),
+    (
+        "hedge",
+        "`made`: a second attempt began; `won`: it answered first; `cancelled`: the slower of two, either of them",
+    ),
     ("le", "upper bound of a histogram's bucket, in seconds"),
 ];
 
@@ -421,13 +462,36 @@ fn known_listeners(reading: &Reading) -> impl Iterator<Item = (ListenerSlot, &st
 }
 
 /// A sample for each upstream in force, and for each that was and has left something behind.
-fn retries(reading: &Reading, out: &mut Series<'_>) {
+fn upstreams(reading: &Reading, out: &mut Series<'_>, of: fn(&UpstreamCounts) -> u64) {
     let scene = &reading.scene;
     let configured: HashSet<_> = scene.snapshot.upstreams.iter().map(|upstream| upstream.slot).collect();
     for (slot, name) in scene.labels.upstreams.iter() {
-        let retries = reading.sum(|slab| slab.peek_upstream(*slot).map_or(0, |counts| counts.retries.get()));
-        if configured.contains(slot) || retries > 0 {
-            out.put(&[name], retries);
+        let sum = reading.sum(|slab| slab.peek_upstream(*slot).map_or(0, of));
+        if configured.contains(slot) || sum > 0 {
+            out.put(&[name], sum);
+        }
+    }
+}
+
+/// A sample for each outcome of the hedges of upstreams that had any.
+fn hedges(reading: &Reading, out: &mut Series<'_>) {
+    for (slot, name) in reading.scene.labels.upstreams.iter() {
+        let of = |at: usize| reading.sum(|slab| slab.peek_upstream(*slot).map_or(0, |c| c.hedges[at].get()));
+        for (at, word) in HEDGES.iter().enumerate().filter(|_| of(0) > 0) {
+            out.put(&[name, word], of(at));
+        }
+    }
+}
+
+fn queues(reading: &Reading, out: &mut Series<'_>) {
+    for (slot, name) in reading.scene.labels.upstreams.iter() {
+        let counts = reading.cores.iter().filter_map(|core| core.slab.peek_upstream(*slot));
+        let mut durations = None;
+        for histogram in counts.filter_map(|counts| counts.queue.get()) {
+            durations.get_or_insert_with(Durations::default).add(histogram);
+        }
+        if let Some(durations) = durations {
+            out.durations(&[name], &durations);
         }
     }
 }

@@ -18,7 +18,7 @@ fn forwarded(bytes: &[u8]) -> Vec<u8> {
     let request = head.view(bytes);
     let mut out = Vec::new();
     let marks = Marks::of(Peer::Ip("192.0.2.1:7".parse().unwrap()), Some(8080), "http");
-    let hop = Hop { marks: &marks, trusted: false, request_id: b"an-id", authority: b"up.example" };
+    let hop = Hop { marks: &marks, trusted: false, request_id: b"an-id", authority: b"up.example", anew: &[] };
     encode_request(&mut out, request, framing::request(request).unwrap(), &hop);
     out
 }

@@ -32,7 +32,7 @@ const LABEL_BYTES: usize = 512;
 const NAME_BYTES: usize = 256;
 
 const STRINGS: usize = 11;
-const STRINGS_AT: usize = 72;
+const STRINGS_AT: usize = 80;
 const HEAD: usize = STRINGS_AT + 2 * STRINGS;
 /// The bit of a string's length that says that the string was cut.
 const CUT: u16 = 1 << 15;
@@ -71,7 +71,8 @@ pub(super) fn pack(out: &mut Vec<u8>, record: &Record<'_>) {
     let mut fields = Fields { rest: &mut head };
     // Every length is at most `RECORD_BYTES`, which fits the fifteen bits of the smaller kind: see the assertion.
     fields.put((length as u32).to_ne_bytes());
-    for number in [record.time_us, record.duration_us, record.upstream_us, record.bytes_in, record.bytes_out] {
+    let Record { time_us, duration_us, upstream_us, queue_us, bytes_in, bytes_out, .. } = *record;
+    for number in [time_us, duration_us, upstream_us, queue_us, bytes_in, bytes_out] {
         fields.put(number.to_ne_bytes());
     }
     fields.put(record.attempts.to_ne_bytes());
@@ -113,6 +114,7 @@ pub(super) fn unpack<'a>(bytes: &mut &'a [u8]) -> Option<Line<'a>> {
         time_us: u64::from_ne_bytes(numbers.take()?),
         duration_us: u64::from_ne_bytes(numbers.take()?),
         upstream_us: u64::from_ne_bytes(numbers.take()?),
+        queue_us: u64::from_ne_bytes(numbers.take()?),
         bytes_in: u64::from_ne_bytes(numbers.take()?),
         bytes_out: u64::from_ne_bytes(numbers.take()?),
         attempts: u32::from_ne_bytes(numbers.take()?),
@@ -223,6 +225,7 @@ mod tests {
                 time_us: record.time_us,
                 duration_us: record.duration_us,
                 upstream_us: record.upstream_us,
+                queue_us: 9,
                 bytes_in: record.bytes_in,
                 bytes_out: record.bytes_out,
                 ended,

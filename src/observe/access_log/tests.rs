@@ -23,6 +23,7 @@ pub(super) fn record(target: &[u8]) -> Record<'_> {
         time_us: 1_795_560_606_000_001,
         duration_us: 2,
         upstream_us: 3,
+        queue_us: 9,
         bytes_in: 4,
         bytes_out: 5,
         ended: Ended { cause: Cause::Ok, phase: Phase::Done },

@@ -18,6 +18,7 @@ fn line() -> Line<'static> {
         time_us: 1_795_560_606_123_456,
         duration_us: 1_500,
         upstream_us: 1_400,
+        queue_us: 300,
         bytes_in: 99,
         bytes_out: 123,
         ended: Ended { cause: Cause::Ok, phase: Phase::Done },
@@ -71,8 +72,8 @@ fn json_has_its_fields_in_their_order() {
             r#"{"time":"2026-11-24T22:50:06.123456Z","request_id":"id-1","client":"192.0.2.1:4711","listener":"http","#,
             r#""method":"GET","host":"shop.example.com","path":"/x?q=1","protocol":"HTTP/1.1","status":200,"#,
             r#""route":"*/x/*","upstream":"orders","endpoint":"10.0.0.1:80","attempts":1,"ended":"ok","#,
-            r#""who":"upstream","phase":"done","duration_us":1500,"upstream_us":1400,"bytes_in":99,"bytes_out":123,"#,
-            r#""user_agent":"curl/8","referer":"http://a/"}"#,
+            r#""who":"upstream","phase":"done","duration_us":1500,"upstream_us":1400,"queue_us":300,"#,
+            r#""bytes_in":99,"bytes_out":123,"user_agent":"curl/8","referer":"http://a/"}"#,
             "\n"
         )
     );
@@ -82,7 +83,7 @@ fn json_has_its_fields_in_their_order() {
             r#"{"time":"2026-11-24T22:50:06.123456Z","request_id":"id-1","client":"[2001:db8::1]:9","listener":"http","#,
             r#""method":"","host":"","path":"","protocol":"","status":0,"route":"","upstream":"","endpoint":"","#,
             r#""attempts":0,"ended":"client_timeout_head","who":"client","phase":"request","duration_us":1500,"#,
-            r#""upstream_us":1400,"bytes_in":99,"bytes_out":123,"user_agent":"","referer":""}"#,
+            r#""upstream_us":1400,"queue_us":300,"bytes_in":99,"bytes_out":123,"user_agent":"","referer":""}"#,
             "\n"
         )
     );
@@ -137,15 +138,15 @@ proptest! {
     #[test]
     fn json_gives_every_value_back(
         texts in prop::collection::vec((hostile(), any::<bool>()), 11),
-        numbers in prop::collection::vec(any::<u64>(), 5),
+        numbers in prop::collection::vec(any::<u64>(), 6),
         status in any::<u16>(),
         cause in prop::sample::select(Cause::ALL.to_vec()),
         client in any::<(IpAddr, std::num::NonZeroU16)>(),
     ) {
         let t = |at: usize| Text { bytes: &texts[at].0, cut: texts[at].1 };
         let line = Line {
-            time_us: numbers[0], duration_us: numbers[1], upstream_us: numbers[2], bytes_in: numbers[3],
-            bytes_out: numbers[4], ended: Ended { cause, phase: Phase::Wait }, status, attempts: 7,
+            time_us: numbers[0], duration_us: numbers[1], upstream_us: numbers[2], queue_us: numbers[3],
+            bytes_in: numbers[4], bytes_out: numbers[5], ended: Ended { cause, phase: Phase::Wait }, status, attempts: 7,
             client: SocketAddr::new(client.0, client.1.get()).into(), listener: t(0), request_id: t(1), method: t(2), host: t(3), target: t(4),
             protocol: t(5), route: t(6), upstream: t(7), endpoint: t(8), user_agent: t(9), referer: t(10),
         };
@@ -157,7 +158,7 @@ proptest! {
         for (at, key) in keys.into_iter().enumerate() {
             prop_assert_eq!(&value[key], &Value::from(seen(&texts[at].0, texts[at].1)), "{}", key);
         }
-        for (at, key) in ["duration_us", "upstream_us", "bytes_in", "bytes_out"].into_iter().enumerate() {
+        for (at, key) in ["duration_us", "upstream_us", "queue_us", "bytes_in", "bytes_out"].into_iter().enumerate() {
             prop_assert_eq!(&value[key], &Value::from(numbers[at + 1]), "{}", key);
         }
         prop_assert_eq!(&value["status"], &Value::from(status));

@@ -1,0 +1,228 @@
+//! Step 5: a request on its course. It is admitted, and tried at one endpoint after another until one answers or none may
+//! be tried any more. Whether and where to is planned here as soon as an attempt has come to nothing, or its response is
+//! one to be refused; everything is asked before the retry is paid for.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::balance::Ask;
+use crate::balance::Tried;
+use crate::http::head::Method;
+use crate::http::upgrade;
+use crate::io::task;
+use crate::observe::ended::Cause;
+use crate::observe::ended::Ended;
+use crate::policy::deadline;
+use crate::policy::retry;
+use crate::policy::retry::Fault;
+use crate::relay::kept::Kept;
+use crate::serve::admit;
+use crate::serve::attempt;
+use crate::serve::attempt::Body;
+use crate::serve::attempt::Failed;
+use crate::serve::attempt::Scene;
+use crate::serve::attempt::Terms;
+use crate::serve::conn::Client;
+use crate::serve::h1::Fate;
+use crate::serve::reply;
+use crate::serve::reply::Answer;
+use crate::serve::tally::Facts;
+use crate::serve::tally::Tally;
+use crate::shard::Shard;
+use crate::snapshot::Route;
+
+/// What has been tried for a request, and what is to be tried next.
+#[derive(Debug)]
+pub(crate) struct Course {
+    /// Whether acting twice is as good as once.
+    idempotent: bool,
+    /// Attempts at the most.
+    attempts: u32,
+    tried: Cell<Tried>,
+    /// Endpoints that do not want to be asked again so soon.
+    barred: Cell<Tried>,
+    retries: Cell<u32>,
+    next: Cell<Option<Next>>,
+}
+
+/// An attempt to be made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Next {
+    /// At which endpoint of the upstream.
+    pub(crate) place: usize,
+    /// Over a new connection, come what may.
+    pub(crate) fresh: bool,
+    /// After how long.
+    pause: Duration,
+}
+
+/// Looks at endpoints for one request, attempts or not: an endpoint without room costs a look and no attempt.
+const LOOKS: usize = 3 * Tried::MOST;
+
+/// Brings a request that has a route to its end.
+pub(crate) async fn run(
+    shard: &Rc<Shard>,
+    client: &mut Client<'_>,
+    body: &mut Body,
+    facts: &Facts<'_>,
+    route: &Route,
+    (tally, upgrade): (&Tally, &[u8]),
+) -> (Ended, Fate) {
+    let upstream = facts.generation.snapshot.upstream(route.upstream);
+    let request = client.request.view(client.inbound.bytes());
+    let asked = deadline::Asked::of(request, upstream.settings.deadline.as_deref());
+    let terms = Terms::of(facts.listener, upstream, route, tally.began, asked);
+    let retry = &upstream.settings.retry;
+    let course = Course {
+        idempotent: request.method_kind().is_idempotent(),
+        attempts: route.settings.attempts.unwrap_or(retry.attempts),
+        tried: Cell::default(),
+        barred: Cell::default(),
+        retries: Cell::new(0),
+        next: Cell::new(None),
+    };
+    let kept = Kept::new(if course.idempotent && course.attempts > 1 { body.worth(retry.body) } else { 0 });
+    let (course, kept) = (&course, &kept);
+    let scene = Scene { shard, facts, upstream, route, terms, tally, upgrade, asked, course, kept };
+    match admit::admit(&scene, client).await {
+        Ok(place) => {
+            let outcome = course.follow(&scene, client, body).await;
+            place.settle(tally);
+            outcome
+        }
+        Err(Cause::ClientAbort) => (tally.ended(Cause::ClientAbort), Fate::Close),
+        Err(cause) => answer_whole(shard, client, tally, body, Answer::to(cause, "")).await,
+    }
+}
+
+impl Course {
+    /// Makes attempts until one has answered.
+    async fn follow(&self, scene: &Scene<'_>, client: &mut Client<'_>, body: &mut Body) -> (Ended, Fate) {
+        let Scene { shard, tally, .. } = *scene;
+        let mut last = Failed::none();
+        let first = pick(scene, &Tried::default());
+        self.next.set(first.map(|place| Next { place, fresh: false, pause: Duration::ZERO }));
+        for _ in 0..LOOKS {
+            let Some(next) = self.next.take() else { break };
+            if !next.pause.is_zero() {
+                task::sleep(next.pause).await;
+            }
+            match attempt::attempt(scene, client, body, next).await {
+                Ok(done) => return done,
+                Err(failed) => {
+                    last = failed;
+                    // A response that was refused has been planned for: else it would have been the answer.
+                    if self.next.get().is_none() {
+                        self.plan(scene, failed.fault, None);
+                    }
+                }
+            }
+        }
+        answer_whole(shard, client, tally, body, Answer::to(last.cause, last.detail)).await
+    }
+
+    /// Plans another attempt after one that came to nothing, if one may be made, and says whether. Its endpoint may have
+    /// said how long it is not to be asked again.
+    pub(crate) fn plan(&self, scene: &Scene<'_>, fault: Fault, after: Option<Duration>) -> bool {
+        let Scene { shard, upstream, tally, kept, .. } = *scene;
+        let retry = &upstream.settings.retry;
+        let Some(place) = tally.endpoint.get() else { return false };
+        note(&self.tried, place);
+        if after.is_some_and(|after| !after.is_zero()) {
+            note(&self.barred, place);
+        }
+        let told = tally.bytes_out.get() > 0;
+        if told || !kept.is_whole() || !retry::is_wanted(&retry.on, fault, self.idempotent) {
+            return false;
+        }
+        if fault == Fault::Stale {
+            // This says nothing of the endpoint and was no attempt at it: the same once more.
+            tally.attempts.set(tally.attempts.get().saturating_sub(1));
+            self.next.set(Some(Next { place, fresh: true, pause: Duration::ZERO }));
+            return true;
+        }
+        if !fault.is_free() && tally.attempts.get() >= self.attempts {
+            return false;
+        }
+        let Some((place, same)) = self.other(scene, fault) else { return false };
+        if fault.is_free() {
+            self.next.set(Some(Next { place, fresh: false, pause: Duration::ZERO }));
+            return true;
+        }
+        let nth = self.retries.get() + 1;
+        let pause = retry::pause(retry, nth, same, &shard.rng);
+        if scene.patience(Duration::MAX) <= pause {
+            return false;
+        }
+        let counts = shard.slab.upstream(upstream.slot);
+        if !scene.facts.generation.may_retry(scene.route.upstream, shard.board_now()) {
+            counts.unpaid.add(1);
+            return false;
+        }
+        counts.retries.add(1);
+        self.retries.set(nth);
+        self.next.set(Some(Next { place, fresh: same, pause }));
+        true
+    }
+
+    /// An endpoint for another attempt, and whether it has been tried before: one that has not, if there is one; else any
+    /// that may be asked again.
+    fn other(&self, scene: &Scene<'_>, fault: Fault) -> Option<(usize, bool)> {
+        if let Some(place) = pick(scene, &self.tried.get()) {
+            return Some((place, false));
+        }
+        if fault == Fault::Full {
+            return None;
+        }
+        self.tried.set(self.barred.get());
+        pick(scene, &self.barred.get()).map(|place| (place, true))
+    }
+
+    /// An endpoint for a second attempt beside the one at `first`.
+    pub(crate) fn another(&self, scene: &Scene<'_>, first: usize) -> Option<usize> {
+        note(&self.tried, first);
+        pick(scene, &self.tried.get())
+    }
+
+    /// Says that an endpoint is tried.
+    pub(crate) fn tries(&self, place: usize) {
+        note(&self.tried, place);
+    }
+
+    /// Whether the request may be sent twice.
+    pub(crate) fn may_hedge(&self) -> bool {
+        self.idempotent
+    }
+}
+
+fn note(tried: &Cell<Tried>, place: usize) {
+    let mut all = tried.get();
+    if !all.has(place) {
+        all.note(place);
+        tried.set(all);
+    }
+}
+
+fn pick(scene: &Scene<'_>, tried: &Tried) -> Option<usize> {
+    let Scene { shard, facts, route, .. } = *scene;
+    let ask = Ask { tried, key: None, sticky: None };
+    facts.generation.pick(route.upstream, &ask, shard.board_now(), &shard.rng)
+}
+
+/// Answers in the upstream's stead. The connection is kept if the request was read whole, unless it was to become a tunnel:
+/// what its client has sent for that is no request.
+pub(crate) async fn answer_whole(
+    shard: &Shard,
+    client: &mut Client<'_>,
+    tally: &Tally,
+    body: &Body,
+    answer: Answer<'_>,
+) -> (Ended, Fate) {
+    let request = client.request.view(client.inbound.bytes());
+    let head_only = request.method_kind() == Method::Head;
+    let tunnel = request.method_kind() == Method::Connect || upgrade::is_asked(request);
+    let keep = !tunnel && body.source.ended() && request.keep_alive() && client.seat.stays(shard).is_some();
+    reply::send(shard, client, tally, Answer { close: !keep, head_only, ..answer }).await;
+    (tally.ended(answer.cause), if keep { Fate::Keep } else { Fate::Linger })
+}

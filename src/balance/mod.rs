@@ -3,21 +3,27 @@
 
 pub mod board;
 pub mod budget;
+pub mod cost;
+mod fold;
+pub mod hash;
 mod least_request;
+pub mod ledger;
+pub mod orca;
+pub mod plan;
 mod round_robin;
+pub mod turn;
+mod word;
 
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::balance::ledger::Ledger;
+pub use crate::balance::plan::Candidate;
+use crate::balance::plan::Plan;
 use crate::id::EndpointSlot;
+use crate::id::UpstreamSlot;
 use crate::model::Balance;
 use crate::rand::Rng;
-
-/// What a picker may know of an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// Where it counts.
-    pub slot: EndpointSlot,
-    /// Its share, at least 1.
-    pub weight: u32,
-}
 
 /// How many attempts are in flight at an endpoint, as far as this core knows.
 pub type InFlight<'a> = &'a dyn Fn(EndpointSlot) -> u64;
@@ -25,7 +31,9 @@ pub type InFlight<'a> = &'a dyn Fn(EndpointSlot) -> u64;
 /// Chooses among the endpoints of one upstream, on one core.
 #[derive(Debug)]
 pub struct Picker {
-    candidates: Vec<Candidate>,
+    ledger: Rc<Ledger>,
+    fleet: UpstreamSlot,
+    plan: Arc<Plan>,
     policy: Policy,
 }
 
@@ -42,29 +50,57 @@ pub struct Tried {
     count: usize,
 }
 
+/// What is wanted for one attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Where the request has been already.
+    pub tried: &'a Tried,
+    /// The hash of its key, if it has one and the policy wants one: [`hash::of`].
+    pub key: Option<u64>,
+    /// The place where a cookie keeps its client.
+    pub sticky: Option<usize>,
+}
+
 impl Picker {
-    /// A picker over candidates. What `previous` knows of those that remain is taken over.
+    /// A picker for the upstream of a slot, on the core of a ledger. What `previous` knows of those that remain is taken
+    /// over.
     #[must_use]
-    pub fn bind(balance: &Balance, candidates: Vec<Candidate>, previous: Option<&Self>, rng: &Rng) -> Self {
-        let policy = match balance {
+    pub fn bind(
+        ledger: &Rc<Ledger>,
+        fleet: UpstreamSlot,
+        plan: &Arc<Plan>,
+        previous: Option<&Self>,
+        rng: &Rng,
+    ) -> Self {
+        let policy = match plan.rules.balance {
             Balance::Latency | Balance::LeastRequest | Balance::Random | Balance::Hash(_) => Policy::LeastRequest,
             Balance::RoundRobin => {
                 let known = previous.and_then(|picker| match &picker.policy {
-                    Policy::RoundRobin(state) => Some((picker.candidates.as_slice(), state)),
+                    Policy::RoundRobin(state) => Some((picker.plan.candidates.as_slice(), state)),
                     Policy::LeastRequest => None,
                 });
-                Policy::RoundRobin(round_robin::State::bind(&candidates, known, rng))
+                Policy::RoundRobin(round_robin::State::bind(&plan.candidates, known, rng))
             }
         };
-        Self { candidates, policy }
+        Self { ledger: ledger.clone(), fleet, plan: plan.clone(), policy }
     }
 
-    /// The place of the endpoint that takes the next attempt, one not tried yet; none when all were.
-    pub fn pick(&mut self, tried: &Tried, in_flight: InFlight<'_>, rng: &Rng) -> Option<usize> {
+    /// The place of the endpoint that takes the next attempt, one not tried yet; none when all were, or none is eligible.
+    /// `now` in microseconds, as the board counts them.
+    pub fn pick(&mut self, ask: &Ask<'_>, _now: u64, rng: &Rng) -> Option<usize> {
+        let board = self.ledger.board();
         match &mut self.policy {
-            Policy::RoundRobin(state) => state.pick(&self.candidates, tried),
-            Policy::LeastRequest => least_request::pick(&self.candidates, tried, in_flight, rng),
+            Policy::RoundRobin(state) => state.pick(&self.plan.candidates, ask.tried),
+            Policy::LeastRequest => {
+                least_request::pick(&self.plan.candidates, ask.tried, &|slot| board.in_flight(slot), rng)
+            }
         }
+    }
+
+    /// The upstream.
+    #[must_use]
+    pub fn fleet(&self) -> UpstreamSlot {
+        self.fleet
     }
 }
 

@@ -226,6 +226,11 @@ impl Fault {
         self
     }
 
+    /// In the order of the texts.
+    pub(super) fn sort(list: &mut [Self]) {
+        list.sort_by_key(|fault| fault.at);
+    }
+
     fn render(&self, level: &Level<'static>, sources: &Sources, color: bool) -> String {
         let mut group = Group::with_title(level.clone().primary_title(self.message.as_str()));
         if let Some((at, source)) = self.at.and_then(|at| Some((at, sources.get(at.file)?))) {

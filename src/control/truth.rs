@@ -202,7 +202,7 @@ impl Truth {
             }
         }
         if all && let Phase::Starting { ready } = std::mem::replace(&mut self.phase, Phase::Serving) {
-            self.tell(Kind::Process, "gateway", ("starting", "serving"), "every core listens".into());
+            self.tell(Kind::Process, "gateway", ("starting", "serving"), "every core listens");
             self.scene.standing = Standing::Serving;
             self.show();
             ready();
@@ -215,7 +215,7 @@ impl Truth {
         let deadline = now + time;
         let running = self.cores.iter().map(|core| core.link.slab.in_flight.get()).fold(0, u64::wrapping_add);
         let reason = format!("{running} requests in flight have {time:?} to finish");
-        self.tell(Kind::Process, "gateway", ("serving", "draining"), reason);
+        self.tell(Kind::Process, "gateway", ("serving", "draining"), &reason);
         info!("draining: {running} requests in flight have {time:?} to finish");
         self.cores.iter_mut().for_each(|core| core.drain(deadline));
         self.end(Ending::Draining { deadline });
@@ -250,7 +250,7 @@ impl Truth {
         self.scene.reload = scene::Reload { at: SystemTime::now(), refused: None };
         let before = self.scene.snapshot.sequence.to_string();
         let sequence = self.publish(model, opened);
-        self.tell(Kind::Reload, "configuration", (&before, &sequence.to_string()), changes.text());
+        self.tell(Kind::Reload, "configuration", (&before, &sequence.to_string()), &changes.text());
         info!(sequence, "configuration reloaded: {}", changes.text());
         for warning in &warnings {
             warn!("configuration: {warning}");
@@ -271,7 +271,7 @@ impl Truth {
     fn refuse(&mut self, refused: &Refused) {
         error!("reload refused, the configuration before stays in force:\n{}", refused.text);
         let sequence = self.scene.snapshot.sequence.to_string();
-        self.tell(Kind::Reload, "configuration", (&sequence, "refused"), refused.text.clone());
+        self.tell(Kind::Reload, "configuration", (&sequence, "refused"), &refused.text);
         let shown = refused.shown();
         let answer = shown.answer();
         self.scene.reload = scene::Reload { at: SystemTime::now(), refused: Some(shown) };
@@ -296,7 +296,7 @@ impl Truth {
     }
 
     /// Notes what has become of something that is not an endpoint.
-    fn tell(&self, kind: Kind, what: &str, (from, to): (&str, &str), reason: String) {
+    fn tell(&self, kind: Kind, what: &str, (from, to): (&str, &str), reason: &str) {
         // A report of a thousand faults is kept where it belongs.
         let reason = reason.chars().take(REASON).collect();
         self.journal.note(News { kind, upstream: None, what: what.into(), from: from.into(), to: to.into(), reason });

@@ -69,15 +69,15 @@ impl<'a> Answer<'a> {
         let mut from = self.raw.len().saturating_sub(3);
         self.raw.extend_from_slice(bytes);
         loop {
+            // What does not begin like HTTP never will.
+            if !MAGIC.starts_with(&self.raw[..self.raw.len().min(MAGIC.len())]) {
+                return bad("what it sends is not HTTP/1");
+            }
             let end = memmem::find(&self.raw[from..], b"\r\n\r\n").map(|at| from + at + 4);
             if end.unwrap_or(self.raw.len()) > limits::RESPONSE_HEAD_BYTES {
                 return bad("the response head does not end");
             }
-            let Some(end) = end else {
-                // What does not begin like HTTP never will.
-                let begin = &self.raw[..self.raw.len().min(MAGIC.len())];
-                return if MAGIC.starts_with(begin) { None } else { bad("what it sends is not HTTP/1") };
-            };
+            let end = end?;
             match self.look_at_head(end) {
                 Head::Verdict(verdict) => return Some(verdict),
                 Head::Interim => from = 0,

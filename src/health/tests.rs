@@ -25,7 +25,7 @@ fn snapshot(slots: &mut Slots, upstreams: &[(&str, &[SocketAddr], Option<model::
         model::Upstream { health: health.clone(), ..plain::upstream(name, &addresses) }
     });
     let upstreams = upstreams.collect();
-    Snapshot::compile(model::Model { upstreams, ..crate::model::fixture::empty() }, slots)
+    Snapshot::compile(model::Model { upstreams, ..plain::empty() }, slots)
 }
 
 async fn answering() -> SocketAddr {

@@ -357,6 +357,13 @@ impl Standing {
         self.changes.fetch_add(1, Release);
     }
 
+    /// Whether it was put out for failing, and has not come back.
+    #[inline]
+    #[must_use]
+    pub fn is_out(&self) -> bool {
+        self.folded.one(fold::OUT_UNTIL) > 0
+    }
+
     /// Makes one core, of all, try an endpoint whose time out is over. What was claimed [`TRIAL_US`] ago is forgotten.
     pub(super) fn claim_trial(&self, core: CoreId, now: u64) -> bool {
         let before = self.trial.load(Relaxed);

@@ -50,11 +50,13 @@ impl Budget {
         loop {
             // What was earned and not spent in time is lost. An income that was lowered meanwhile begins at nothing.
             let from = spent.clamp(earned.saturating_sub(income.most()), earned);
-            if earned - from < WHOLE {
+            let enough = earned - from >= WHOLE;
+            if !enough && spent <= earned {
                 return false;
             }
-            match self.spent.compare_exchange_weak(spent, from + WHOLE, Relaxed, Relaxed) {
-                Ok(_) => return true,
+            let next = if enough { from + WHOLE } else { earned };
+            match self.spent.compare_exchange_weak(spent, next, Relaxed, Relaxed) {
+                Ok(_) => return enough,
                 Err(other) => spent = other,
             }
         }

@@ -109,7 +109,7 @@ impl Flight {
     pub fn answered(&self, took_us: u64) {
         let load = self.load();
         let standing = self.standing();
-        let mean = standing.folded.one(fold::MEAN);
+        let mean = fold::mean_us(standing.folded.one(fold::MEAN));
         let took = match self.state.get() {
             State::Waits => {
                 load.heard(self.sent);
@@ -139,7 +139,7 @@ impl Flight {
             State::Answered => load.soured.add(1),
             State::Failed => return,
         }
-        let mean = standing.folded.one(fold::MEAN);
+        let mean = fold::mean_us(standing.folded.one(fold::MEAN));
         let asked = retry_after.map(us);
         load.penalty.set(cost::Penalty::again(load.penalty.get(), mean, asked, now));
         if self.sent >= standing.folded.one(fold::EJECTED_AT) {

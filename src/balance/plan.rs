@@ -1,10 +1,14 @@
 //! What is settled of an upstream's balancing when its configuration is compiled: the endpoints in their order, the
 //! policy, and the tables that hashing needs. Immutable, shared by all cores.
 
+use crate::balance::hash;
+use crate::balance::hash::Member;
+use crate::balance::hash::Table;
 use crate::id::EndpointSlot;
 use crate::model;
 use crate::model::Balance;
 use crate::model::Ejection;
+use crate::model::HashTable;
 use crate::time::us;
 
 /// What a picker may know of an endpoint.
@@ -44,6 +48,8 @@ pub struct Plan {
     pub rules: Rules,
     /// Among whom, in the order of the file.
     pub candidates: Vec<Candidate>,
+    /// With hashing: a table for each priority, the lowest first.
+    pub(super) tables: Vec<Table>,
 }
 
 impl Default for Rules {
@@ -76,7 +82,7 @@ impl Candidate {
     /// One of weight 1, in no zone, and nobody's backup.
     #[must_use]
     pub fn plain(slot: EndpointSlot, address: &str) -> Self {
-        Self { slot, weight: 1, priority: 0, near: false, id: super::hash::of(address.as_bytes()) }
+        Self { slot, weight: 1, priority: 0, near: false, id: hash::of(address.as_bytes()) }
     }
 }
 
@@ -84,7 +90,11 @@ impl Plan {
     /// A plan. With hashing, its tables are built here, which takes a millisecond or two: not on a core.
     #[must_use]
     pub fn new(rules: Rules, candidates: Vec<Candidate>) -> Self {
-        Self { rules, candidates }
+        let tables = match &rules.balance {
+            Balance::Hash(hashing) => tables(hashing.table, &candidates),
+            _ => Vec::new(),
+        };
+        Self { rules, candidates, tables }
     }
 
     /// That of an upstream of the configuration, whose endpoints count in these slots, in a gateway that stands in `zone`.
@@ -98,4 +108,20 @@ impl Plan {
         });
         Self::new(Rules::of(upstream), candidates.collect())
     }
+}
+
+fn tables(kind: HashTable, candidates: &[Candidate]) -> Vec<Table> {
+    let mut priorities: Vec<u8> = candidates.iter().map(|candidate| candidate.priority).collect();
+    priorities.sort_unstable();
+    priorities.dedup();
+    let tables = priorities.into_iter().map(|priority| {
+        let all = (0_u16..).zip(candidates).filter(|(_, candidate)| candidate.priority == priority);
+        let members: Vec<_> =
+            all.map(|(place, candidate)| Member { place, id: candidate.id, weight: candidate.weight }).collect();
+        match kind {
+            HashTable::Maglev => Table::maglev(&members),
+            HashTable::Ring => Table::ring(&members),
+        }
+    });
+    tables.collect()
 }

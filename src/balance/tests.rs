@@ -7,6 +7,7 @@ use super::ledger::Flight;
 use super::plan::Rules;
 use super::*;
 use crate::id::CoreId;
+use crate::id::EndpointSlot;
 
 /// Cores in one thread, at one upstream.
 struct Stage {

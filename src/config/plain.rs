@@ -321,6 +321,11 @@ impl Kind for Secret {
         if (self.min..=self.max).contains(&written.len()) {
             return Some(written.to_owned());
         }
+        if written == HIDDEN {
+            let help = "it stands where a secret is not shown: write the secret itself, or ${NAME}";
+            cannot_be(node, place, written, help.into(), faults);
+            return None;
+        }
         let much = if written.len() < self.min { "short" } else { "long" };
         let message = format!("{place} is too {much}: it has {} bytes", written.len());
         faults.add(Fault::wrong(node.span, message).help(format!("accepted: {}", self.accepted())));

@@ -147,14 +147,13 @@ impl Kind for Conditions {
             refuse(node, place, &self.accepted(), faults);
             return None;
         };
-        let mut words: [Option<Span>; WORDS.len()] = [None; WORDS.len()];
-        let mut statuses: Vec<(Range, Span)> = Vec::new();
+        let mut found = Found::default();
         let mut faulty = false;
         for item in items {
-            faulty |= !self.one(item, place, &mut words, &mut statuses, faults);
+            faulty |= !found.take(item, place, faults);
         }
-        let [connect, reset, timeout] = words.map(|at| at.is_some());
-        let statuses = statuses.into_iter().map(|(range, _)| range).collect();
+        let [connect, reset, timeout] = found.words.map(|at| at.is_some());
+        let statuses = found.statuses.into_iter().map(|(range, _)| range).collect();
         (!faulty).then_some(RetryOn { connect, reset, timeout, statuses })
     }
 
@@ -173,21 +172,21 @@ impl Kind for Conditions {
     }
 }
 
-impl Conditions {
+/// What is listed so far, each with its place.
+#[derive(Default)]
+struct Found {
+    words: [Option<Span>; WORDS.len()],
+    statuses: Vec<(Range, Span)>,
+}
+
+impl Found {
     /// Takes one entry in; false after a fault.
-    fn one(
-        &self,
-        item: &Node,
-        place: &Place<'_>,
-        words: &mut [Option<Span>; WORDS.len()],
-        statuses: &mut Vec<(Range, Span)>,
-        faults: &mut Faults,
-    ) -> bool {
+    fn take(&mut self, item: &Node, place: &Place<'_>, faults: &mut Faults) -> bool {
         let written = match &item.value {
             Value::Text(written) => written.as_str(),
             _ => "",
         };
-        if let Some((word, seen)) = WORDS.iter().zip(words).find(|(word, _)| **word == written) {
+        if let Some((word, seen)) = WORDS.iter().zip(&mut self.words).find(|(word, _)| **word == written) {
             let Some(first) = seen.replace(item.span) else { return true };
             let message = format!("{place}: {} is listed twice", quote(word));
             faults.add(Fault::wrong(item.span, message).also(first, "first listed here"));
@@ -199,8 +198,8 @@ impl Conditions {
             return false;
         }
         let Some(range) = range(item, place, &one_condition(), faults) else { return false };
-        let new = is_new(item, &range, statuses, place, faults);
-        statuses.push((range, item.span));
+        let new = is_new(item, &range, &self.statuses, place, faults);
+        self.statuses.push((range, item.span));
         new
     }
 }

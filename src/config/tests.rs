@@ -17,6 +17,7 @@ use super::keys::upstream::UPSTREAM;
 use super::keys::upstream::UPSTREAM_DEFAULTS;
 use super::load;
 use super::load_text;
+use super::property_tests::with_secrets;
 use super::reference::OTHERWISE;
 use super::reference_markdown;
 use super::reference_toml;
@@ -69,7 +70,7 @@ const SMALL: &str = "[listen.http]\nbind = \"127.0.0.1:8080\"\n[upstream.app]\ne
 #[test]
 fn every_faulty_file_is_explained() {
     let files = files("tests/config/faulty");
-    assert!(files.len() >= 54);
+    assert!(files.len() >= 73);
     let held = std::fs::read_dir("tests/config/snapshots").unwrap().count();
     assert_eq!(held, files.len(), "a snapshot without its file");
     insta::with_settings!({
@@ -201,12 +202,13 @@ fn the_smallest_file_loads() {
 #[test]
 fn every_example_loads_says_what_it_shows_and_reads_back() {
     let examples = files("config/examples");
-    assert!(examples.len() >= 8);
+    assert!(examples.len() >= 13);
     for path in examples {
         let loaded = load(&path).unwrap_or_else(|report| panic!("{report}"));
         assert!(loaded.warnings.is_empty(), "{}", path.display());
         assert!(std::fs::read_to_string(&path).unwrap().starts_with("# "), "{}", path.display());
-        assert_eq!(model(&to_toml(&loaded.model)), loaded.model);
+        let shown = with_secrets(&to_toml(&loaded.model), &loaded.model);
+        assert_eq!(model(&shown), loaded.model);
     }
 }
 

@@ -2,7 +2,7 @@
 //! reload or a check, and for orders to endpoints. It refuses to know how cores and configuration are reached: `control` hands it values and takes
 //! what it asks for.
 //!
-//! Reading order: [`scene`] (what is shown) → [`server`] (connections) → [`router`] (paths) → [`views`] and [`metrics`]
+//! Reading order: [`scene`] (what is shown) → [`server`] (connections) → [`router`] (paths) → [`views`], [`upstreams`] and [`metrics`]
 //! (pure: a reading in, text out).
 
 pub mod events;
@@ -11,6 +11,7 @@ pub mod orders;
 pub mod router;
 pub mod scene;
 pub mod server;
+pub mod upstreams;
 pub mod views;
 
 mod guard;

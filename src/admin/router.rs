@@ -37,6 +37,7 @@ use crate::admin::scene::Answer;
 use crate::admin::scene::Desk;
 use crate::admin::scene::Reading;
 use crate::admin::scene::Wish;
+use crate::admin::upstreams;
 use crate::admin::views;
 
 /// Every path, with its method and what it answers.
@@ -79,7 +80,7 @@ pub fn router(desk: Arc<Desk>) -> Router {
         .route("/v1/overview", get(async |State(pages): Pg| pages.json(views::overview).await))
         .route("/v1/config", get(async |State(pages): Pg| pages.json(views::config).await))
         .route("/v1/routes", get(async |State(pages): Pg| pages.json(views::routes).await))
-        .route("/v1/upstreams", get(async |State(pages): Pg| pages.json(views::upstreams).await))
+        .route("/v1/upstreams", get(async |State(pages): Pg| pages.json(upstreams::upstreams).await))
         .route("/v1/upstreams/{name}", get(upstream))
         .route("/v1/upstreams/{name}/endpoints/{*address}", patch(order))
         .route("/v1/events", get(follow))
@@ -141,7 +142,7 @@ async fn metrics(State(pages): Pg, Query(Only { only }): Query<Only>) -> Respons
 
 async fn upstream(State(pages): Pg, Path(name): Path<String>) -> Response {
     let wanted = name.clone();
-    match pages.page(move |reading| views::upstream(reading, &wanted)).await {
+    match pages.page(move |reading| upstreams::upstream(reading, &wanted)).await {
         Ok(Some(view)) => json_text(StatusCode::OK, &view),
         Ok(None) => answered(&orders::no_upstream(&pages.desk.scene.borrow().snapshot, &name)),
         Err(problem) => problem,

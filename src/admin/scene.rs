@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::address::Address;
 use crate::admin::events::Book;
 use crate::admin::orders::Patch;
+use crate::balance::state::State;
 use crate::health::Found;
 use crate::health::Table;
 use crate::id::CoreId;
@@ -22,8 +23,11 @@ use crate::id::RouteSlot;
 use crate::id::UpstreamSlot;
 use crate::model::Model;
 use crate::observe::metrics::Slab;
+use crate::snapshot::Endpoint;
 use crate::snapshot::Snapshot;
+use crate::snapshot::Upstream;
 use crate::snapshot::slots::Slots;
+use crate::time::us;
 
 /// Everything the interface needs for as long as it runs.
 pub struct Desk {
@@ -163,6 +167,8 @@ pub struct Reading {
     pub scene: Arc<Scene>,
     /// How the cores were.
     pub cores: Vec<Core>,
+    /// When it was taken.
+    pub at: Instant,
     /// Access log lines dropped that no core has counted.
     pub log_dropped: u64,
     /// Since the interface began.
@@ -182,6 +188,7 @@ impl Desk {
         Reading {
             scene: self.scene.borrow().clone(),
             cores: (self.cores)(),
+            at: Instant::now(),
             log_dropped: (self.log_dropped)(),
             uptime: self.began.elapsed(),
             render: self.render,
@@ -203,6 +210,13 @@ impl Reading {
             Standing::Serving if !self.cores.iter().any(|core| core.stage == "serving") => Err("no core serves"),
             Standing::Serving => Ok(()),
         }
+    }
+
+    /// How an endpoint does.
+    #[must_use]
+    pub fn state(&self, upstream: &Upstream, endpoint: &Endpoint) -> State {
+        let board = &self.scene.snapshot.board;
+        board.state(endpoint.slot, us(upstream.settings.slow_start), board.at(self.at))
     }
 
     /// What the health check of an endpoint has found out, if it has one.

@@ -30,6 +30,7 @@ use crate::admin::server;
 use crate::control::signals::Signals;
 use crate::control::truth::Event;
 use crate::control::truth::Truth;
+use crate::health;
 use crate::id::CoreId;
 use crate::model;
 use crate::model::Model;
@@ -190,6 +191,12 @@ impl Remote {
     pub fn give(&self, command: Command) -> bool {
         self.0.try_send(command).is_ok()
     }
+}
+
+/// To be called with a first configuration before there are cores that serve it: what is not to be used before its first
+/// check is not.
+pub fn prepare(snapshot: &Snapshot) {
+    health::prepare(snapshot);
 }
 
 /// Follows events until the process is to end. Blocks the calling thread; the cores have ended, or were told to stop,

@@ -1,6 +1,9 @@
 //! What changes without a new configuration: endpoints that health checks, operators or their own answers have made
 //! something else, cores that died. It refuses to know who is told: all of it goes to the journal.
 
+use std::collections::HashSet;
+use std::time::Instant;
+
 use serde_json::json;
 
 use crate::admin::events::Event;
@@ -86,11 +89,14 @@ fn event(kind: Kind, upstream: &Upstream, endpoint: &Endpoint, (from, to): (Stri
 pub(super) struct Watcher {
     /// How often each core had died.
     restarts: Vec<u64>,
+    /// Endpoints that were out.
+    out: HashSet<EndpointSlot>,
 }
 
 impl Watcher {
     /// Compares what is with what was, and notes what differs.
-    pub(super) fn look(&mut self, _snapshot: &Snapshot, cores: &[Post], journal: &Journal) {
+    pub(super) fn look(&mut self, snapshot: &Snapshot, cores: &[Post], journal: &Journal) {
+        self.look_at_endpoints(snapshot, journal);
         self.restarts.resize(cores.len(), 0);
         for (core, before) in cores.iter().zip(&mut self.restarts) {
             let restarts = core.link.slab.restarts.get();
@@ -109,5 +115,31 @@ impl Watcher {
                 reason: format!("started again for the {restarts}. time: {fault}"),
             });
         }
+    }
+
+    fn look_at_endpoints(&mut self, snapshot: &Snapshot, journal: &Journal) {
+        let board = &snapshot.board;
+        let mut out = HashSet::new();
+        for upstream in &snapshot.upstreams {
+            for endpoint in &upstream.endpoints {
+                let (is, was) = (board.standing(endpoint.slot).is_out(), self.out.contains(&endpoint.slot));
+                if is {
+                    out.insert(endpoint.slot);
+                }
+                if is == was {
+                    continue;
+                }
+                let state = board.state(endpoint.slot, 0, board.at(Instant::now()));
+                let (from, to) = if is { ("in", "ejected") } else { ("ejected", "returned") };
+                let reason = match state.reason.filter(|_| is) {
+                    Some(reason) => format!("{}, {} failures in a row", reason.word(), state.failures_in_row),
+                    None if is => "it failed".into(),
+                    None => "a request that tried it was answered well, or there was nothing to judge it by any more".into(),
+                };
+                let words = (from.to_owned(), to.to_owned());
+                journal.note(Event { reason, ..event(Kind::Ejection, upstream, endpoint, words) });
+            }
+        }
+        self.out = out;
     }
 }

@@ -91,7 +91,14 @@ impl<K: Kind> Kind for Off<K> {
     fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<Self::Value> {
         match &node.value {
             Value::Text(word) if word == OFF => Some(None),
-            _ => self.0.read(node, place, faults).map(Some),
+            _ => {
+                let before = faults.len();
+                let value = self.0.read(node, place, faults);
+                if faults.len() > before {
+                    faults.accepted_too("\"off\"");
+                }
+                value.map(Some)
+            }
         }
     }
 

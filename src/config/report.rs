@@ -292,6 +292,21 @@ impl Faults {
         self.list.len() >= FAULTS_MAX
     }
 
+    /// How many are recorded.
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Adds to what the last fault says would be accepted, if it says that.
+    pub(super) fn accepted_too(&mut self, more: &str) {
+        if let Some(help) = self.list.last_mut().and_then(|fault| fault.help.as_mut())
+            && help.starts_with("accepted: ")
+        {
+            help.push_str(", or ");
+            help.push_str(more);
+        }
+    }
+
     /// Whether nothing is wrong.
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()

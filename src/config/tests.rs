@@ -43,6 +43,8 @@ use crate::model::Route;
 use crate::model::Server;
 use crate::model::fixture;
 
+mod upstreams;
+
 fn files(directory: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(directory)
         .unwrap()

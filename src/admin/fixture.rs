@@ -98,7 +98,16 @@ pub(crate) fn reading(model: Model, cores: u32) -> Reading {
         needs_restart: Vec::new(),
     };
     let (found, book) = (watch::channel(Table::default()).1, Journal::default().book());
-    Reading { scene: Arc::new(scene), cores, at: Instant::now(), log_dropped: 0, uptime: Duration::from_secs(7), render, found, book }
+    Reading {
+        scene: Arc::new(scene),
+        cores,
+        at: Instant::now(),
+        log_dropped: 0,
+        uptime: Duration::from_secs(7),
+        render,
+        found,
+        book,
+    }
 }
 
 /// A little TOML that tells models apart.

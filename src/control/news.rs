@@ -134,7 +134,9 @@ impl Watcher {
                 let reason = match state.reason.filter(|_| is) {
                     Some(reason) => format!("{}, {} failures in a row", reason.word(), state.failures_in_row),
                     None if is => "it failed".into(),
-                    None => "a request that tried it was answered well, or there was nothing to judge it by any more".into(),
+                    None => {
+                        "a request that tried it was answered well, or there was nothing to judge it by any more".into()
+                    }
                 };
                 let words = (from.to_owned(), to.to_owned());
                 journal.note(Event { reason, ..event(Kind::Ejection, upstream, endpoint, words) });

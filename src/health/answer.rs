@@ -92,12 +92,15 @@ impl<'a> Answer<'a> {
     /// The connection has ended: what that means.
     pub(super) fn end(self) -> Verdict {
         let Some(body) = self.body else {
-            let words = if self.raw.is_empty() { "it closed without a response" } else { "it closed within a response head" };
+            let words =
+                if self.raw.is_empty() { "it closed without a response" } else { "it closed within a response head" };
             return Verdict::Bad(words.into());
         };
         match body.framing {
             Framing::Close | Framing::Ended => missing(body.status),
-            Framing::Length(_) | Framing::Size(_) | Framing::Chunk(_) => Verdict::Bad("it closed within the body".into()),
+            Framing::Length(_) | Framing::Size(_) | Framing::Chunk(_) => {
+                Verdict::Bad("it closed within the body".into())
+            }
         }
     }
 

@@ -120,7 +120,9 @@ mod tests {
         let mut course = Course::new(&settings);
         let (long, short) = (settings.interval, settings.doubt);
         let within = |pause: Duration, whole: Duration| whole * 9 / 10 <= pause && pause <= whole * 11 / 10;
-        for (good, expected) in [(true, long), (false, short), (false, short), (false, long), (true, short), (true, long)] {
+        for (good, expected) in
+            [(true, long), (false, short), (false, short), (false, long), (true, short), (true, long)]
+        {
             course.note(good, &model::Health { rise: 2, fall: 3, ..settings.clone() });
             for _ in 0..100 {
                 let pause = course.pause(&settings, &rng);

@@ -77,7 +77,8 @@ fn an_endpoint_that_fails_its_checks_gets_no_requests_until_it_passes_them_again
     eventually("both answer", || get(gateway.http(), "/").text() == "b");
     let request = checks(&origins[1]).remove(0);
     assert_eq!(request.method, "GET");
-    let host = request.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("host")).map(|(_, value)| value.clone());
+    let host =
+        request.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("host")).map(|(_, value)| value.clone());
     assert_eq!(host.as_deref(), Some(address.as_str()));
 }
 
@@ -93,7 +94,10 @@ fn a_check_asks_what_it_is_told_to_ask_and_wants_what_it_is_told_to_want() {
     let gateway = Gateway::start(&simple(&[&answers], &health, ""));
     becomes(&gateway, 0, "up");
     let fields = answers.wait_for(1).fields;
-    assert!(fields.iter().any(|(name, value)| name.eq_ignore_ascii_case("host") && value == "shop.example"), "{fields:?}");
+    assert!(
+        fields.iter().any(|(name, value)| name.eq_ignore_ascii_case("host") && value == "shop.example"),
+        "{fields:?}"
+    );
     for (body, state) in [("not that", "up"), ("this", "down")] {
         let health = format!("health = {{ path = \"/\", body = \"{body}\", {QUICK}, fall = 1, rise = 1 }}");
         assert_eq!(gateway.reload(&simple(&[&answers], &health, "")).status, 200);
@@ -168,7 +172,8 @@ fn a_reload_keeps_what_is_known() {
     let well = Arc::new(AtomicBool::new(true));
     let (origin, other) = (patient("a", &well), patient("b", &well));
     // Once up, it is not asked again while the test runs.
-    let health = "health = { path = \"/healthz\", interval = \"1h\", doubt = \"20ms\", initially = \"down\" }\npanic = 0";
+    let health =
+        "health = { path = \"/healthz\", interval = \"1h\", doubt = \"20ms\", initially = \"down\" }\npanic = 0";
     let gateway = Gateway::start(&simple(&[&origin], health, ""));
     becomes(&gateway, 0, "up");
     let asked = checks(&origin).len();
@@ -330,7 +335,11 @@ fn changes_are_streamed_as_they_come_and_can_be_taken_up_again() {
     assert!(!again.text.contains(&format!("id: {seen}\n")) && again.text.contains("listeners changed: http"));
     let mut all = Events::follow(&gateway, "0");
     all.wait("\"to\":\"refused\"");
-    assert!(all.text.contains("every core listens") && all.text.contains("a check was good: status 200"), "{}", all.text);
+    assert!(
+        all.text.contains("every core listens") && all.text.contains("a check was good: status 200"),
+        "{}",
+        all.text
+    );
 }
 
 #[test]

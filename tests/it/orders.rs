@@ -76,7 +76,10 @@ fn a_weight_holds_on_all_cores_until_it_is_taken_back() {
     let gateway = Gateway::start(&simple(&[&origins[0], &origins[1]], "balance = \"round_robin\"", ""));
     let b = origins[1].addr().to_string();
     let answer = ordered(&gateway, &b, r#"{"weight":9}"#);
-    assert_eq!((&answer["weight"], &answer["weight_ordered"], &answer["state"]), (&9.into(), &9.into(), &"ready".into()));
+    assert_eq!(
+        (&answer["weight"], &answer["weight_ordered"], &answer["state"]),
+        (&9.into(), &9.into(), &"ready".into())
+    );
     let mut raw = Raw::connect(gateway.http());
     let mut share = || (0..40).filter(|_| raw.get("/").text() == "b").count();
     eventually("nine in ten", || share() == 36);
@@ -101,7 +104,9 @@ fn endpoints_of_every_kind_are_found_by_their_address() {
         ordered(&gateway, written, r#"{"state":"ready"}"#);
     }
     let address = six.addr().to_string();
-    for written in [address.clone(), address.replace('[', "%5B").replace(']', "%5d"), address.replace("::1", "0:0:0::1")] {
+    for written in
+        [address.clone(), address.replace('[', "%5B").replace(']', "%5d"), address.replace("::1", "0:0:0::1")]
+    {
         ordered(&gateway, &written, r#"{"state":"drain"}"#);
         assert_eq!(count(&answers(&gateway, 8), "six"), 0, "{written}");
         ordered(&gateway, &written, r#"{"state":"ready"}"#);

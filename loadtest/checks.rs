@@ -5,6 +5,8 @@
 //! grpc; without arguments 10,000 endpoints every 5 s, measured for 30 s. Wants `target/release/ringway` to be built, and a
 //! limit of 8,192 descriptors or more. Exit code 1: over 10 % of one core.
 
+#![expect(clippy::disallowed_methods, reason = "a program that measures may wait, for a time and for a disk")]
+
 use std::error::Error;
 use std::io::BufRead;
 use std::io::BufReader;

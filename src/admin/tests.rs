@@ -219,19 +219,7 @@ fn the_pages_say_what_the_cores_count() {
     assert_eq!(orders, fixture::json(interface.at, "/v1/upstreams")["upstreams"][0]);
     assert_eq!(orders["retries"], 2);
     assert_eq!(orders["timeout"]["response_ms"], 15_000);
-    assert_eq!(
-        orders["endpoints"][0],
-        json!({
-            "address": "127.0.1.1:80", "weight": 1, "weight_in_force": 1, "zone": null, "priority": 0,
-            "eligible": true, "why_not": [], "order": "ready",
-            "health": { "state": "unknown", "since": null, "reason": null, "last": null },
-            "ejection": {
-                "out": false, "left_ms": null, "on_trial": false, "reason": null, "times": 0, "failures_in_row": 0,
-            },
-            "mean_ms": null, "penalty_ms": 0.0, "share_percent": 100,
-            "connections": 0, "in_flight": 0, "attempts": 6, "failures": 0, "opened": 0,
-        })
-    );
+    assert_eq!(orders["endpoints"][0], an_endpoint_at_rest_but_for_attempts(6));
     let cores = fixture::json(interface.at, "/v1/cores");
     assert_eq!(
         cores["cores"][1],
@@ -241,6 +229,19 @@ fn the_pages_say_what_the_cores_count() {
             "exchanges": 2, "panics": 0, "restarts": 0, "loop_lag_us": 0,
         })
     );
+}
+
+fn an_endpoint_at_rest_but_for_attempts(attempts: u64) -> Value {
+    json!({
+        "address": "127.0.1.1:80", "weight": 1, "weight_in_force": 1, "zone": null, "priority": 0,
+        "eligible": true, "why_not": [], "order": "ready",
+        "health": { "state": "unknown", "since": null, "reason": null, "last": null },
+        "ejection": {
+            "out": false, "left_ms": null, "on_trial": false, "reason": null, "times": 0, "failures_in_row": 0,
+        },
+        "mean_ms": null, "penalty_ms": 0.0, "share_percent": 100,
+        "connections": 0, "in_flight": 0, "attempts": attempts, "failures": 0, "opened": 0,
+    })
 }
 
 #[test]

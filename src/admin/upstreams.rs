@@ -13,6 +13,7 @@ use crate::admin::scene::Reading;
 use crate::admin::views::ms;
 use crate::balance::board::Health;
 use crate::balance::board::Order;
+use crate::balance::fold::Reason;
 use crate::balance::state::State;
 use crate::health;
 use crate::health::Found;
@@ -96,7 +97,7 @@ fn endpoint(reading: &Reading, endpoint: &Endpoint, state: &State, said: &model:
             "out": state.out_until.is_some(),
             "left_ms": left,
             "on_trial": state.on_trial,
-            "reason": state.reason.map(|reason| reason.word()),
+            "reason": state.reason.map(Reason::word),
             "times": state.ejections,
             "failures_in_row": state.failures_in_row,
         },
@@ -124,7 +125,7 @@ fn why_not(state: &State, found: Option<&Found>) -> Vec<String> {
         reasons.push(format!("the health check says so: {reason}"));
     }
     if state.out_until.is_some() {
-        reasons.push(format!("it is left out for its failures: {}", state.reason.map_or("", |reason| reason.word())));
+        reasons.push(format!("it is left out for its failures: {}", state.reason.map_or("", Reason::word)));
     }
     reasons
 }

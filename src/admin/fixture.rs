@@ -7,14 +7,19 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 
+use tokio::sync::watch;
+
+use crate::admin::events::Journal;
 use crate::admin::scene::Core;
 use crate::admin::scene::Labels;
 use crate::admin::scene::Reading;
 use crate::admin::scene::Reload;
 use crate::admin::scene::Scene;
 use crate::admin::scene::Standing;
+use crate::health::Table;
 use crate::id::CoreId;
 use crate::model::AccessLog;
 use crate::model::Cores;
@@ -95,7 +100,17 @@ pub(crate) fn reading(model: Model, cores: u32) -> Reading {
         reload: Reload { at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000), refused: None },
         needs_restart: Vec::new(),
     };
-    Reading { scene: Arc::new(scene), cores, log_dropped: 0, uptime: Duration::from_secs(7), render }
+    let (found, book) = (watch::channel(Table::default()).1, Journal::default().book());
+    Reading {
+        scene: Arc::new(scene),
+        cores,
+        at: Instant::now(),
+        log_dropped: 0,
+        uptime: Duration::from_secs(7),
+        render,
+        found,
+        book,
+    }
 }
 
 /// A little TOML that tells models apart.

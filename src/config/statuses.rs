@@ -84,7 +84,7 @@ fn is_new(item: &Node, range: &Range, seen: &[(Range, Span)], place: &Place<'_>,
     let Some((other, first)) = seen.iter().find(both) else { return true };
     let message = match other == range {
         true => format!("{place}: {} is listed twice", show(range)),
-        false => format!("{place}: {} and {} have statuses in common", show(other), show(range)),
+        false => format!("{place}: {} and {} overlap", show(other), show(range)),
     };
     faults.add(Fault::wrong(item.span, message).also(*first, "first listed here"));
     false

@@ -35,7 +35,8 @@ fn grade_by_grade_and_back() {
         "[process]\ncores = 1\nadmin = \"127.0.0.1:0\"\naccess_log = \"off\"\noverload.descriptors = {STEPS:?}\n\n"
     );
     let listen = "timeout = { head = \"60s\", idle = \"60s\" }";
-    let toml = format!("{head}{}", simple(&[&origin], "", listen));
+    let low = "routes = [{ path = \"/low\", upstream = \"app\", class = \"low\" }, ";
+    let toml = format!("{head}{}", simple(&[&origin], "", listen).replace("routes = [", low));
     let gateway = Gateway::start_under(&format!("ulimit -n {DESCRIPTORS}"), &toml);
     assert_eq!(grade(&gateway), 0);
     let mut parked: Vec<_> = (0..10).map(|_| Raw::connect(gateway.http())).collect();
@@ -49,7 +50,7 @@ fn grade_by_grade_and_back() {
     climb(&gateway, STEPS[0], &mut clients);
     gateway.wait_stderr("no client's connection is kept");
     assert_eq!(grade(&gateway), 1);
-    let response = kept.get("/");
+    let response = kept.get("/low");
     assert_eq!((response.status, response.closes()), (200, true));
     eventually("those that idle are closed", || parked.iter().all(Raw::has_news));
     assert!(!clients.iter().any(Raw::has_news), "one that has not asked yet was closed");
@@ -61,6 +62,8 @@ fn grade_by_grade_and_back() {
     climb(&gateway, STEPS[1], &mut clients);
     gateway.wait_stderr("routes of the lowest class are refused");
     assert_eq!(get(gateway.http(), "/").status, 200);
+    assert_eq!(get(gateway.http(), "/low").status, 503);
+    assert!(gateway.metrics().sum("ringway_request_errors_total", &[("cause", "overloaded")]) > 0.5);
 
     climb(&gateway, STEPS[2], &mut clients);
     gateway.wait_stderr("new connections are refused");

@@ -93,6 +93,26 @@ fn a_reader_that_sees_the_end_of_a_turn_has_its_words_whole_or_newer() {
 }
 
 #[test]
+fn a_reader_that_sees_the_end_of_a_turn_sees_its_words() {
+    check(3, || {
+        let fleet = Arc::new(Fleet::default());
+        let reader = {
+            let fleet = fleet.clone();
+            thread::spawn(move || {
+                let news = fleet.turn.news(0)?;
+                Some((news, fleet.words.read::<2>()))
+            })
+        };
+        let taken = fleet.turn.take(20 * BEAT, PERIOD).unwrap();
+        fleet.words.write(taken, &[1, 1]);
+        assert!(fleet.turn.end(taken));
+        if let Some((_, words)) = reader.join().unwrap() {
+            assert_eq!(words, Some(([1, 1], 1)), "the turn was over");
+        }
+    });
+}
+
+#[test]
 fn one_of_two_takes_a_turn() {
     check(3, || {
         let fleet = Arc::new(Fleet::default());

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use crate::admin::events::Kind;
 use crate::admin::metrics::Durations;
 use crate::admin::metrics::Family;
 use crate::admin::metrics::Kind::Counter;
@@ -15,6 +16,8 @@ use crate::admin::metrics::seconds;
 use crate::admin::process;
 use crate::admin::scene::Core;
 use crate::admin::scene::Reading;
+use crate::balance::board::Health;
+use crate::balance::state::State;
 use crate::id::EndpointSlot;
 use crate::id::ListenerSlot;
 use crate::observe::ended::Cause;
@@ -271,6 +274,34 @@ pub(super) const FAMILIES: &[Family] = &[
         },
     },
     Family {
+        name: "ringway_endpoint_health",
+        kind: Gauge,
+        labels: &["upstream", "endpoint"],
+        help: "What the active check says of an endpoint: 1 up, 0 down, -1 nothing, because there is none or none yet.",
+        write: |reading, out| {
+            states(reading, out, |state| match state.health {
+                Health::Up => 1,
+                Health::Down => 0,
+                Health::Unknown => -1,
+            });
+        },
+    },
+    Family {
+        name: "ringway_endpoint_eligible",
+        kind: Gauge,
+        labels: &["upstream", "endpoint"],
+        help: "1 if an endpoint takes new requests; 0 if its check, its failures or an operator speak against it.",
+        write: |reading, out| states(reading, out, |state| i8::from(state.is_eligible())),
+    },
+    Family {
+        name: "ringway_endpoint_changes_total",
+        kind: Counter,
+        labels: &["upstream", "to"],
+        help: "Times an endpoint of the upstream became something else: by its check (up, down), for its failures (ejected, \
+               returned), by order of an operator (ordered).",
+        write: changes,
+    },
+    Family {
         name: "ringway_core_connections",
         kind: Gauge,
         labels: &["core"],
@@ -380,6 +411,7 @@ pub(super) const LABELS: &[(&str, &str)] = &[
     ),
     ("resource", "`memory`, `descriptors` or `lag`"),
     ("thrift", "`kept`: with a response, though it would have been kept; `parked`: while it was idle"),
+    ("to", "what it became: `up`, `down`, `ejected`, `returned` or `ordered`"),
     ("core", "number of the core, from 0"),
     ("io", "`io_uring` or `epoll`"),
     ("flags", "the ring flags in force"),
@@ -506,6 +538,33 @@ fn endpoints(reading: &Reading, out: &mut Series<'_>, of: fn(&EndpointCounts) ->
         let sum = |of: fn(&EndpointCounts) -> u64| reading.sum(|slab| slab.peek_endpoint(*slot).map_or(0, of));
         if configured.contains(slot) || sum(|counts| counts.connections.get() + counts.in_flight.get()) > 0 {
             out.put(&[upstream, address], sum(of));
+        }
+    }
+}
+
+/// A sample for each endpoint in force.
+fn states(reading: &Reading, out: &mut Series<'_>, of: fn(&State) -> i8) {
+    for upstream in &reading.scene.snapshot.upstreams {
+        for endpoint in &upstream.endpoints {
+            out.put(&[&upstream.settings.name, &endpoint.label], of(&reading.state(upstream, endpoint)));
+        }
+    }
+}
+
+/// Samples for each upstream in force.
+fn changes(reading: &Reading, out: &mut Series<'_>) {
+    let book = reading.book.borrow();
+    for upstream in &reading.scene.snapshot.upstreams {
+        let count = |kind, to| book.count(upstream.slot, kind, to);
+        let ordered: u64 = ["ready", "drain", "down"].map(|to| count(Kind::Order, to)).iter().sum();
+        for (to, times) in [
+            ("up", count(Kind::Health, "up")),
+            ("down", count(Kind::Health, "down")),
+            ("ejected", count(Kind::Ejection, "ejected")),
+            ("returned", count(Kind::Ejection, "returned")),
+            ("ordered", ordered),
+        ] {
+            out.put(&[&upstream.settings.name, to], times);
         }
     }
 }

@@ -76,7 +76,8 @@ impl Watch {
                 Resource::Memory | Resource::Descriptors => format!("{} at {whole}.{tenth} %", resource.word()),
             }
         });
-        words.collect::<Vec<_>>().join(", ")
+        let words = words.collect::<Vec<_>>().join(", ");
+        if words.is_empty() { "enough of everything".to_owned() } else { words }
     }
 }
 

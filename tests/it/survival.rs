@@ -20,13 +20,20 @@ fn an_endpoint_is_this_binary_with_a_port_in_its_environment() {
     serve();
 }
 
+/// The policy by which an endpoint that was left out has its whole share again soonest, however few requests there are.
+const EVEN: &str = "balance = \"least_request\"\nslow_start = \"1s\"";
+
 /// A gateway before so many endpoints, all of which have answered.
 fn fleet(app: &str) -> (Vec<Endpoint>, Gateway, Load) {
+    fleet_by(EVEN, app)
+}
+
+fn fleet_by(policy: &str, app: &str) -> (Vec<Endpoint>, Gateway, Load) {
     let endpoints: Vec<_> = (0..ENDPOINTS).map(|_| Endpoint::start(MAIN)).collect();
     let list: Vec<_> = endpoints.iter().map(|endpoint| format!("\"{}\"", endpoint.name())).collect();
     let toml = format!(
         "[process]\ncores = 2\nadmin = \"127.0.0.1:0\"\naccess_log = \"off\"\noverload.lag = [\"30s\", \"30s\", \"30s\"]\n\n\
-         [listen.http]\nbind = \"127.0.0.1:0\"\n\n[upstream.app]\nendpoints = [{}]\n{app}\n\n\
+         [listen.http]\nbind = \"127.0.0.1:0\"\n\n[upstream.app]\nendpoints = [{}]\n{policy}\n{app}\n\n\
          [host.\"*\"]\nroutes = [{{ path = \"/*\", upstream = \"app\" }}]\n",
         list.join(", ")
     );
@@ -115,7 +122,7 @@ fn one_that_fails_at_once_is_seen_by_nobody_where_it_may_be_tried_again() {
 
 #[test]
 fn one_that_is_ten_times_as_slow_gets_little_to_do_and_its_share_again_when_it_is_well() {
-    let (mut endpoints, _gateway, load) = fleet("");
+    let (mut endpoints, _gateway, load) = fleet_by("", "");
     endpoints[0].set(Mood::Slow);
     // Once it is known.
     load.go_on(SPELL);
@@ -154,7 +161,7 @@ fn one_that_refuses_from_the_start_harms_nobody() {
     endpoints[0].kill();
     let list: Vec<_> = endpoints.iter().map(|endpoint| format!("\"{}\"", endpoint.name())).collect();
     let toml = format!(
-        "[listen.http]\nbind = \"127.0.0.1:0\"\n\n[upstream.other]\nendpoints = [{}]\n{PATIENT}\n\n\
+        "[listen.http]\nbind = \"127.0.0.1:0\"\n\n[upstream.other]\nendpoints = [{}]\n{EVEN}\n{PATIENT}\n\n\
          [host.\"*\"]\nroutes = [{{ path = \"/*\", upstream = \"other\" }}]\n",
         list.join(", ")
     );
@@ -172,9 +179,9 @@ fn one_that_flaps_every_second_harms_nobody() {
         for up in [false, true] {
             let begun = Instant::now();
             if up {
-                endpoints[0].restart(MAIN)
+                endpoints[0].restart(MAIN);
             } else {
-                endpoints[0].kill()
+                endpoints[0].kill();
             }
             load.go_on(100);
             // The second is what is tested.
@@ -183,6 +190,25 @@ fn one_that_flaps_every_second_harms_nobody() {
     }
     load.wait_for(&endpoints[0], 20);
     nothing_lost(load);
+}
+
+/// The policy that nobody has to ask for: one failure is enough for it, and nobody else meets what one has met.
+#[test]
+fn by_default_each_fault_is_met_by_few_and_lost_on_nobody() {
+    for (fault, most) in [("KILL", CLIENTS), ("STOP", CLIENTS), ("failing", 2 * CLIENTS), ("silent", CLIENTS)] {
+        let (mut endpoints, gateway, load) = fleet_by("", PATIENT);
+        let failures = || gateway.metrics().sum("ringway_endpoint_failures_total", &[]) as usize;
+        assert_eq!(failures(), 0);
+        match fault {
+            "KILL" => endpoints[0].kill(),
+            "STOP" => endpoints[0].signal("STOP"),
+            "failing" => endpoints[0].set(Mood::Failing),
+            _ => endpoints[0].set(Mood::Silent),
+        }
+        load.go_on(2 * SPELL);
+        assert!(failures() <= most, "{fault}: {} attempts failed", failures());
+        nothing_lost(load);
+    }
 }
 
 #[test]
@@ -203,11 +229,11 @@ fn all_may_be_down_and_all_come_back() {
 fn a_whole_upstream_is_restarted_one_by_one_without_one_request_lost() {
     let (mut endpoints, gateway, load) = fleet(PATIENT);
     for _ in 0..2 {
-        for at in 0..ENDPOINTS {
-            endpoints[at].kill();
+        for endpoint in &mut endpoints {
+            endpoint.kill();
             load.go_on(100);
-            endpoints[at].restart(MAIN);
-            load.wait_for(&endpoints[at], 20);
+            endpoint.restart(MAIN);
+            load.wait_for(endpoint, 20);
         }
     }
     assert!(gateway.metrics().sum("ringway_retries_total", &[]) > 0.5, "nobody has met one that was down");

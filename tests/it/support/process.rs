@@ -128,7 +128,7 @@ fn reserve(addr: SocketAddr) -> Socket {
     socket
 }
 
-/// Is an endpoint, if the environment says so; never returns then.
+/// Is an endpoint, if the environment says so, for as long as its standard input lasts.
 pub fn serve() {
     let Some(port) = std::env::var(PORT).ok().and_then(|port| port.parse::<u16>().ok()) else { return };
     let socket = reserve(([127, 0, 0, 1], port).into());
@@ -144,7 +144,6 @@ pub fn serve() {
     for line in std::io::stdin().lines() {
         mood.store(line.unwrap().trim().parse().unwrap(), Relaxed);
     }
-    std::process::exit(0);
 }
 
 fn converse(stream: TcpStream, port: u16, mood: &AtomicU8) {

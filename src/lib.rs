@@ -6,7 +6,7 @@
 //! ## Reading order
 //!
 //! A request: [`serve`] (start there) → [`route`] → [`policy`] → [`balance`] → [`upstream`] → [`relay`] → [`wire`] → [`http`].
-//! The process: [`app`] → [`config`] → [`model`] → [`snapshot`] → [`control`] → [`worker`] → [`shard`].
+//! The process: [`app`] → [`config`] → [`model`] → [`snapshot`] → [`control`] → [`health`] → [`worker`] → [`shard`].
 //! What is left behind: [`observe`]; what an operator sees of it: [`admin`].
 //!
 //! ## Who may import whom
@@ -19,9 +19,10 @@
 //! | 10 | `app` | config, control, worker, demo, snapshot, shard, observe, io, model, address, time, limits, id |
 //! | 9 | `worker` | shard, serve, snapshot, observe, io, model, address, time, limits, id, rand |
 //! | 8 | `serve` | shard, snapshot, route, policy, balance, upstream, relay, wire, io, http, model, observe, address, time, buf, limits, id, rand |
-//! | 7 | `control` | config, model, snapshot, admin, shard, balance, observe, address, time, limits, id |
+//! | 7 | `control` | config, model, snapshot, admin, health, shard, balance, observe, address, time, limits, id |
 //! | 6 | `shard` | snapshot, upstream, policy, balance, observe, io, http, model, address, time, buf, rand, id, limits |
-//! | 6 | `admin` | model, snapshot, balance, observe, address, time, limits, id |
+//! | 6 | `admin` | model, snapshot, health, balance, observe, address, time, limits, id |
+//! | 5 | `health` | model, snapshot, balance, observe, address, time, rand, limits, id |
 //! | 5 | `relay` | wire, io, http, observe, time, buf, limits |
 //! | 5 | `upstream` | wire, snapshot, io, observe, address, time, buf, id, rand |
 //! | 4 | `snapshot` | model, route, balance, address, id, limits |
@@ -44,7 +45,7 @@
 //! | 0 | `rand` | |
 //!
 //! `control` takes nothing of `shard` but its mailbox. Only `io` names the runtime of the cores; only `control`, `admin`,
-//! `demo` and `app` name the runtime of the control thread.
+//! `health`, `demo` and `app` name the runtime of the control thread.
 //!
 //! ## Words
 //!
@@ -62,6 +63,7 @@ pub mod config;
 pub mod control;
 pub mod count;
 pub mod demo;
+pub mod health;
 pub mod http;
 pub mod id;
 pub mod io;

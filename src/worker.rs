@@ -144,8 +144,8 @@ fn bury(shard: &Shard, sockets: &Sockets) {
         (0..counts.places.get()).for_each(|_| endpoint.requests.leave());
         counts.connections.set(0);
         counts.in_flight.set(0);
-        counts.places.set(0);
         counts.idle.set(0);
+        counts.places.set(0);
     }
     for upstream in &snapshot.upstreams {
         let counts = slab.upstream(upstream.slot);

@@ -7,14 +7,19 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 
+use tokio::sync::watch;
+
+use crate::admin::events::Journal;
 use crate::admin::scene::Core;
 use crate::admin::scene::Labels;
 use crate::admin::scene::Reading;
 use crate::admin::scene::Reload;
 use crate::admin::scene::Scene;
 use crate::admin::scene::Standing;
+use crate::health::Table;
 use crate::id::CoreId;
 use crate::model::AccessLog;
 use crate::model::Cores;
@@ -32,6 +37,8 @@ use crate::model::Ring;
 use crate::model::Upstream;
 use crate::model::fixture;
 use crate::snapshot::Snapshot;
+use crate::snapshot::overload::Grade;
+use crate::snapshot::overload::Resource;
 use crate::snapshot::slots::Slots;
 
 /// One listener, two upstreams (`orders`, two endpoints; `payments`, one), one host with a route to each.
@@ -72,6 +79,7 @@ pub(crate) fn host(name: &str, routes: &[(&str, u32)]) -> Host {
 pub(crate) fn reading(model: Model, cores: u32) -> Reading {
     let mut slots = Slots::default();
     let snapshot = Arc::new(Snapshot::compile(model, &mut slots));
+    Resource::ALL.into_iter().for_each(|resource| snapshot.overload.note(resource, Some(0), Grade::Calm));
     let cores = (0..cores).map(|id| Core {
         id: CoreId(id),
         stage: "serving",
@@ -92,7 +100,17 @@ pub(crate) fn reading(model: Model, cores: u32) -> Reading {
         reload: Reload { at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000), refused: None },
         needs_restart: Vec::new(),
     };
-    Reading { scene: Arc::new(scene), cores, log_dropped: 0, uptime: Duration::from_secs(7), render }
+    let (found, book) = (watch::channel(Table::default()).1, Journal::default().book());
+    Reading {
+        scene: Arc::new(scene),
+        cores,
+        at: Instant::now(),
+        log_dropped: 0,
+        uptime: Duration::from_secs(7),
+        render,
+        found,
+        book,
+    }
 }
 
 /// A little TOML that tells models apart.

@@ -11,6 +11,11 @@ use tokio::sync::oneshot;
 use tokio::sync::watch;
 
 use crate::address::Address;
+use crate::admin::events::Book;
+use crate::admin::orders::Patch;
+use crate::balance::state::State;
+use crate::health::Found;
+use crate::health::Table;
 use crate::id::CoreId;
 use crate::id::EndpointSlot;
 use crate::id::ListenerSlot;
@@ -18,8 +23,11 @@ use crate::id::RouteSlot;
 use crate::id::UpstreamSlot;
 use crate::model::Model;
 use crate::observe::metrics::Slab;
+use crate::snapshot::Endpoint;
 use crate::snapshot::Snapshot;
+use crate::snapshot::Upstream;
 use crate::snapshot::slots::Slots;
+use crate::time::us;
 
 /// Everything the interface needs for as long as it runs.
 pub struct Desk {
@@ -33,8 +41,12 @@ pub struct Desk {
     pub render: fn(&Model) -> String,
     /// Judges the text of a configuration without using it.
     pub check: Arc<dyn Fn(&str) -> Answer + Send + Sync>,
-    /// Asks `control` for a reload; the answer comes back when the reload is over.
-    pub reload: mpsc::Sender<oneshot::Sender<Answer>>,
+    /// Asks `control` for something; the answer comes back when it is done.
+    pub ask: mpsc::Sender<Wish>,
+    /// What health checks have found out.
+    pub found: watch::Receiver<Table>,
+    /// What has changed of late.
+    pub book: watch::Receiver<Book>,
     /// When the process began to serve this interface.
     pub began: Instant,
 }
@@ -85,7 +97,25 @@ pub struct Refused {
     pub faults: serde_json::Value,
 }
 
-/// The answer to a POST.
+/// What `control` may be asked for.
+#[derive(Debug)]
+pub enum Wish {
+    /// To read the configuration anew.
+    Reload(oneshot::Sender<Answer>),
+    /// To order something of an endpoint.
+    Order {
+        /// The upstream's name, as it was written.
+        upstream: String,
+        /// The endpoint's address, as it was written.
+        endpoint: String,
+        /// What is asked.
+        patch: Patch,
+        /// Who is to be told.
+        asker: oneshot::Sender<Answer>,
+    },
+}
+
+/// The answer to a POST or a PATCH.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// HTTP status.
@@ -137,12 +167,18 @@ pub struct Reading {
     pub scene: Arc<Scene>,
     /// How the cores were.
     pub cores: Vec<Core>,
+    /// When it was taken.
+    pub at: Instant,
     /// Access log lines dropped that no core has counted.
     pub log_dropped: u64,
     /// Since the interface began.
     pub uptime: Duration,
     /// The TOML that a model stands for.
     pub render: fn(&Model) -> String,
+    /// What health checks have found out.
+    pub found: watch::Receiver<Table>,
+    /// What has changed of late.
+    pub book: watch::Receiver<Book>,
 }
 
 impl Desk {
@@ -152,9 +188,12 @@ impl Desk {
         Reading {
             scene: self.scene.borrow().clone(),
             cores: (self.cores)(),
+            at: Instant::now(),
             log_dropped: (self.log_dropped)(),
             uptime: self.began.elapsed(),
             render: self.render,
+            found: self.found.clone(),
+            book: self.book.clone(),
         }
     }
 }
@@ -171,6 +210,19 @@ impl Reading {
             Standing::Serving if !self.cores.iter().any(|core| core.stage == "serving") => Err("no core serves"),
             Standing::Serving => Ok(()),
         }
+    }
+
+    /// How an endpoint does.
+    #[must_use]
+    pub fn state(&self, upstream: &Upstream, endpoint: &Endpoint) -> State {
+        let board = &self.scene.snapshot.board;
+        board.state(endpoint.slot, us(upstream.settings.slow_start), board.at(self.at))
+    }
+
+    /// What the health check of an endpoint has found out, if it has one.
+    #[must_use]
+    pub fn found(&self, endpoint: EndpointSlot) -> Option<Found> {
+        self.found.borrow().get(&endpoint).cloned()
     }
 
     /// The sum over all cores of what `of` reads from each.

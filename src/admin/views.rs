@@ -12,14 +12,10 @@ use serde_json::json;
 
 use crate::admin::scene::Reading;
 use crate::id::RouteSlot;
-use crate::model::ProxyVersion;
 use crate::observe::ended::Cause;
 use crate::observe::metrics::CLASSES;
 use crate::observe::metrics::Count;
-use crate::observe::metrics::EndpointCounts;
 use crate::observe::metrics::ListenerCounts;
-use crate::snapshot::Endpoint;
-use crate::snapshot::Upstream;
 use crate::snapshot::overload::Resource;
 
 /// The process at a glance.
@@ -114,20 +110,6 @@ pub fn routes(reading: &Reading) -> Value {
     })
 }
 
-/// Every upstream in force.
-#[must_use]
-pub fn upstreams(reading: &Reading) -> Value {
-    let all = reading.scene.snapshot.upstreams.iter().map(|upstream| view(reading, upstream));
-    json!({ "upstreams": all.collect::<Vec<_>>() })
-}
-
-/// One upstream in force.
-#[must_use]
-pub fn upstream(reading: &Reading, name: &str) -> Option<Value> {
-    let found = reading.scene.snapshot.upstreams.iter().find(|upstream| upstream.settings.name == name)?;
-    Some(view(reading, found))
-}
-
 /// Every core.
 #[must_use]
 pub fn cores(reading: &Reading) -> Value {
@@ -192,53 +174,6 @@ fn listeners(reading: &Reading) -> Vec<Value> {
     listeners.collect()
 }
 
-fn view(reading: &Reading, upstream: &Upstream) -> Value {
-    let settings = &upstream.settings;
-    let endpoints: Vec<_> = upstream.endpoints.iter().map(|e| endpoint(reading, e)).collect();
-    json!({
-        "name": settings.name,
-        "balance": settings.balance.word(),
-        "timeout": {
-            "connect_ms": ms(settings.timeout.connect),
-            "response_ms": ms(settings.timeout.response),
-            "body_ms": ms(settings.timeout.body),
-            "idle_ms": ms(settings.keep.idle),
-        },
-        "min_rate_bytes_per_second": settings.min_rate,
-        "response": {
-            "head_bytes": settings.response.head_bytes,
-            "fields": settings.response.fields,
-            "interim": settings.response.interim,
-        },
-        "proxy_protocol": settings.proxy_protocol.map(ProxyVersion::word),
-        "attempts": settings.retry.attempts,
-        "keep_alive": {
-            "connections": settings.keep.connections,
-            "warm": settings.keep.warm,
-            "requests": settings.keep.requests,
-            "age_ms": ms(settings.keep.age),
-        },
-        "idle_connections": settings.keep.connections,
-        "connections_max": settings.connections_max,
-        "retries": reading.sum(|slab| slab.peek_upstream(upstream.slot).map_or(0, |counts| counts.retries.get())),
-        "endpoints": endpoints,
-    })
-}
-
-fn endpoint(reading: &Reading, endpoint: &Endpoint) -> Value {
-    let sum = |of: fn(&EndpointCounts) -> u64| reading.sum(|slab| slab.peek_endpoint(endpoint.slot).map_or(0, of));
-    json!({
-        "address": endpoint.label,
-        "weight": endpoint.weight,
-        "connections": sum(|counts| counts.connections.get()),
-        "in_flight": sum(|counts| counts.in_flight.get()),
-        "attempts": sum(|counts| counts.attempts.get()),
-        "failures": sum(|counts| counts.failures.get()),
-        "opened": sum(|counts| counts.opened.get()),
-        "idle": sum(|counts| counts.idle.get()),
-    })
-}
-
 /// Requests of one or more routes, by status class.
 #[derive(Default)]
 struct Classes {
@@ -277,7 +212,8 @@ impl Classes {
     }
 }
 
-fn ms(duration: Duration) -> u64 {
+/// In whole milliseconds.
+pub(super) fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

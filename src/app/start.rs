@@ -63,6 +63,7 @@ pub(super) fn start(plan: Plan) -> Result<(), String> {
     let admin_address = admin.local_addr().map_err(|error| error.to_string())?;
     let mut slots = Slots::new(cpus.len(), Instant::now());
     let snapshot = Arc::new(Snapshot::compile(model, &mut slots));
+    control::prepare(&snapshot);
     let (listening, opened) = bind::all(&snapshot, cpus.len())?;
     let logged = access_log::open(&snapshot.model.process.access_log, cpus.len());
     let (writer, logs) = logged.map_err(|error| format!("error: the access log cannot be opened: {error}"))?;

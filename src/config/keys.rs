@@ -174,7 +174,7 @@ pub(super) static OVERLOAD_MEMORY: Key<Grades<Integer<u32>>> = Key {
     name: "memory",
     kind: Grades(GRADE_PERCENT),
     need: Default([80, 88, 95]),
-    doc: "Percent of the memory that the process may have: its cgroup's bound, or the machine's.",
+    doc: "Percent of the memory that the process may have: its cgroup's bound, or the machine's. 100: never.",
     example: "[70, 80, 90]",
 };
 
@@ -182,7 +182,7 @@ pub(super) static OVERLOAD_DESCRIPTORS: Key<Grades<Integer<u32>>> = Key {
     name: "descriptors",
     kind: Grades(GRADE_PERCENT),
     need: Default([80, 90, 97]),
-    doc: "Percent of the descriptors that the process may have.",
+    doc: "Percent of the descriptors that the process may have. 100: never.",
     example: "[70, 80, 90]",
 };
 

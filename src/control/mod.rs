@@ -10,6 +10,7 @@ pub mod diff;
 
 mod drain;
 mod listening;
+mod news;
 mod overload;
 mod publish;
 mod reload;
@@ -26,10 +27,12 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::address::Address;
+use crate::admin::scene::Wish;
 use crate::admin::server;
 use crate::control::signals::Signals;
 use crate::control::truth::Event;
 use crate::control::truth::Truth;
+use crate::health;
 use crate::id::CoreId;
 use crate::model;
 use crate::model::Model;
@@ -192,6 +195,12 @@ impl Remote {
     }
 }
 
+/// To be called with a first configuration before there are cores that serve it: what is not to be used before its first
+/// check is not.
+pub fn prepare(snapshot: &Snapshot) {
+    health::prepare(snapshot);
+}
+
 /// Follows events until the process is to end. Blocks the calling thread; the cores have ended, or were told to stop,
 /// when it returns.
 #[must_use]
@@ -216,13 +225,15 @@ async fn follow(mut settings: Settings) -> Outcome {
         Err(error) => return give_up(&settings.cores, format!("the admin interface cannot listen: {error}")),
     };
     let mut commands = std::mem::replace(&mut settings.commands, remote().1).0;
-    let (asker, mut askers) = mpsc::channel(ASKERS);
+    let (asker, mut askers) = mpsc::channel::<Wish>(ASKERS);
     let (mut truth, desk) = Truth::new(settings, asker);
     tokio::spawn(server::serve(listener, Arc::new(desk)));
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut watch = tokio::time::interval(overload::LOOK);
     watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pulse = tokio::time::interval(PULSE);
+    pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         if let Some(outcome) = truth.look(Instant::now()) {
             return outcome;
@@ -232,10 +243,11 @@ async fn follow(mut settings: Settings) -> Outcome {
             // The receiving ends outlive their senders: a closed one says nothing more.
             Some(command) = commands.recv() => Event::Command(command),
             command = signals.next() => Event::Command(command),
-            Some(asker) = askers.recv() => Event::Asked(asker),
+            Some(wish) = askers.recv() => Event::Asked(wish),
             loaded = truth.loaded() => Event::Loaded(Box::new(loaded)),
             _ = watch.tick() => Event::Watch,
             _ = tick.tick(), if waits => continue,
+            _ = pulse.tick() => Event::Pulse,
         };
         truth.follow(event, Instant::now());
     }
@@ -251,10 +263,12 @@ fn give_up(cores: &[CoreLink], why: String) -> Outcome {
 
 /// Commands from within the process that may wait.
 pub const COMMANDS: usize = 16;
-/// Requests for a reload that may wait to be taken up; taken up, those that come while one runs become one.
+/// Wishes that may wait to be taken up; those for a reload that come while one runs become one.
 const ASKERS: usize = 64;
 /// How often cores are looked at while somebody waits for them.
 const TICK: Duration = Duration::from_millis(5);
+/// How often it is looked for what cores and endpoints have become by themselves.
+const PULSE: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests;

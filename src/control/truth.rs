@@ -12,12 +12,16 @@ use tracing::error;
 use tracing::info;
 use tracing::warn;
 
+use crate::admin::events::Event as News;
+use crate::admin::events::Journal;
+use crate::admin::events::Kind;
 use crate::admin::scene;
 use crate::admin::scene::Answer;
 use crate::admin::scene::Desk;
 use crate::admin::scene::Labels;
 use crate::admin::scene::Scene;
 use crate::admin::scene::Standing;
+use crate::admin::scene::Wish;
 use crate::control::Bind;
 use crate::control::Command;
 use crate::control::CoreLink;
@@ -31,11 +35,12 @@ use crate::control::drain::Ending;
 use crate::control::drain::Next;
 use crate::control::listening::Fresh;
 use crate::control::listening::Listening;
-use crate::control::overload::Change;
+use crate::control::news;
+use crate::control::news::Watcher;
 use crate::control::overload::Watch;
 use crate::control::publish::Post;
-use crate::control::reload::Asker;
 use crate::control::reload::Reloads;
+use crate::health::Checks;
 use crate::model::Model;
 use crate::model::Process;
 use crate::snapshot::Snapshot;
@@ -45,8 +50,10 @@ use crate::snapshot::slots::Slots;
 pub(super) enum Event {
     /// The process was told something.
     Command(Command),
-    /// The admin interface was asked for a reload.
-    Asked(Asker),
+    /// The admin interface was asked for something.
+    Asked(Wish),
+    /// It is time to look for what has changed by itself.
+    Pulse,
     /// A configuration has been read, or cannot be.
     Loaded(Box<Result<Loaded, Refused>>),
     /// It is time for a look at what the process may be short of.
@@ -67,6 +74,9 @@ pub(super) struct Truth {
     bind: Bind,
     reopen_log: Box<dyn Fn() + Send>,
     watch: Watch,
+    checks: Checks,
+    journal: Journal,
+    watcher: Watcher,
 }
 
 enum Phase {
@@ -77,7 +87,7 @@ enum Phase {
 
 impl Truth {
     /// The process at its start, and what the admin interface needs to show it.
-    pub(super) fn new(settings: Settings, asker: mpsc::Sender<Asker>) -> (Self, Desk) {
+    pub(super) fn new(settings: Settings, ask: mpsc::Sender<Wish>) -> (Self, Desk) {
         let labels = Labels::of(&settings.slots, None);
         let start = settings.snapshot.model.process.clone();
         let held = Listening::new(settings.listening);
@@ -91,6 +101,9 @@ impl Truth {
             needs_restart: Vec::new(),
         };
         let (shown, seen) = watch::channel(Arc::new(scene.clone()));
+        let journal = Journal::default();
+        let mut checks = Checks::start(scene.snapshot.board.clone(), news::teller(journal.clone()));
+        checks.adopt(&scene.snapshot);
         let check = settings.check;
         let desk = Desk {
             scene: seen,
@@ -101,7 +114,9 @@ impl Truth {
                 Ok(warnings) => Answer { status: 200, body: json!({ "ok": true, "warnings": warnings }) },
                 Err(refused) => refused.shown().answer(),
             }),
-            reload: asker,
+            ask,
+            found: checks.found(),
+            book: journal.book(),
             began: Instant::now(),
         };
         let truth = Self {
@@ -116,6 +131,9 @@ impl Truth {
             bind: settings.bind,
             reopen_log: settings.reopen_log,
             watch,
+            checks,
+            journal,
+            watcher: Watcher::default(),
         };
         (truth, desk)
     }
@@ -160,8 +178,16 @@ impl Truth {
                 warn!("no reload: the gateway is shutting down");
             }
             Event::Command(Command::Reload) => self.reloads.ask(None),
-            Event::Asked(asker) if matches!(self.phase, Phase::Ending(_)) => drop(asker.send(shutting_down())),
-            Event::Asked(asker) => self.reloads.ask(Some(asker)),
+            Event::Asked(Wish::Reload(asker) | Wish::Order { asker, .. }) if matches!(self.phase, Phase::Ending(_)) => {
+                drop(asker.send(shutting_down()));
+            }
+            Event::Asked(Wish::Reload(asker)) => self.reloads.ask(Some(asker)),
+            Event::Asked(Wish::Order { upstream, endpoint, patch, asker }) => {
+                let answer = news::order(&self.scene.snapshot, (&upstream, &endpoint), patch, &self.journal);
+                // Whoever hung up meanwhile does not want to know.
+                drop(asker.send(answer));
+            }
+            Event::Pulse => self.watcher.look(&self.scene.snapshot, &self.cores, &self.journal),
             Event::Loaded(loaded) => match *loaded {
                 Ok(loaded) => self.adopt(loaded, now),
                 Err(refused) => self.refuse(&refused),
@@ -169,15 +195,11 @@ impl Truth {
             Event::Watch => {
                 let bounds = &self.scene.snapshot.model.process.overload;
                 if let Some(change) = self.watch.look(bounds, &self.cores, now) {
-                    Self::tell(&change);
+                    change.log();
+                    self.tell(Kind::Overload, "gateway", (change.from.word(), change.to.word()), &change.why);
                 }
             }
         }
-    }
-
-    /// Says that the gateway has become short of something, or has enough again.
-    fn tell(change: &Change) {
-        change.log();
     }
 
     fn look_at_start(&mut self) -> Option<Outcome> {
@@ -193,6 +215,7 @@ impl Truth {
             }
         }
         if all && let Phase::Starting { ready } = std::mem::replace(&mut self.phase, Phase::Serving) {
+            self.tell(Kind::Process, "gateway", ("starting", "serving"), "every core listens");
             self.scene.standing = Standing::Serving;
             self.show();
             ready();
@@ -204,6 +227,8 @@ impl Truth {
         let time = self.scene.snapshot.model.process.drain;
         let deadline = now + time;
         let running = self.cores.iter().map(|core| core.link.slab.in_flight.get()).fold(0, u64::wrapping_add);
+        let reason = format!("{running} requests in flight have {time:?} to finish");
+        self.tell(Kind::Process, "gateway", ("serving", "draining"), &reason);
         info!("draining: {running} requests in flight have {time:?} to finish");
         self.cores.iter_mut().for_each(|core| core.drain(deadline));
         self.end(Ending::Draining { deadline });
@@ -236,7 +261,9 @@ impl Truth {
         let needs_restart = diff::needs_restart(&self.start, &model.process);
         self.scene.needs_restart.clone_from(&needs_restart);
         self.scene.reload = scene::Reload { at: SystemTime::now(), refused: None };
+        let before = self.scene.snapshot.sequence.to_string();
         let sequence = self.publish(model, opened);
+        self.tell(Kind::Reload, "configuration", (&before, &sequence.to_string()), &changes.text());
         info!(sequence, "configuration reloaded: {}", changes.text());
         for warning in &warnings {
             warn!("configuration: {warning}");
@@ -256,6 +283,8 @@ impl Truth {
 
     fn refuse(&mut self, refused: &Refused) {
         error!("reload refused, the configuration before stays in force:\n{}", refused.text);
+        let sequence = self.scene.snapshot.sequence.to_string();
+        self.tell(Kind::Reload, "configuration", (&sequence, "refused"), &refused.text);
         let shown = refused.shown();
         let answer = shown.answer();
         self.scene.reload = scene::Reload { at: SystemTime::now(), refused: Some(shown) };
@@ -267,6 +296,7 @@ impl Truth {
     /// change of configuration.
     fn publish(&mut self, model: Model, opened: Vec<Fresh>) -> u64 {
         let snapshot = Arc::new(Snapshot::compile(model, &mut self.slots));
+        self.checks.adopt(&snapshot);
         let hands = self.held.adopt(&snapshot, opened, self.cores.len());
         for (core, hand) in self.cores.iter_mut().zip(hands) {
             core.publish(snapshot.clone(), hand);
@@ -276,6 +306,13 @@ impl Truth {
         self.scene.snapshot = snapshot;
         self.show();
         self.scene.snapshot.sequence
+    }
+
+    /// Notes what has become of something that is not an endpoint.
+    fn tell(&self, kind: Kind, what: &str, (from, to): (&str, &str), reason: &str) {
+        // A report of a thousand faults is kept where it belongs.
+        let reason = reason.chars().take(REASON).collect();
+        self.journal.note(News { kind, upstream: None, what: what.into(), from: from.into(), to: to.into(), reason });
     }
 
     fn show(&self) {
@@ -288,6 +325,9 @@ impl Refused {
         scene::Refused { text: self.text.clone(), faults: self.faults.clone() }
     }
 }
+
+/// Letters of the reason in an event.
+const REASON: usize = 2000;
 
 fn shutting_down() -> Answer {
     Answer { status: 503, body: json!({ "ok": false, "error": "the gateway is shutting down" }) }

@@ -28,6 +28,26 @@ pub(crate) fn listener(name: &str, bind: Address) -> Listener {
     }
 }
 
+/// Nothing at all: no listener, no upstream, no host.
+pub(crate) fn empty() -> Model {
+    Model {
+        process: Process {
+            cores: Cores::Count(1),
+            admin: SocketAddr::from(([127, 0, 0, 1], 0)),
+            io: Io::Auto,
+            ring: Ring { entries: 256, completions: 1024 },
+            drain: Duration::from_secs(30),
+            connections_max: 1000,
+            access_log: AccessLog { to: LogTarget::Off, format: LogFormat::Json },
+            zone: None,
+            overload: Overload::default(),
+        },
+        listeners: Vec::new(),
+        upstreams: Vec::new(),
+        hosts: Vec::new(),
+    }
+}
+
 pub(crate) fn upstream(name: &str, endpoints: &[Address]) -> Upstream {
     let endpoint = |address: &Address| Endpoint { address: address.clone(), weight: 1, zone: None, priority: 0 };
     Upstream {

@@ -173,10 +173,10 @@ pub struct EndpointCounts {
     pub attempts: Count,
     /// Attempts that failed.
     pub failures: Count,
-    /// Attempts that hold a place of a bounded endpoint now.
-    pub places: Count,
     /// Connections idle, as of the last look at them, which comes about every second.
     pub idle: Count,
+    /// Attempts that hold a place of a bounded endpoint now.
+    pub places: Count,
 }
 
 impl ListenerCounts {

@@ -4,8 +4,6 @@
 use std::time::Instant;
 
 use crate::balance::ledger::Flight;
-use crate::balance::orca;
-use crate::balance::orca::Report;
 use crate::buf::Block;
 use crate::http::forward;
 use crate::http::forward::Answer;

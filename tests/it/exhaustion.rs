@@ -16,7 +16,8 @@ use crate::support::simple;
 /// Two upstreams, `app` and, below `/cold`, `cold`; on one core, with connections that are kept for long.
 fn toml(io: &str, app: &Origin, cold: &Origin) -> String {
     format!(
-        "[process]\ncores = 1\nadmin = \"127.0.0.1:0\"\naccess_log = \"stdout\"\nio = \"{io}\"\n\n\
+        "[process]\ncores = 1\nadmin = \"127.0.0.1:0\"\naccess_log = \"stdout\"\nio = \"{io}\"\n\
+         overload.descriptors = [100, 100, 100]\n\n\
          [listen.http]\nbind = \"127.0.0.1:0\"\ntimeout = {{ head = \"60s\", idle = \"60s\" }}\n\n\
          [defaults.upstream]\nkeep_alive = {{ idle = \"60s\" }}\n\n\
          [upstream.app]\nendpoints = [\"{}\"]\n\n[upstream.cold]\nendpoints = [\"{}\"]\n\n\
@@ -73,7 +74,8 @@ fn out_of_descriptors(io: &str) {
 #[test]
 fn a_start_with_too_few_descriptors_fails_in_words_or_is_one() {
     let origin = Origin::refusing();
-    let head = "[process]\ncores = 2\nadmin = \"127.0.0.1:0\"\naccess_log = \"off\"\n\n";
+    let head = "[process]\ncores = 2\nadmin = \"127.0.0.1:0\"\naccess_log = \"off\"\n\
+                overload.descriptors = [100, 100, 100]\n\n";
     let toml = format!("{head}{}", simple(&[&origin], "", ""));
     let (mut failed, mut served) = (0, 0);
     for descriptors in (8..64).step_by(4) {

@@ -9,8 +9,10 @@ use crate::source::Source;
 use crate::source::Token;
 
 /// Crates that tie a module to a runtime, and the modules that may name them. `main` and `lib` name none.
-const RUNTIMES: &[(&[&str], &[&str])] =
-    &[(&["monoio", "io_uring"], &["io"]), (&["tokio", "axum", "hyper", "tower"], &["control", "admin", "demo", "app"])];
+const RUNTIMES: &[(&[&str], &[&str])] = &[
+    (&["monoio", "io_uring"], &["io"]),
+    (&["tokio", "axum", "hyper", "tower"], &["control", "admin", "health", "demo", "app"]),
+];
 
 /// Of these modules only one part may be taken: (who, of which, what).
 const ONLY: &[(&str, &str, &str)] = &[("control", "shard", "mailbox")];

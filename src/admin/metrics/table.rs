@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
-use std::time::Instant;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use crate::admin::events::Kind;
 use crate::admin::metrics::Durations;
 use crate::admin::metrics::Family;
 use crate::admin::metrics::Kind::Counter;
@@ -16,6 +16,7 @@ use crate::admin::metrics::seconds;
 use crate::admin::process;
 use crate::admin::scene::Core;
 use crate::admin::scene::Reading;
+use crate::balance::board::Health;
 use crate::balance::state::State;
 use crate::id::EndpointSlot;
 use crate::id::ListenerSlot;
@@ -308,6 +309,27 @@ pub(super) const FAMILIES: &[Family] = &[
         },
     },
     Family {
+        name: "ringway_endpoint_health",
+        kind: Gauge,
+        labels: &["upstream", "endpoint"],
+        help: "What the active check says of an endpoint: 1 up, 0 down, -1 nothing, because there is none or none yet.",
+        write: |reading, out| {
+            states(reading, out, |state| match state.health {
+                Health::Up => Some(1.0),
+                Health::Down => Some(0.0),
+                Health::Unknown => Some(-1.0),
+            });
+        },
+    },
+    Family {
+        name: "ringway_endpoint_changes_total",
+        kind: Counter,
+        labels: &["upstream", "to"],
+        help: "Times an endpoint of the upstream became something else: by its check (up, down), for its failures (ejected, \
+               returned), by order of an operator (ordered).",
+        write: changes,
+    },
+    Family {
         name: "ringway_core_connections",
         kind: Gauge,
         labels: &["core"],
@@ -417,6 +439,7 @@ pub(super) const LABELS: &[(&str, &str)] = &[
     ),
     ("resource", "`memory`, `descriptors` or `lag`"),
     ("thrift", "`kept`: with a response, though it would have been kept; `parked`: while it was idle"),
+    ("to", "what it became: `up`, `down`, `ejected`, `returned` or `ordered`"),
     ("core", "number of the core, from 0"),
     ("io", "`io_uring` or `epoll`"),
     ("flags", "the ring flags in force"),
@@ -549,13 +572,9 @@ fn endpoints(reading: &Reading, out: &mut Series<'_>, of: fn(&EndpointCounts) ->
 
 /// A sample for each endpoint in force of which there is one.
 fn states(reading: &Reading, out: &mut Series<'_>, of: fn(&State) -> Option<f64>) {
-    let scene = &reading.scene;
-    let board = &scene.snapshot.board;
-    let now = board.at(Instant::now());
-    for upstream in &scene.snapshot.upstreams {
+    for upstream in &reading.scene.snapshot.upstreams {
         for endpoint in &upstream.endpoints {
-            let state = board.state(endpoint.slot, upstream.plan.rules.slow_start_us, now);
-            if let Some(value) = of(&state) {
+            if let Some(value) = of(&reading.state(upstream, endpoint)) {
                 out.put(&[&upstream.settings.name, &endpoint.label], value);
             }
         }
@@ -566,6 +585,24 @@ fn panics(reading: &Reading, out: &mut Series<'_>) {
     let snapshot = &reading.scene.snapshot;
     for upstream in &snapshot.upstreams {
         out.put(&[&upstream.settings.name], snapshot.board.panics(upstream.slot));
+    }
+}
+
+/// Samples for each upstream in force.
+fn changes(reading: &Reading, out: &mut Series<'_>) {
+    let book = reading.book.borrow();
+    for upstream in &reading.scene.snapshot.upstreams {
+        let count = |kind, to| book.count(upstream.slot, kind, to);
+        let ordered: u64 = ["ready", "drain", "down"].map(|to| count(Kind::Order, to)).iter().sum();
+        for (to, times) in [
+            ("up", count(Kind::Health, "up")),
+            ("down", count(Kind::Health, "down")),
+            ("ejected", count(Kind::Ejection, "ejected")),
+            ("returned", count(Kind::Ejection, "returned")),
+            ("ordered", ordered),
+        ] {
+            out.put(&[&upstream.settings.name, to], times);
+        }
     }
 }
 

@@ -76,7 +76,8 @@ impl Watch {
                 Resource::Memory | Resource::Descriptors => format!("{} at {whole}.{tenth} %", resource.word()),
             }
         });
-        words.collect::<Vec<_>>().join(", ")
+        let words = words.collect::<Vec<_>>().join(", ");
+        if words.is_empty() { "enough of everything".to_owned() } else { words }
     }
 }
 
@@ -94,9 +95,10 @@ impl Change {
     }
 }
 
-/// From which value on each grade is entered, in the units of [`Overload::value`].
+/// From which value on each grade is entered, in the units of [`Overload::value`]; 0 is never, as a hundred percent is:
+/// whoever lets a resource run out wants that to be seen to where it does.
 fn steps(bounds: &model::Overload, resource: Resource) -> [u64; 3] {
-    let thousandths = |percent: u32| u64::from(percent) * 10;
+    let thousandths = |percent: u32| if percent < 100 { u64::from(percent) * 10 } else { 0 };
     match resource {
         Resource::Memory => bounds.memory_percent.map(thousandths),
         Resource::Descriptors => bounds.descriptors_percent.map(thousandths),

@@ -201,4 +201,8 @@ impl Tried {
 }
 
 #[cfg(test)]
+mod hash_tests;
+#[cfg(test)]
+mod shared_tests;
+#[cfg(test)]
 mod tests;

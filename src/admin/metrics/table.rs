@@ -175,6 +175,41 @@ pub(super) const FAMILIES: &[Family] = &[
         write: |reading, out| endpoints(reading, out, |counts| counts.failures.get()),
     },
     Family {
+        name: "ringway_endpoint_ejections_total",
+        kind: Counter,
+        labels: &["upstream", "endpoint"],
+        help: "Times that an endpoint was put out for failing.",
+        write: |reading, out| states(reading, out, |state| Some(state.ejections as f64)),
+    },
+    Family {
+        name: "ringway_endpoint_eligible",
+        kind: Gauge,
+        labels: &["upstream", "endpoint"],
+        help: "1 if an endpoint takes new requests: it is not down, drained or put out.",
+        write: |reading, out| states(reading, out, |state| Some(f64::from(u8::from(state.is_eligible())))),
+    },
+    Family {
+        name: "ringway_endpoint_latency_mean_seconds",
+        kind: Gauge,
+        labels: &["upstream", "endpoint"],
+        help: "Mean time to a response head, as the balancing of all cores knows it; 0 before the first one.",
+        write: |reading, out| states(reading, out, |state| Some(seconds(state.mean_us.unwrap_or(0)))),
+    },
+    Family {
+        name: "ringway_endpoint_penalty_seconds",
+        kind: Gauge,
+        labels: &["upstream", "endpoint"],
+        help: "The latency that the last failures of an endpoint stand for; it fades.",
+        write: |reading, out| states(reading, out, |state| Some(seconds(state.penalty_us))),
+    },
+    Family {
+        name: "ringway_upstream_panic_picks_total",
+        kind: Counter,
+        labels: &["upstream"],
+        help: "Attempts for which all endpoints were taken because too few were eligible.",
+        write: panics,
+    },
+    Family {
         name: "ringway_endpoint_opened_total",
         kind: Counter,
         labels: &["upstream", "endpoint"],
@@ -188,18 +223,11 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "What the active check says of an endpoint: 1 up, 0 down, -1 nothing, because there is none or none yet.",
         write: |reading, out| {
             states(reading, out, |state| match state.health {
-                Health::Up => 1,
-                Health::Down => 0,
-                Health::Unknown => -1,
+                Health::Up => Some(1.0),
+                Health::Down => Some(0.0),
+                Health::Unknown => Some(-1.0),
             });
         },
-    },
-    Family {
-        name: "ringway_endpoint_eligible",
-        kind: Gauge,
-        labels: &["upstream", "endpoint"],
-        help: "1 if an endpoint takes new requests; 0 if its check, its failures or an operator speak against it.",
-        write: |reading, out| states(reading, out, |state| i8::from(state.is_eligible())),
     },
     Family {
         name: "ringway_endpoint_changes_total",
@@ -406,11 +434,13 @@ fn endpoints(reading: &Reading, out: &mut Series<'_>, of: fn(&EndpointCounts) ->
     }
 }
 
-/// A sample for each endpoint in force.
-fn states(reading: &Reading, out: &mut Series<'_>, of: fn(&State) -> i8) {
+/// A sample for each endpoint in force of which there is one.
+fn states(reading: &Reading, out: &mut Series<'_>, of: fn(&State) -> Option<f64>) {
     for upstream in &reading.scene.snapshot.upstreams {
         for endpoint in &upstream.endpoints {
-            out.put(&[&upstream.settings.name, &endpoint.label], of(&reading.state(upstream, endpoint)));
+            if let Some(value) = of(&reading.state(upstream, endpoint)) {
+                out.put(&[&upstream.settings.name, &endpoint.label], value);
+            }
         }
     }
 }
@@ -430,6 +460,13 @@ fn changes(reading: &Reading, out: &mut Series<'_>) {
         ] {
             out.put(&[&upstream.settings.name, to], times);
         }
+    }
+}
+
+fn panics(reading: &Reading, out: &mut Series<'_>) {
+    let snapshot = &reading.scene.snapshot;
+    for upstream in &snapshot.upstreams {
+        out.put(&[&upstream.settings.name], snapshot.board.panics(upstream.slot));
     }
 }
 

@@ -71,6 +71,7 @@ pub(super) fn start(plan: Plan) -> Result<(), String> {
     let announced: Vec<_> = listening.iter().map(|held| (held.listener.clone(), held.address.clone())).collect();
     let log = writer.as_ref().map(Writer::remote);
     let counter = log.clone();
+    let kept_checks = kept_checks(&snapshot.model);
     let outcome = control::run(Settings {
         cores: links,
         slots,
@@ -88,6 +89,7 @@ pub(super) fn start(plan: Plan) -> Result<(), String> {
             ready(&announced, admin_address);
         }),
         commands,
+        kept_checks,
         signals: true,
     });
     for thread in threads {
@@ -142,6 +144,15 @@ fn descriptors(model: &Model, cores: usize) -> Result<(), String> {
     Ok(())
 }
 
+/// How many connections health checks may keep: what requests can have no use for, or a quarter of all there is.
+fn kept_checks(model: &Model) -> usize {
+    let limit = descriptors::raise().unwrap_or(0);
+    let spare = limit.saturating_sub(2 * u64::from(model.process.connections_max) + RESERVED).max(limit / 4);
+    usize::try_from(spare).unwrap_or(usize::MAX).min(KEPT_CHECKS)
+}
+
+/// Connections that health checks keep between them, at the most.
+const KEPT_CHECKS: usize = 16_384;
 /// Descriptors for listeners, rings, logs and the admin interface.
 const RESERVED: u64 = 256;
 /// Without them, beside those of the cores, there is nothing to serve with.

@@ -81,6 +81,8 @@ pub struct Settings {
     pub ready: Box<dyn FnOnce() + Send>,
     /// Commands from within the process, see [`remote`].
     pub commands: Commands,
+    /// Connections that health checks may keep open from one check to the next: as many descriptors.
+    pub kept_checks: usize,
     /// Whether HUP, TERM, INT, QUIT and USR1 are followed. Once taken, a signal stays taken for the process.
     pub signals: bool,
 }

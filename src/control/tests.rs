@@ -107,6 +107,7 @@ impl Process {
             log_dropped: Box::new(|| 3),
             ready: Box::new(move || say_ready.send(()).unwrap()),
             commands,
+            kept_checks: 100,
             signals: false,
             admin,
         };

@@ -102,7 +102,8 @@ impl Truth {
         };
         let (shown, seen) = watch::channel(Arc::new(scene.clone()));
         let journal = Journal::default();
-        let mut checks = Checks::start(scene.snapshot.board.clone(), news::teller(journal.clone()));
+        let mut checks =
+            Checks::start(scene.snapshot.board.clone(), settings.kept_checks, news::teller(journal.clone()));
         checks.adopt(&scene.snapshot);
         let check = settings.check;
         let desk = Desk {

@@ -28,6 +28,8 @@ pub(super) struct Answer<'a> {
     raw: Vec<u8>,
     interim: u32,
     body: Option<Body>,
+    /// Whether the connection could be used again, as far as the head says.
+    stays: bool,
 }
 
 /// The body, once the head is there.
@@ -39,6 +41,10 @@ struct Body {
     bytes: Vec<u8>,
     /// Everything that came for it, the framing's own bytes included.
     came: usize,
+    /// What came behind it, a few bytes of that.
+    behind: Vec<u8>,
+    /// What must come behind it: the end of the last line of chunks.
+    owed: &'static [u8],
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -57,7 +63,7 @@ enum Framing {
 
 impl<'a> Answer<'a> {
     pub(super) fn new(wanted: Wanted<'a>) -> Self {
-        Self { wanted, raw: Vec::new(), interim: 0, body: None }
+        Self { wanted, raw: Vec::new(), interim: 0, body: None, stays: false }
     }
 
     /// Takes bytes; a verdict as soon as there is one.
@@ -87,6 +93,12 @@ impl<'a> Answer<'a> {
                 }
             }
         }
+    }
+
+    /// Whether the response has come whole, with nothing behind it, on a connection that stays. To be asked after a verdict.
+    pub(super) fn is_clean(&self) -> bool {
+        let ended = |body: &Body| body.framing == Framing::Ended && body.behind == body.owed;
+        self.stays && self.raw.is_empty() && self.body.as_ref().is_some_and(ended)
     }
 
     /// The connection has ended: what that means.
@@ -122,16 +134,21 @@ impl<'a> Answer<'a> {
         if !self.wanted.statuses.iter().any(|range| range.contains(&status)) {
             return Head::Verdict(Verdict::Bad(format!("status {status}")));
         }
+        let none = self.wanted.bodiless || matches!(status, 204 | 304);
+        let framing = framing(response.headers, none);
+        self.stays = response.version == Some(1)
+            && !response.headers.iter().any(|field| field.name.eq_ignore_ascii_case("connection"));
+        let unclear = framing.is_none();
+        self.raw.drain(..end);
+        self.body = framing.map(|framing| Body::new(status, framing));
         if self.wanted.body.is_none() {
+            if let Some(body) = &mut self.body {
+                // What is not wanted does not matter either, but for whether it is whole.
+                self.stays &= body.decode(&mut self.raw).is_ok();
+            }
             return Head::Verdict(Verdict::Good(Said::Status(status)));
         }
-        let none = self.wanted.bodiless || matches!(status, 204 | 304);
-        let Some(framing) = framing(response.headers, none) else {
-            return Head::bad("the length of the body cannot be known");
-        };
-        self.raw.drain(..end);
-        self.body = Some(Body { status, framing, bytes: Vec::new(), came: 0 });
-        Head::Body
+        if unclear { Head::bad("the length of the body cannot be known") } else { Head::Body }
     }
 
     fn look_at_body(&mut self, came: usize) -> Option<Verdict> {
@@ -167,12 +184,21 @@ impl Head {
 }
 
 impl Body {
+    fn new(status: u16, framing: Framing) -> Self {
+        let owed: &[u8] = if framing == Framing::Size(false) { b"\r\n" } else { b"" };
+        Self { status, framing, bytes: Vec::new(), came: 0, behind: Vec::new(), owed }
+    }
+
     /// Moves what of `raw` is content to the bytes of the body, and leaves what is not whole.
     fn decode(&mut self, raw: &mut Vec<u8>) -> Result<(), &'static str> {
         let mut at = 0;
         while let Some(rest) = raw.get(at..).filter(|rest| !rest.is_empty()) {
             match &mut self.framing {
-                Framing::Ended => at = raw.len(),
+                Framing::Ended => {
+                    let room = BEHIND.saturating_sub(self.behind.len());
+                    self.behind.extend_from_slice(&rest[..rest.len().min(room)]);
+                    at = raw.len();
+                }
                 Framing::Close => {
                     self.bytes.extend_from_slice(rest);
                     at = raw.len();
@@ -263,6 +289,8 @@ fn bad(words: &str) -> Option<Verdict> {
 const MAGIC: &[u8] = b"HTTP/1.";
 /// Bytes of a body that are looked at.
 const BODY: usize = 64 * 1024;
+/// Bytes behind a body that are remembered: more than there may be.
+const BEHIND: usize = 4;
 /// Fields of a response head.
 const FIELDS: usize = 64;
 

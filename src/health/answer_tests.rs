@@ -121,3 +121,31 @@ fn nothing_is_read_without_an_end() {
         assert!(bytes <= most && words.contains(part), "{begin:?}: {bytes} bytes, {words}");
     }
 }
+
+#[test]
+fn a_connection_is_clean_after_a_whole_response_and_nothing_more() {
+    let head = "HTTP/1.1 200 OK\r\n";
+    for (body, rest, clean) in [
+        (None, "Content-Length: 2\r\n\r\nok", true),
+        (None, "Content-Length: 0\r\n\r\n", true),
+        (None, "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", true),
+        (Some("ok"), "Content-Length: 2\r\n\r\nok", true),
+        (Some("ok"), "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", true),
+        (None, "Content-Length: 3\r\n\r\nok", false),
+        (None, "Content-Length: 2\r\n\r\nokHTTP/1.1 200 OK", false),
+        (None, "Content-Length: 2\r\nConnection: close\r\n\r\nok", false),
+        (None, "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n", false),
+        (None, "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\na: b\r\n\r\n", false),
+        (None, "Transfer-Encoding: chunked\r\n\r\nx", false),
+        (None, "\r\nok", false),
+        (None, "Transfer-Encoding: gzip\r\n\r\nok", false),
+        (Some("o"), "Content-Length: 2\r\n\r\no", false),
+    ] {
+        let mut answer = Answer::new(wanted(body));
+        let verdict = answer.take(format!("{head}{rest}").as_bytes());
+        assert_eq!(verdict, Some(Verdict::Good(Said::Status(200))), "{rest:?}");
+        assert_eq!(answer.is_clean(), clean, "{rest:?}");
+    }
+    let mut old = Answer::new(wanted(None));
+    assert!(old.take(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n").is_some() && !old.is_clean());
+}

@@ -50,14 +50,18 @@ impl Course {
         (before != self.state).then_some(before)
     }
 
-    /// How long to wait for the next check: less while the last results say something else than the state.
-    pub(super) fn pause(self, settings: &model::Health, rng: &Rng) -> Duration {
-        let doubt = match self.state {
+    /// Whether the last results say something else than the state.
+    pub(super) fn in_doubt(self) -> bool {
+        match self.state {
             Health::Unknown => true,
             Health::Up => self.bad > 0,
             Health::Down => self.good > 0,
-        };
-        about(if doubt { settings.doubt.min(settings.interval) } else { settings.interval }, rng)
+        }
+    }
+
+    /// How long to wait for the next check: less while the last results say something else than the state.
+    pub(super) fn pause(self, settings: &model::Health, rng: &Rng) -> Duration {
+        about(if self.in_doubt() { settings.doubt.min(settings.interval) } else { settings.interval }, rng)
     }
 }
 

@@ -117,12 +117,13 @@ struct Target {
 }
 
 impl Checks {
-    /// Begins, with nothing to check, on the event loop that the calling task runs on.
+    /// Begins, with nothing to check, on the event loop that the calling task runs on. At most `kept_most` connections are
+    /// kept open from one check to the next.
     #[must_use]
-    pub fn start(board: Arc<Board>, tell: Tell) -> Self {
+    pub fn start(board: Arc<Board>, kept_most: usize, tell: Tell) -> Self {
         let (plan, wanted) = watch::channel(Arc::default());
         let (shown, found) = watch::channel(Table::default());
-        tokio::spawn(schedule::run(wanted, schedule::Outlet { board, table: shown, tell }));
+        tokio::spawn(schedule::run(wanted, schedule::Outlet { board, table: shown, tell, kept_most }));
         Self { plan, found, births: 0 }
     }
 

@@ -1,12 +1,16 @@
 //! One check of one endpoint, from the connection to the verdict, within its time. It refuses to know what a verdict does.
 
+use std::future::poll_fn;
 use std::io;
 use std::io::ErrorKind;
+use std::pin::Pin;
+use std::task::Poll;
 
 use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
+use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 
@@ -30,80 +34,127 @@ pub(super) enum Verdict {
     Void(String),
 }
 
-/// Makes one check.
-pub(super) async fn ask(target: &Target) -> Verdict {
+/// A connection.
+pub(super) type Stream = Box<dyn Duplex>;
+
+/// What is read and written by.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
+/// Makes one check, over a connection that was kept from the last one if there is one. The connection comes back if it is
+/// to be kept and can be.
+pub(super) async fn ask(target: &Target, kept: Option<Stream>, keep: bool) -> (Verdict, Option<Stream>) {
     let time = target.settings.timeout;
-    match tokio::time::timeout(time, connect(target)).await {
-        Ok(verdict) => verdict,
-        Err(_) => Verdict::Bad(format!("nothing that settles it within {time:?}")),
+    match tokio::time::timeout(time, Box::pin(check(target, kept, keep))).await {
+        Ok(done) => done,
+        Err(_) => (Verdict::Bad(format!("nothing that settles it within {time:?}")), None),
     }
 }
 
-async fn connect(target: &Target) -> Verdict {
-    let bare = matches!(target.settings.probe, Probe::Tcp);
-    match &target.address {
+async fn check(target: &Target, kept: Option<Stream>, keep: bool) -> (Verdict, Option<Stream>) {
+    if let Some(stream) = kept
+        && let Some(done) = again(stream, target).await
+    {
+        return done;
+    }
+    let stream: Stream = match &target.address {
         Address::Ip(address) => match TcpStream::connect(*address).await {
-            Ok(_) if bare => Verdict::Good(Said::Connected),
-            Ok(stream) => Box::pin(converse(stream, target)).await,
-            Err(error) => fault("no connection", &error),
+            Ok(stream) if matches!(target.settings.probe, Probe::Tcp) => {
+                // Nothing was said that could be lost: a reset spares both ends the farewell, and a place for its echo.
+                drop(stream.set_zero_linger());
+                return (Verdict::Good(Said::Connected), None);
+            }
+            Ok(stream) => Box::new(stream),
+            Err(error) => return (fault("no connection", &error), None),
         },
         Address::Unix(path) => match UnixStream::connect(path).await {
-            Ok(_) if bare => Verdict::Good(Said::Connected),
-            Ok(stream) => Box::pin(converse(stream, target)).await,
-            Err(error) => fault("no connection", &error),
+            Ok(stream) => Box::new(stream),
+            Err(error) => return (fault("no connection", &error), None),
+        },
+    };
+    match &target.settings.probe {
+        Probe::Tcp => (Verdict::Good(Said::Connected), None),
+        Probe::Grpc { service } => (grpc(stream, target, service).await, None),
+        Probe::Http { .. } => match http(stream, target, keep && target.proxy.is_none()).await {
+            Exchange::Done(verdict, stream) => (verdict, stream),
+            Exchange::Nothing(verdict) => (verdict, None),
         },
     }
 }
 
-async fn converse<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, target: &Target) -> Verdict {
-    let opening = opening(target);
-    match &target.settings.probe {
-        Probe::Tcp => Verdict::Good(Said::Connected),
-        Probe::Grpc { service } => {
-            if let Err(error) = stream.write_all(&opening).await {
-                return fault("the connection broke", &error);
-            }
-            grpc::ask(stream, &target.authority, service).await
-        }
-        Probe::Http { method, path, host, statuses, body } => {
-            let host = host.as_deref().unwrap_or(&target.authority);
-            let Some(request) = request(opening, method, path, host) else {
-                return Verdict::Bad("the check's own request would be ill-formed".into());
-            };
-            let wanted = Wanted { statuses, body: body.as_deref(), bodiless: method == "HEAD" };
-            http(stream, &request, Answer::new(wanted)).await
-        }
+/// How an exchange over HTTP/1.1 went.
+enum Exchange {
+    /// There is a verdict, and perhaps a connection to keep.
+    Done(Verdict, Option<Stream>),
+    /// The connection ended or broke before a byte of response; what that means on a new connection.
+    Nothing(Verdict),
+}
+
+/// Asks over a kept connection; nothing if that has died meanwhile, which says nothing of the endpoint.
+async fn again(mut stream: Stream, target: &Target) -> Option<(Verdict, Option<Stream>)> {
+    // Whatever has come since the last response, an end or a late word, is no answer to what is asked next.
+    let mut byte = [0];
+    let quiet = poll_fn(|cx| {
+        let mut room = ReadBuf::new(&mut byte);
+        Poll::Ready(Pin::new(&mut stream).poll_read(cx, &mut room).is_pending())
+    });
+    if !quiet.await {
+        return None;
+    }
+    match http(stream, target, true).await {
+        Exchange::Done(verdict, stream) => Some((verdict, stream)),
+        Exchange::Nothing(_) => None,
     }
 }
 
-async fn http<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, request: &[u8], mut answer: Answer<'_>) -> Verdict {
-    if let Err(error) = stream.write_all(request).await {
-        return fault("the request could not be sent", &error);
+async fn grpc(mut stream: Stream, target: &Target, service: &str) -> Verdict {
+    if let Err(error) = stream.write_all(&opening(target)).await {
+        return fault("the connection broke", &error);
     }
+    grpc::ask(stream, &target.authority, service).await
+}
+
+async fn http(mut stream: Stream, target: &Target, keep: bool) -> Exchange {
+    let Probe::Http { method, path, host, statuses, body } = &target.settings.probe else {
+        return Exchange::Done(Verdict::Bad("it is no check by HTTP".into()), None);
+    };
+    let host = host.as_deref().unwrap_or(&target.authority);
+    let Some(request) = request((method, path, host), opening(target), keep) else {
+        return Exchange::Done(Verdict::Bad("the check's own request would be ill-formed".into()), None);
+    };
+    if let Err(error) = stream.write_all(&request).await {
+        return Exchange::Nothing(fault("the request could not be sent", &error));
+    }
+    let mut answer = Answer::new(Wanted { statuses, body: body.as_deref(), bodiless: method == "HEAD" });
     let mut block = Vec::with_capacity(BLOCK);
+    let mut begun = false;
     loop {
         block.clear();
         match stream.read_buf(&mut block).await {
-            Ok(0) => return answer.end(),
-            Ok(_) => {}
-            Err(error) => return fault("the connection broke", &error),
+            Ok(0) if begun => return Exchange::Done(answer.end(), None),
+            Ok(0) => return Exchange::Nothing(answer.end()),
+            Ok(_) => begun = true,
+            Err(error) if begun => return Exchange::Done(fault("the connection broke", &error), None),
+            Err(error) => return Exchange::Nothing(fault("the connection broke", &error)),
         }
         if let Some(verdict) = answer.take(&block) {
-            return verdict;
+            let kept = Some(stream).filter(|_| keep && answer.is_clean());
+            return Exchange::Done(verdict, kept);
         }
     }
 }
 
 /// The request of an HTTP check; none if it would not be one.
-fn request(mut bytes: Vec<u8>, method: &str, path: &str, host: &str) -> Option<Vec<u8>> {
+fn request((method, path, host): (&str, &str, &str), mut bytes: Vec<u8>, keep: bool) -> Option<Vec<u8>> {
     let visible = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
     if ![method, path, host].into_iter().all(visible) {
         return None;
     }
     let length = if matches!(method, "POST" | "PUT" | "PATCH") { "Content-Length: 0\r\n" } else { "" };
+    let close = if keep { "" } else { "Connection: close\r\n" };
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: ringway-health\r\nAccept: */*\r\n\
-         Connection: close\r\n{length}\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: ringway-health\r\nAccept: */*\r\n{close}{length}\r\n"
     );
     bytes.extend_from_slice(head.as_bytes());
     Some(bytes)

@@ -29,6 +29,7 @@ use crate::health::Tell;
 use crate::health::Transition;
 use crate::health::course::Course;
 use crate::health::probe;
+use crate::health::probe::Stream;
 use crate::health::probe::Verdict;
 use crate::id::EndpointSlot;
 use crate::rand::Rng;
@@ -38,6 +39,8 @@ pub(super) struct Outlet {
     pub(super) board: Arc<Board>,
     pub(super) table: watch::Sender<Table>,
     pub(super) tell: Tell,
+    /// Connections that may be kept between checks.
+    pub(super) kept_most: usize,
 }
 
 /// An endpoint that is checked.
@@ -47,6 +50,8 @@ struct Watch {
     /// Whether its last check took long.
     slow: bool,
     running: bool,
+    /// A connection that the last check has left open.
+    kept: Option<Stream>,
     /// Which entry of the queue is its own; others are out of date.
     turn: u64,
 }
@@ -58,6 +63,7 @@ struct Done {
     slow: bool,
     took: Duration,
     verdict: Verdict,
+    kept: Option<Stream>,
 }
 
 /// A place in the queue: when, whose turn, and who.
@@ -76,6 +82,8 @@ struct Schedule {
     /// Checks under way, likewise.
     running: [usize; 2],
     done: mpsc::Sender<Done>,
+    /// Connections kept between checks; those of checks under way are not among them.
+    kept: usize,
 }
 
 /// Checks what is wanted, until nobody wants anything any more.
@@ -91,6 +99,7 @@ pub(super) async fn run(mut wanted: watch::Receiver<Arc<Plan>>, outlet: Outlet) 
         waiting: Default::default(),
         running: [0; 2],
         done,
+        kept: 0,
     };
     let mut alarm = std::pin::pin!(tokio::time::sleep(IDLE));
     loop {
@@ -130,20 +139,24 @@ impl Schedule {
     fn adopt(&mut self, plan: &Plan) {
         let gone: Vec<_> = self.watches.keys().filter(|slot| !plan.contains_key(slot)).copied().collect();
         for slot in &gone {
-            self.watches.remove(slot);
+            if let Some(watch) = self.watches.remove(slot) {
+                self.kept -= usize::from(watch.kept.is_some());
+            }
         }
         let fresh: Vec<_> = plan.iter().filter(|(slot, target)| self.is_news(**slot, target)).collect();
         let spread = SPREAD_EACH * u32::try_from(fresh.len()).unwrap_or(u32::MAX);
         let now = Instant::now();
         let mut begun = Vec::new();
         for (slot, target) in fresh {
-            let known = self.watches.remove(slot).filter(|known| known.target.birth == target.birth);
+            let known = self.watches.remove(slot);
+            self.kept -= usize::from(known.as_ref().is_some_and(|known| known.kept.is_some()));
+            let known = known.filter(|known| known.target.birth == target.birth);
             if known.is_none() {
                 begun.push((*slot, Course::new(&target.settings).state()));
             }
             let course = known.as_ref().map_or_else(|| Course::new(&target.settings), |known| known.course);
             let running = known.as_ref().is_some_and(|known| known.running);
-            let watch = Watch { target: target.clone(), course, slow: false, running, turn: 0 };
+            let watch = Watch { target: target.clone(), course, slow: false, running, kept: None, turn: 0 };
             self.watches.insert(*slot, watch);
             if !running {
                 let within = spread.max(SPREAD_LEAST).min(target.settings.interval);
@@ -203,23 +216,30 @@ impl Schedule {
         let Some(watch) = self.watches.get_mut(&slot).filter(|watch| !watch.running) else { return };
         watch.running = true;
         self.running[lane] += 1;
+        // Who answers on an old connection may have ceased to take new ones: now and then, and in doubt, that is looked at.
+        let fresh = watch.course.in_doubt() || self.rng.below(FRESH) == 0;
+        let kept = watch.kept.take();
+        self.kept -= usize::from(kept.is_some());
+        let (kept, keep) = (kept.filter(|_| !fresh), self.kept < self.outlet.kept_most);
         let (target, done) = (watch.target.clone(), self.done.clone());
         tokio::spawn(async move {
             let began = Instant::now();
-            let verdict = probe::ask(&target).await;
-            let done_now = Done { slot, birth: target.birth, slow: lane == 1, took: began.elapsed(), verdict };
+            let (verdict, kept) = probe::ask(&target, kept, keep).await;
+            let done_now = Done { slot, birth: target.birth, slow: lane == 1, took: began.elapsed(), verdict, kept };
             // There is a place in the queue for each check under way.
             drop(done.try_send(done_now));
         });
     }
 
     fn note(&mut self, done: Done) {
-        let Done { slot, birth, slow, took, verdict } = done;
+        let Done { slot, birth, slow, took, verdict, kept } = done;
         let lane = usize::from(slow);
         self.running[lane] = self.running[lane].saturating_sub(1);
         let Some(watch) = self.watches.get_mut(&slot).filter(|watch| watch.target.birth == birth) else { return };
         watch.running = false;
         watch.slow = took >= SLOW;
+        watch.kept = kept.filter(|_| self.kept < self.outlet.kept_most);
+        self.kept += usize::from(watch.kept.is_some());
         let settings = &watch.target.settings;
         let (good, said) = match verdict {
             Verdict::Good(said) => (Some(true), said),
@@ -284,6 +304,8 @@ const PLACES: usize = 2048;
 const SLOW_PLACES: usize = 1024;
 /// From which time on a check took long.
 const SLOW: Duration = Duration::from_millis(200);
+/// One check in so many is made over a new connection, whatever is kept.
+const FRESH: usize = 10;
 /// Checks that fall due within this begin together.
 const BATCH: Duration = Duration::from_millis(5);
 /// First checks of many endpoints are spread over this for each of them, the interval at the most.

@@ -58,7 +58,7 @@ async fn hanging() -> SocketAddr {
 #[expect(clippy::disallowed_methods, reason = "a test collects what it is told, which ends")]
 fn start(snapshot: &Snapshot) -> (Checks, mpsc::Receiver<Transition>) {
     let (tell, told) = mpsc::channel();
-    let checks = Checks::start(snapshot.board.clone(), Box::new(move |transition| drop(tell.send(transition))));
+    let checks = Checks::start(snapshot.board.clone(), 100, Box::new(move |transition| drop(tell.send(transition))));
     (checks, told)
 }
 

@@ -232,8 +232,8 @@ pub(super) const FAMILIES: &[Family] = &[
         name: "ringway_endpoint_latency_mean_seconds",
         kind: Gauge,
         labels: &["upstream", "endpoint"],
-        help: "Mean time to a response head, as the balancing of all cores knows it; absent before the first one.",
-        write: |reading, out| states(reading, out, |state| state.mean_us.map(seconds)),
+        help: "Mean time to a response head, as the balancing of all cores knows it; 0 before the first one.",
+        write: |reading, out| states(reading, out, |state| Some(seconds(state.mean_us.unwrap_or(0)))),
     },
     Family {
         name: "ringway_endpoint_penalty_seconds",
@@ -581,6 +581,7 @@ fn states(reading: &Reading, out: &mut Series<'_>, of: fn(&State) -> Option<f64>
     }
 }
 
+<<<<<<< HEAD
 fn panics(reading: &Reading, out: &mut Series<'_>) {
     let snapshot = &reading.scene.snapshot;
     for upstream in &snapshot.upstreams {
@@ -588,6 +589,8 @@ fn panics(reading: &Reading, out: &mut Series<'_>) {
     }
 }
 
+=======
+>>>>>>> health
 /// Samples for each upstream in force.
 fn changes(reading: &Reading, out: &mut Series<'_>) {
     let book = reading.book.borrow();
@@ -603,6 +606,16 @@ fn changes(reading: &Reading, out: &mut Series<'_>) {
         ] {
             out.put(&[&upstream.settings.name, to], times);
         }
+<<<<<<< HEAD
+=======
+    }
+}
+
+fn panics(reading: &Reading, out: &mut Series<'_>) {
+    let snapshot = &reading.scene.snapshot;
+    for upstream in &snapshot.upstreams {
+        out.put(&[&upstream.settings.name], snapshot.board.panics(upstream.slot));
+>>>>>>> health
     }
 }
 

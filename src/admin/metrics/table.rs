@@ -581,7 +581,6 @@ fn states(reading: &Reading, out: &mut Series<'_>, of: fn(&State) -> Option<f64>
     }
 }
 
-<<<<<<< HEAD
 fn panics(reading: &Reading, out: &mut Series<'_>) {
     let snapshot = &reading.scene.snapshot;
     for upstream in &snapshot.upstreams {
@@ -589,8 +588,6 @@ fn panics(reading: &Reading, out: &mut Series<'_>) {
     }
 }
 
-=======
->>>>>>> health
 /// Samples for each upstream in force.
 fn changes(reading: &Reading, out: &mut Series<'_>) {
     let book = reading.book.borrow();
@@ -606,16 +603,6 @@ fn changes(reading: &Reading, out: &mut Series<'_>) {
         ] {
             out.put(&[&upstream.settings.name, to], times);
         }
-<<<<<<< HEAD
-=======
-    }
-}
-
-fn panics(reading: &Reading, out: &mut Series<'_>) {
-    let snapshot = &reading.scene.snapshot;
-    for upstream in &snapshot.upstreams {
-        out.put(&[&upstream.settings.name], snapshot.board.panics(upstream.slot));
->>>>>>> health
     }
 }
 

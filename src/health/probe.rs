@@ -60,11 +60,6 @@ async fn check(target: &Target, kept: Option<Stream>, keep: bool) -> (Verdict, O
     }
     let stream: Stream = match &target.address {
         Address::Ip(address) => match TcpStream::connect(*address).await {
-            Ok(stream) if matches!(target.settings.probe, Probe::Tcp) => {
-                // Nothing was said that could be lost: a reset spares both ends the farewell, and a place for its echo.
-                drop(stream.set_zero_linger());
-                return (Verdict::Good(Said::Connected), None);
-            }
             Ok(stream) => Box::new(stream),
             Err(error) => return (fault("no connection", &error), None),
         },

@@ -94,6 +94,8 @@ fn responses(criterion: &mut Criterion) {
                 request_id: REQUEST_ID,
                 date: b"Tue, 24 Nov 2026 22:50:06 GMT",
                 server: Server::Pass,
+                kept: "",
+                added: b"",
             };
             out.clear();
             encode_response(&mut out, response, &answer);

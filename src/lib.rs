@@ -25,7 +25,7 @@
 //! | 5 | `health` | model, snapshot, balance, observe, address, time, rand, limits, id |
 //! | 5 | `relay` | wire, io, http, observe, time, buf, limits |
 //! | 5 | `upstream` | wire, snapshot, io, observe, address, time, buf, id, rand |
-//! | 4 | `snapshot` | model, route, balance, address, id, limits |
+//! | 4 | `snapshot` | model, route, balance, address, id, limits, rand |
 //! | 4 | `wire` | io, http, observe, address, time, buf, limits |
 //! | 3 | `config` | model, http, address, limits, id |
 //! | 3 | `route` | model, http, id |

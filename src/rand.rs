@@ -1,4 +1,4 @@
-//! Chance, seeded: by the system on a core, by hand in a test. Not for secrets.
+//! Chance, seeded: by the system on a core, by hand in a test. For secrets there is [`secret`] alone.
 
 use std::cell::Cell;
 use std::hash::BuildHasher;
@@ -40,6 +40,19 @@ impl Rng {
         let wide = u128::from(self.next()) * n as u128;
         usize::try_from(wide >> 64).unwrap_or(0)
     }
+}
+
+/// Bytes that nobody can foretell or try out: of the system's own source, or, where a process may not read that, of what
+/// seeds the standard library's hashers.
+#[must_use]
+pub fn secret() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    if getrandom::fill(&mut bytes).is_err() {
+        for (part, n) in bytes.chunks_mut(8).zip(0_u8..) {
+            part.copy_from_slice(&RandomState::new().hash_one(n).to_ne_bytes());
+        }
+    }
+    bytes
 }
 
 /// What chance takes off a bound, a tenth of it at the most, so that what began together does not end together.

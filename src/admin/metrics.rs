@@ -4,6 +4,7 @@
 //! Label values come from the configuration and from closed sets, never from a request: the number of series is bounded
 //! by what an operator wrote.
 
+mod states;
 mod table;
 
 use std::fmt::Display;

@@ -50,6 +50,10 @@ pub struct Answer<'a> {
     pub date: &'a [u8],
     /// What becomes of its `Server` field.
     pub server: Server<'a>,
+    /// The name of a field that is for the gateway alone, in either case; empty: there is none.
+    pub kept: &'a str,
+    /// Field lines to add, each with its CRLF.
+    pub added: &'a [u8],
 }
 
 /// What becomes of the `Server` field of a response (RFC 9110 §10.2.4).
@@ -126,6 +130,7 @@ pub fn encode_response(out: &mut Vec<u8>, response: Response<'_>, answer: &Answe
         match field.known {
             known if nominates && may_be_stripped(known) && is_nominated(fields, bytes, field) => {}
             Known::ContentLength if tells_length => pass(out, field, bytes),
+            Known::Other if !answer.kept.is_empty() && is_named(field, bytes, answer.kept) => {}
             Known::Server if answer.server != Server::Pass => {}
             known if stays(known) => {
                 dated |= known == Known::Date;
@@ -138,6 +143,7 @@ pub fn encode_response(out: &mut Vec<u8>, response: Response<'_>, answer: &Answe
     if !dated {
         put(out, &[b"Date: ", answer.date, b"\r\n"]);
     }
+    out.extend_from_slice(answer.added);
     if let Server::Set(server) = answer.server {
         put(out, &[b"Server: ", server, b"\r\n"]);
     }

@@ -75,6 +75,8 @@ fn response(text: &str, method: Method) -> Result<(String, Framing, bool), Fault
             request_id: b"an-id",
             date: b"NOW",
             server: Server::Pass,
+            kept: "",
+            added: b"",
         };
         encode_response(&mut out, response, &answer);
     }

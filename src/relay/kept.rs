@@ -90,7 +90,7 @@ mod tests {
         let kept = Kept::new(8);
         assert!(!kept.take(b"four") && !kept.take(b"more"));
         let mut out = b"<".to_vec();
-        kept.copy_to(&mut out, |out, bytes| out.extend_from_slice(bytes));
+        kept.copy_to(&mut out, Vec::extend_from_slice);
         assert_eq!((out.as_slice(), kept.is_whole()), (&b"<fourmore"[..], true));
         assert!(!kept.take(b"!"));
         assert_eq!((kept.is_whole(), kept.len()), (false, 0));

@@ -88,6 +88,10 @@ pub(crate) struct Scene<'a> {
     pub(crate) upgrade: &'a [u8],
     /// How long its client says that it waits.
     pub(crate) asked: deadline::Asked,
+    /// The hash of its key, if its upstream wants one.
+    pub(crate) key: Option<u64>,
+    /// The endpoint at which a cookie keeps its client.
+    pub(crate) sticky: Option<usize>,
     /// What has been tried and may be.
     pub(crate) course: &'a Course,
     /// What of its body has gone by.
@@ -328,11 +332,16 @@ pub(crate) async fn lend<'a>(
     let fresh = fresh || connect || upstream.settings.proxy_protocol.is_some();
     let flight = shard.ledger.begin(endpoint.slot, shard.ledger.board().at(began));
     let reason = match lease::lend(&shard.pools, &dial, shard.clock.coarse(), fresh).await {
-        Ok(lease) => return Ok(Held { lease, endpoint, place, began, flight, _room: room }),
+        Ok(lease) => {
+            scene.course.count_retry(scene);
+            return Ok(Held { lease, endpoint, place, began, flight, _room: room });
+        }
         Err(reason) => reason,
     };
-    if reason == NoConnection::Full {
-        uncount();
+    // One whose connections are all taken was looked at, and not tried.
+    match reason {
+        NoConnection::Full => uncount(),
+        _ => scene.course.count_retry(scene),
     }
     let failed = match unconnected(reason) {
         failed if reason == NoConnection::TimedOut && scene.is_late() => {
@@ -412,7 +421,10 @@ async fn converse(
     };
     let answer = async {
         let answer = respond::respond(scene, &asked, (upline, upbound, response)).await;
-        // What is read of the client now may be wanted for another attempt.
+        // What is read of the client now may be wanted for another attempt; where there will be none, nothing is waited for.
+        if answer.as_ref().is_err_and(|no| !scene.course.wants(scene, failed(no, reused).fault)) {
+            kept.lose();
+        }
         kept.halt(answer.is_err());
         answer
     };

@@ -8,12 +8,16 @@ use std::time::Duration;
 
 use crate::balance::Ask;
 use crate::balance::Tried;
+use crate::balance::hash;
 use crate::http::head::Method;
+use crate::http::head::Request;
 use crate::http::upgrade;
 use crate::io::task;
+use crate::model::Balance;
 use crate::observe::ended::Cause;
 use crate::observe::ended::Ended;
 use crate::policy::deadline;
+use crate::policy::key;
 use crate::policy::retry;
 use crate::policy::retry::Fault;
 use crate::relay::kept::Kept;
@@ -31,6 +35,7 @@ use crate::serve::tally::Facts;
 use crate::serve::tally::Tally;
 use crate::shard::Shard;
 use crate::snapshot::Route;
+use crate::snapshot::Upstream;
 use crate::time::TICK;
 
 /// What has been tried for a request, and what is to be tried next.
@@ -44,6 +49,8 @@ pub(crate) struct Course {
     /// Endpoints that do not want to be asked again so soon.
     barred: Cell<Tried>,
     retries: Cell<u32>,
+    /// Whether the last of them has not been counted: it has found nowhere to go yet.
+    uncounted: Cell<bool>,
     /// Looks left at an endpoint whose connections are all taken.
     patience: Cell<u32>,
     next: Cell<Option<Next>>,
@@ -70,8 +77,7 @@ pub(crate) async fn run(
     shard: &Rc<Shard>,
     client: &mut Client<'_>,
     body: &mut Body,
-    facts: &Facts<'_>,
-    route: &Route,
+    (facts, route): (&Facts<'_>, &Route),
     (tally, upgrade): (&Tally, &[u8]),
 ) -> (Ended, Fate) {
     let upstream = facts.generation.snapshot.upstream(route.upstream);
@@ -85,12 +91,20 @@ pub(crate) async fn run(
         tried: Cell::default(),
         barred: Cell::default(),
         retries: Cell::new(0),
+        uncounted: Cell::new(false),
         patience: Cell::new(PATIENCE),
         next: Cell::new(None),
     };
     let kept = Kept::new(if course.idempotent && course.attempts > 1 { body.worth(retry.body) } else { 0 });
-    let (course, kept) = (&course, &kept);
-    let scene = Scene { shard, facts, upstream, route, terms, tally, upgrade, asked, course, kept };
+    let key = match &upstream.settings.balance {
+        Balance::Hash(hashing) => {
+            let whose = (facts.identity.client, &route.settings.path);
+            key::hash(&hashing.keys, request, whose, hash::of)
+        }
+        _ => None,
+    };
+    let (course, kept, sticky) = (&course, &kept, sticky(shard, upstream, request));
+    let scene = Scene { shard, facts, upstream, route, terms, tally, upgrade, asked, key, sticky, course, kept };
     match admit::admit(&scene, client).await {
         Ok(place) => {
             let outcome = course.follow(&scene, client, body).await;
@@ -100,6 +114,13 @@ pub(crate) async fn run(
         Err(Cause::ClientAbort) => (tally.ended(Cause::ClientAbort), Fate::Close),
         Err(cause) => answer_whole(shard, client, tally, body, Answer::to(cause, "")).await,
     }
+}
+
+/// The endpoint at which a cookie of the request keeps its client, if there still is such a one.
+fn sticky(shard: &Shard, upstream: &Upstream, request: Request<'_>) -> Option<usize> {
+    let (settings, seal) = upstream.settings.sticky.as_ref().zip(upstream.seal.as_ref())?;
+    let id = seal.read(key::cookie(request, &settings.cookie)?, shard.clock.unix_seconds())?;
+    upstream.plan.candidates.iter().position(|candidate| candidate.id == id)
 }
 
 impl Course {
@@ -139,7 +160,7 @@ impl Course {
             note(&self.barred, place);
         }
         let told = tally.bytes_out.get() > 0;
-        if told || !kept.is_whole() || !retry::is_wanted(&retry.on, fault, self.idempotent) {
+        if told || !kept.is_whole() || !self.wants(scene, fault) {
             return false;
         }
         if fault == Fault::Stale {
@@ -168,7 +189,7 @@ impl Course {
             counts.unpaid.add(1);
             return false;
         }
-        counts.retries.add(1);
+        self.uncounted.set(true);
         self.retries.set(nth);
         self.next.set(Some(Next { place, fresh: same, pause }));
         true
@@ -184,6 +205,18 @@ impl Course {
         self.patience.set(left - 1);
         self.next.set(Some(Next { place, fresh: false, pause: TICK }));
         true
+    }
+
+    /// Whether such a fault is a reason for another attempt at this request.
+    pub(crate) fn wants(&self, scene: &Scene<'_>, fault: Fault) -> bool {
+        retry::is_wanted(&scene.upstream.settings.retry.on, fault, self.idempotent)
+    }
+
+    /// Counts a retry that was planned, once it goes somewhere.
+    pub(crate) fn count_retry(&self, scene: &Scene<'_>) {
+        if self.uncounted.take() {
+            scene.shard.slab.upstream(scene.upstream.slot).retries.add(1);
+        }
     }
 
     /// An endpoint for another attempt, and whether it has been tried before: one that has not, if there is one; else any
@@ -225,8 +258,8 @@ fn note(tried: &Cell<Tried>, place: usize) {
 }
 
 fn pick(scene: &Scene<'_>, tried: &Tried) -> Option<usize> {
-    let Scene { shard, facts, route, .. } = *scene;
-    let ask = Ask { tried, key: None, sticky: None };
+    let Scene { shard, facts, route, key, sticky, .. } = *scene;
+    let ask = Ask { tried, key, sticky };
     facts.generation.pick(route.upstream, &ask, shard.board_now(), &shard.rng)
 }
 

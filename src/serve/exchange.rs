@@ -49,7 +49,7 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
         Ok(mut body) => {
             let outcome = match route {
                 None => course::answer_whole(shard, client, &tally, &body, Answer::to(Cause::NoRoute, "")).await,
-                Some(route) => course::run(shard, client, &mut body, &facts, route, (&tally, &upgrade)).await,
+                Some(route) => course::run(shard, client, &mut body, (&facts, route), (&tally, &upgrade)).await,
             };
             tally.body_in.set(tally.body_in.get() + body.source.taken());
             (outcome, body.consumed)

@@ -68,7 +68,7 @@ pub(crate) async fn race<'a>(
     let count = |outcome: usize| counts.iter().skip(outcome).take(1).for_each(|count| count.add(1));
     let (begun, ended) = (Cell::new(false), Cell::new(0));
     let first = async {
-        let opened = open(scene, client, body, (place, next.fresh)).await;
+        let opened = Box::pin(open(scene, client, body, (place, next.fresh))).await;
         ended.set(ended.get() + 1);
         opened
     };
@@ -79,7 +79,7 @@ pub(crate) async fn race<'a>(
         course.tries(other);
         begun.set(true);
         count(MADE);
-        let opened = open(scene, client, body, (other, false)).await;
+        let opened = Box::pin(open(scene, client, body, (other, false))).await;
         ended.set(ended.get() + 1);
         opened
     };
@@ -117,7 +117,9 @@ async fn open<'a>(
         let limits = HeadLimits { head_bytes: limits.head_bytes, fields: limits.fields, target_bytes: 0 };
         let (line, inbound) = held.lease.parts();
         line.reading().arm(scene.patience(scene.terms.response()), Cut::Both);
-        match h1::read_response(line, inbound, &mut ResponseHead::default(), &limits).await {
+        // It is large, and read here only to know that it is whole.
+        let mut head = Box::<ResponseHead>::default();
+        match h1::read_response(line, inbound, &mut head, &limits).await {
             Ok(()) => return Ok(held),
             Err(reason) => attempt::failed(&respond::unheard(scene, reason, !inbound.is_empty()), reused),
         }

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use crate::balance::ledger::Flight;
+use crate::balance::orca::Report;
 use crate::buf::Block;
 use crate::http::forward;
 use crate::http::forward::Answer;
@@ -16,6 +17,7 @@ use crate::http::head::Version;
 use crate::http::upgrade;
 use crate::io::line::Broken;
 use crate::io::line::Line;
+use crate::model::Feedback;
 use crate::model::HedgeAfter;
 use crate::model::ResponseLimits;
 use crate::observe::ended::Cause;
@@ -244,6 +246,10 @@ fn judge(
     let status = response.status();
     let later = matches!(status, 429 | 503).then(|| response.named("retry-after")).flatten();
     let after = later.and_then(|value| retry::after(value, shard.clock.unix_seconds()));
+    let report = Some(own_field(scene)).filter(|name| !name.is_empty()).and_then(|name| response.named(name));
+    if let Some(report) = report.and_then(Report::parse) {
+        shard.ledger.reported(asked.flight.slot(), &report, shard.board_now());
+    }
     match status {
         429 | 500.. => asked.flight.failed(shard.board_now(), after),
         _ => asked.flight.answered(passed),
@@ -268,6 +274,30 @@ fn judge(
     Some(Unanswered { status: Some(status), clean, ..Unanswered::faulty("a status that is tried again") })
 }
 
+/// The field in which an endpoint says something of itself to us, and to nobody else; empty: we do not listen.
+fn own_field(scene: &Scene<'_>) -> &'static str {
+    scene.upstream.settings.feedback.map_or("", |Feedback::Orca| "endpoint-load-metrics")
+}
+
+/// The line that keeps the client at the endpoint that has answered, if it is not kept there already.
+fn cookie(scene: &Scene<'_>) -> Vec<u8> {
+    let Scene { shard, upstream, tally, .. } = *scene;
+    let mut line = Vec::new();
+    let Some((settings, seal)) = upstream.settings.sticky.as_ref().zip(upstream.seal.as_ref()) else { return line };
+    let place = tally.endpoint.get().filter(|place| scene.sticky != Some(*place));
+    if let Some(candidate) = place.and_then(|place| upstream.plan.candidates.get(place)) {
+        let lifetime = settings.lifetime.as_secs();
+        let value = seal.write(candidate.id, shard.clock.unix_seconds().saturating_add(lifetime));
+        let age = lifetime.to_string();
+        let name = settings.cookie.as_bytes();
+        let rest: [&[u8]; 2] = [age.as_bytes(), b"; Path=/; HttpOnly; SameSite=Lax\r\n"];
+        for part in [b"Set-Cookie: ", name, b"=", &value, b"; Max-Age=", rest[0], rest[1]] {
+            line.extend_from_slice(part);
+        }
+    }
+    line
+}
+
 /// Takes a head that opens a tunnel out of `inbound`, and what came behind it, which goes through the tunnel first.
 fn opening(scene: &Scene<'_>, inbound: &mut Block, head: &ResponseHead, protocols: &[u8]) -> Headed {
     let Scene { shard, facts, tally, .. } = *scene;
@@ -276,7 +306,8 @@ fn opening(scene: &Scene<'_>, inbound: &mut Block, head: &ResponseHead, protocol
     let (request_id, date, server) = (tally.id.as_bytes(), shard.date(), facts.server());
     // No framing field, and no word on the connection but the switch: RFC 9110 §7.8, §9.3.6.
     let (framing, close, client_version) = (Framing::UntilClose, false, Version::Http11);
-    let answer = Answer { framing, close, client_version, request_id, date: &date, server };
+    let (kept, cookie) = (own_field(scene), cookie(scene));
+    let answer = Answer { framing, close, client_version, request_id, date: &date, server, kept, added: &cookie };
     forward::encode_response(out.tail(), response, &answer);
     if !protocols.is_empty() {
         upgrade::append(out.tail(), protocols);
@@ -311,7 +342,8 @@ fn translate(
     let mut out = Block::with_room(inbound.len() + ADDED_ROOM);
     let date = shard.date();
     let (client_version, request_id, server) = (asked.version, tally.id.as_bytes(), facts.server());
-    let answer = Answer { framing, close, client_version, request_id, date: &date, server };
+    let (kept, cookie) = (own_field(scene), cookie(scene));
+    let answer = Answer { framing, close, client_version, request_id, date: &date, server, kept, added: &cookie };
     forward::encode_response(out.tail(), response, &answer);
     let mut source = Source::new(received);
     let behind = inbound.bytes_mut().get_mut(head.len()..).unwrap_or(&mut []);

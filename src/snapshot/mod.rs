@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::balance::board::Board;
 use crate::balance::plan::Plan;
+use crate::balance::sticky::Seal;
 use crate::id::EndpointSlot;
 use crate::id::ListenerSlot;
 use crate::id::RouteIndex;
@@ -72,6 +73,8 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// Its requests in flight, all cores together; counted only where `limits` bounds them.
     pub requests: Arc<Shared>,
+    /// What signs its cookies, if it keeps clients at its endpoints.
+    pub seal: Option<Seal>,
     /// The highest class of the routes that lead to it.
     pub top: Class,
     /// How one of them is chosen.
@@ -126,7 +129,8 @@ impl Snapshot {
             let (endpoints, top) = (endpoints(settings, slots), top.unwrap_or_default());
             let places: Vec<_> = endpoints.iter().map(|endpoint| endpoint.slot).collect();
             let plan = Arc::new(Plan::of(settings, &places, zone));
-            Upstream { slot, settings: settings.clone(), endpoints, requests, top, plan }
+            let seal = slots.seal(settings);
+            Upstream { slot, settings: settings.clone(), endpoints, requests, seal, top, plan }
         });
         let upstreams = upstreams.collect();
         let mut routes = Vec::new();

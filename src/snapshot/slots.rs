@@ -10,11 +10,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use crate::balance::board::Board;
+use crate::balance::sticky::Seal;
 use crate::id::EndpointSlot;
 use crate::id::ListenerSlot;
 use crate::id::RouteSlot;
 use crate::id::UpstreamSlot;
 use crate::limits;
+use crate::model;
+use crate::rand;
 use crate::snapshot::clients::Clients;
 use crate::snapshot::overload::Overload;
 
@@ -72,6 +75,8 @@ pub struct Slots {
     listeners: Names,
     clients: HashMap<ListenerSlot, Arc<Clients>>,
     requests: HashMap<EndpointSlot, Arc<Shared>>,
+    /// What cookies are signed with where the configuration has no secret for them.
+    secret: [u8; 32],
     routes: Names,
     upstreams: Names,
     endpoints: Names,
@@ -103,6 +108,7 @@ impl Slots {
             listeners: Names::default(),
             clients: HashMap::default(),
             requests: HashMap::default(),
+            secret: rand::secret(),
             routes: Names::default(),
             upstreams: Names::default(),
             endpoints: Names::default(),
@@ -150,6 +156,12 @@ impl Slots {
     pub(super) fn endpoint(&mut self, name: &str) -> (EndpointSlot, Arc<Shared>) {
         let (slot, shared) = self.endpoints.slot(name);
         (EndpointSlot(slot), shared)
+    }
+
+    /// What signs the cookies of an upstream that keeps clients at its endpoints.
+    pub(super) fn seal(&self, upstream: &model::Upstream) -> Option<Seal> {
+        let secret = upstream.sticky.as_ref()?.secret.as_ref().map_or(self.secret.as_slice(), String::as_bytes);
+        Some(Seal::new(secret, &upstream.name))
     }
 
     pub(super) fn process(&self) -> Arc<Shared> {

@@ -86,8 +86,6 @@ pub async fn connect(
     life: Life,
 ) -> Result<Connection, NoConnection> {
     if !dial.shared.enter(dial.connections_max) {
-        // Idle ones of other cores count too.
-        dial.shared.ask();
         return Err(NoConnection::Full);
     }
     slab.endpoint(dial.slot).connections.add(1);

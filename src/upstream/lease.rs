@@ -47,9 +47,10 @@ pub async fn lend(pools: &Rc<Pools>, dial: &Dial<'_>, now: Instant, fresh: bool)
         return Ok(Lease { connection, inbound: Block::none(), reused: true, slot: dial.slot, loan });
     }
     let connection = connect(dial, &pools.wheel, &pools.slab, pools.begin(now)).await;
-    // An endpoint that may have no more connections was looked at, and not tried.
-    if !matches!(connection, Err(NoConnection::Full)) {
-        pools.slab.endpoint(dial.slot).attempts.add(1);
+    match connection {
+        // One that may have no more connections was looked at, and not tried. Idle ones of other cores count too.
+        Err(NoConnection::Full) => dial.shared.ask(),
+        _ => pools.slab.endpoint(dial.slot).attempts.add(1),
     }
     Ok(Lease { connection: connection?, inbound: Block::none(), reused: false, slot: dial.slot, loan })
 }

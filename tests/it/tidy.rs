@@ -25,8 +25,9 @@ const LONG_FUNCTIONS: &[(&str, usize)] = &[];
 
 /// The rooms that a request walks through, and the most files and lines they may take together.
 const REQUEST_PATH: &[&str] = &["src/serve", "src/relay", "src/upstream", "src/wire"];
-const REQUEST_PATH_FILES: usize = 16;
-const REQUEST_PATH_LINES: usize = 3_000;
+/// Its plain course, one attempt at one endpoint, is a good half of them; admission, retries and hedges are the rest.
+const REQUEST_PATH_FILES: usize = 20;
+const REQUEST_PATH_LINES: usize = 3_700;
 
 /// Words that say nothing, or say a second time what already has a name.
 const BANNED_WORDS: &[&str] = &[

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-use crate::admin::events::Kind;
 use crate::admin::metrics::Durations;
 use crate::admin::metrics::Family;
 use crate::admin::metrics::Kind::Counter;
@@ -13,16 +12,17 @@ use crate::admin::metrics::Kind::Gauge;
 use crate::admin::metrics::Kind::Histogram;
 use crate::admin::metrics::Series;
 use crate::admin::metrics::seconds;
+use crate::admin::metrics::states::changes;
+use crate::admin::metrics::states::endpoints;
+use crate::admin::metrics::states::panics;
+use crate::admin::metrics::states::states;
 use crate::admin::process;
 use crate::admin::scene::Core;
 use crate::admin::scene::Reading;
 use crate::balance::board::Health;
-use crate::balance::state::State;
-use crate::id::EndpointSlot;
 use crate::id::ListenerSlot;
 use crate::observe::ended::Cause;
 use crate::observe::metrics::CLASSES;
-use crate::observe::metrics::EndpointCounts;
 use crate::observe::metrics::HEDGES;
 use crate::observe::metrics::ListenerCounts;
 use crate::observe::metrics::METHODS;
@@ -537,7 +537,7 @@ fn upstreams(reading: &Reading, out: &mut Series<'_>, of: fn(&UpstreamCounts) ->
 fn hedges(reading: &Reading, out: &mut Series<'_>) {
     for (slot, name) in reading.scene.labels.upstreams.iter() {
         let of = |at: usize| reading.sum(|slab| slab.peek_upstream(*slot).map_or(0, |c| c.hedges[at].get()));
-        for (at, word) in HEDGES.iter().enumerate().filter(|_| of(0) > 0) {
+        for (at, word) in HEDGES.iter().enumerate() {
             out.put(&[name, word], of(at));
         }
     }
@@ -552,56 +552,6 @@ fn queues(reading: &Reading, out: &mut Series<'_>) {
         }
         if let Some(durations) = durations {
             out.durations(&[name], &durations);
-        }
-    }
-}
-
-/// A sample for each endpoint in force, and for each that has left and is still in use. Endpoints come and go by
-/// themselves: those that are gone for good are not kept.
-fn endpoints(reading: &Reading, out: &mut Series<'_>, of: fn(&EndpointCounts) -> u64) {
-    let scene = &reading.scene;
-    let configured: HashSet<EndpointSlot> =
-        scene.snapshot.upstreams.iter().flat_map(|upstream| &upstream.endpoints).map(|e| e.slot).collect();
-    for (slot, upstream, address) in scene.labels.endpoints.iter() {
-        let sum = |of: fn(&EndpointCounts) -> u64| reading.sum(|slab| slab.peek_endpoint(*slot).map_or(0, of));
-        if configured.contains(slot) || sum(|counts| counts.connections.get() + counts.in_flight.get()) > 0 {
-            out.put(&[upstream, address], sum(of));
-        }
-    }
-}
-
-/// A sample for each endpoint in force of which there is one.
-fn states(reading: &Reading, out: &mut Series<'_>, of: fn(&State) -> Option<f64>) {
-    for upstream in &reading.scene.snapshot.upstreams {
-        for endpoint in &upstream.endpoints {
-            if let Some(value) = of(&reading.state(upstream, endpoint)) {
-                out.put(&[&upstream.settings.name, &endpoint.label], value);
-            }
-        }
-    }
-}
-
-fn panics(reading: &Reading, out: &mut Series<'_>) {
-    let snapshot = &reading.scene.snapshot;
-    for upstream in &snapshot.upstreams {
-        out.put(&[&upstream.settings.name], snapshot.board.panics(upstream.slot));
-    }
-}
-
-/// Samples for each upstream in force.
-fn changes(reading: &Reading, out: &mut Series<'_>) {
-    let book = reading.book.borrow();
-    for upstream in &reading.scene.snapshot.upstreams {
-        let count = |kind, to| book.count(upstream.slot, kind, to);
-        let ordered: u64 = ["ready", "drain", "down"].map(|to| count(Kind::Order, to)).iter().sum();
-        for (to, times) in [
-            ("up", count(Kind::Health, "up")),
-            ("down", count(Kind::Health, "down")),
-            ("ejected", count(Kind::Ejection, "ejected")),
-            ("returned", count(Kind::Ejection, "returned")),
-            ("ordered", ordered),
-        ] {
-            out.put(&[&upstream.settings.name, to], times);
         }
     }
 }

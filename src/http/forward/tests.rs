@@ -116,7 +116,8 @@ fn answered(text: &str, framing: Framing, close: bool, client_version: Version) 
     let mut head = ResponseHead::default();
     assert_eq!(head.parse(text.as_bytes(), &LIMITS), Ok(Parse::Whole), "{text:?}");
     let server = Server::Pass;
-    let answer = Answer { framing, close, client_version, request_id: b"an-id", date: b"NOW", server };
+    let answer =
+        Answer { framing, close, client_version, request_id: b"an-id", date: b"NOW", server, kept: "", added: b"" };
     let mut out = Vec::new();
     encode_response(&mut out, head.view(text.as_bytes()), &answer);
     String::from_utf8_lossy(&out).into_owned()
@@ -213,7 +214,16 @@ fn who_writes_server_and_date() {
         let mut head = ResponseHead::default();
         assert_eq!(head.parse(text.as_bytes(), &LIMITS), Ok(Parse::Whole));
         let (framing, client_version) = (Framing::UntilClose, Version::Http11);
-        let answer = Answer { framing, close: false, client_version, request_id: b"an-id", date: b"NOW", server };
+        let answer = Answer {
+            framing,
+            close: false,
+            client_version,
+            request_id: b"an-id",
+            date: b"NOW",
+            server,
+            kept: "",
+            added: b"",
+        };
         let mut out = Vec::new();
         encode_response(&mut out, head.view(text.as_bytes()), &answer);
         let wanted = format!("HTTP/1.1 200 OK\r\n{written}X-Request-Id: an-id\r\n\r\n");

@@ -184,6 +184,8 @@ fn written_response(bytes: &[u8], head: &ResponseHead, framing: Framing, method:
         request_id: b"an-id",
         date: b"a date",
         server: Server::Pass,
+        kept: "",
+        added: b"",
     };
     let mut out = Vec::new();
     if interim {

@@ -27,7 +27,7 @@ const LONG_FUNCTIONS: &[(&str, usize)] = &[];
 const REQUEST_PATH: &[&str] = &["src/serve", "src/relay", "src/upstream", "src/wire"];
 /// Its plain course, one attempt at one endpoint, is a good half of them; admission, retries and hedges are the rest.
 const REQUEST_PATH_FILES: usize = 20;
-const REQUEST_PATH_LINES: usize = 3_700;
+const REQUEST_PATH_LINES: usize = 3_800;
 
 /// Words that say nothing, or say a second time what already has a name.
 const BANNED_WORDS: &[&str] = &[

@@ -38,8 +38,6 @@ struct Request {
     server: usize,
     sent: u64,
     work: f64,
-    /// The server's pauses when it began to be served.
-    paused: u64,
     ok: bool,
     report: Report,
 }
@@ -214,7 +212,7 @@ impl Run<'_> {
         }
         let work = self.scenario.work(&self.works);
         let (sent, report) = (self.at, Report::default());
-        self.requests.push(Request { core, server, sent, work, paused: 0, ok: true, report });
+        self.requests.push(Request { core, server, sent, work, ok: true, report });
         self.servers[server].on_the_way += 1;
         self.tally.sent += 1;
         count(&mut self.tally.sent_over_time, self.at);
@@ -243,21 +241,18 @@ impl Run<'_> {
     }
 
     fn begin(&mut self, request: usize) {
-        let entry = &mut self.requests[request];
+        let entry = &self.requests[request];
         let server = &mut self.servers[entry.server];
-        entry.paused = server.paused;
         let length = server.begin(self.at, entry.work);
         self.plan(self.at + length, Event::Finish(request));
     }
 
     fn finish(&mut self, request: usize) {
-        let entry = &mut self.requests[request];
+        let entry = &self.requests[request];
         let server = &mut self.servers[entry.server];
-        // What was being served when the server stopped takes so much longer.
-        let stood = server.paused - entry.paused;
-        if stood > 0 {
-            entry.paused = server.paused;
-            self.plan(self.at + stood, Event::Finish(request));
+        // As with a process that is stopped while its timers run: what would have been ready meanwhile is ready at the end.
+        if server.paused_until > self.at {
+            self.plan(server.paused_until, Event::Finish(request));
             return;
         }
         server.busy -= 1;

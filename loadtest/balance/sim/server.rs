@@ -32,8 +32,6 @@ pub struct Server {
     pub queue: VecDeque<usize>,
     /// When the pause under way ends.
     pub paused_until: u64,
-    /// All pauses so far, in microseconds.
-    pub paused: u64,
     /// The mean of the work, for those who may know it.
     pub mean_work: f64,
 }
@@ -53,7 +51,6 @@ impl Server {
             on_the_way: 0,
             queue: VecDeque::new(),
             paused_until: 0,
-            paused: 0,
             mean_work,
         }
     }
@@ -89,7 +86,6 @@ impl Server {
     pub fn pause(&mut self, at: u64, chance: &Chance) -> u64 {
         let length = chance.between(200_000.0, 800_000.0) as u64;
         self.paused_until = at + length;
-        self.paused += length;
         chance.between(4_000_000.0, 6_000_000.0) as u64
     }
 

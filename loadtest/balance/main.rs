@@ -4,7 +4,7 @@ use sim::*;
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let seeds: u64 = args.get(1).and_then(|n| n.parse().ok()).unwrap_or(3);
-    let list = contenders::all();
+    let list: Vec<_> = contenders::all().into_iter().filter(|c| args.get(3).is_none_or(|f| f.split(',').any(|f| c.name.contains(f)))).collect();
     let scen = scenario::twelve();
     let mut table = vec![vec![0.0; scen.len()]; list.len()];
     for (j, s) in scen.iter().enumerate() {

@@ -251,8 +251,9 @@ impl Run<'_> {
         let entry = &self.requests[request];
         let server = &mut self.servers[entry.server];
         // As with a process that is stopped while its timers run: what would have been ready meanwhile is ready at the end.
-        if server.paused_until > self.at {
-            self.plan(server.paused_until, Event::Finish(request));
+        let until = server.paused_until;
+        if until > self.at {
+            self.plan(until, Event::Finish(request));
             return;
         }
         server.busy -= 1;

@@ -71,8 +71,14 @@ impl<T: Default> Table<T> {
     }
 
     /// The entry of a slot, if its page was ever written.
+    #[inline]
     #[must_use]
     pub fn peek(&self, slot: usize) -> Option<&T> {
         self.pages.get(slot / PAGE)?.get()?.get(slot % PAGE)
+    }
+
+    /// Every entry whose page was ever written.
+    pub fn each(&self) -> impl Iterator<Item = &T> {
+        self.pages.iter().filter_map(OnceLock::get).flat_map(|page| page.iter())
     }
 }

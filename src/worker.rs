@@ -144,6 +144,7 @@ fn bury(shard: &Shard, sockets: &Sockets) {
         counts.connections.set(0);
         counts.in_flight.set(0);
     }
+    snapshot.board.bury(shard.core);
     slab.connections.set(0);
     slab.parked.set(0);
     slab.in_flight.set(0);

@@ -1,50 +1,65 @@
-//! How many second attempts are worth making: a fifth of the requests and ten a second, so that a failing service is not
-//! buried under its own retries.
+//! How many second attempts are worth making, all cores together: a share of the requests and some a second, so that a
+//! failing service is not buried under its own retries.
+//!
+//! What is earned follows from the time and from counts that each core keeps of its own; what is spent is the only shared
+//! number, and it is touched only when an attempt is wanted.
 
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
-/// A store of retries that requests and time fill and retries empty. One per upstream and core.
-#[derive(Debug)]
+/// What has been spent at one upstream.
+#[derive(Debug, Default)]
 pub struct Budget {
-    /// Retries in store, in thousandths.
-    store: u64,
-    /// When time last earned something, as the caller counts it.
-    filled: Duration,
+    /// Thousandths of an attempt.
+    spent: AtomicU64,
 }
 
-/// Thousandths of a retry that one request earns: 20 %.
-const PER_REQUEST: u64 = 200;
-/// Retries that a second earns.
-const PER_SECOND: u64 = 10;
-/// The most that is kept in store: ten seconds' worth.
-const MOST: u64 = 1000 * PER_SECOND * 10;
+/// What is earned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Income {
+    /// Attempts in a hundred requests.
+    pub percent: u32,
+    /// Attempts a second besides; ten seconds' worth are kept at the most, and one second's worth is there at the start.
+    pub per_second: u32,
+}
+
+/// What is kept at the least, in attempts, however little a second earns.
+const MOST_AT_LEAST: u64 = 10;
+const WHOLE: u64 = 1000;
+
+impl Income {
+    /// Everything ever earned, in thousandths, `now` microseconds after the beginning and after so many requests.
+    #[must_use]
+    pub fn earned(&self, now: u64, requests: u64) -> u64 {
+        let (percent, per_second) = (u64::from(self.percent), u64::from(self.per_second));
+        let by_time = u128::from(now) * u128::from(per_second) * u128::from(WHOLE) / 1_000_000;
+        let by_time = u64::try_from(by_time).unwrap_or(u64::MAX / 4);
+        (per_second * WHOLE).saturating_add(by_time).saturating_add(requests.saturating_mul(percent * (WHOLE / 100)))
+    }
+
+    fn most(&self) -> u64 {
+        (u64::from(self.per_second) * 10).max(MOST_AT_LEAST) * WHOLE
+    }
+}
 
 impl Budget {
-    /// A store with one second's worth; `now` is counted from any fixed moment.
-    #[must_use]
-    pub fn new(now: Duration) -> Self {
-        Self { store: 1000 * PER_SECOND, filled: now }
-    }
-
-    /// Counts a request.
-    #[inline]
-    pub fn request(&mut self) {
-        self.store = (self.store + PER_REQUEST).min(MOST);
-    }
-
-    /// Takes one retry, if there is one.
-    pub fn take(&mut self, now: Duration) -> bool {
-        let passed = now.saturating_sub(self.filled).min(Duration::from_secs(60));
-        let earned = u64::try_from(passed.as_millis()).unwrap_or(0) * PER_SECOND;
-        if earned > 0 {
-            self.filled = now;
-            self.store = (self.store + earned).min(MOST);
+    /// Takes one attempt, if there is one. `now` in microseconds since the beginning, `requests` ever.
+    pub fn take(&self, income: Income, now: u64, requests: u64) -> bool {
+        let earned = income.earned(now, requests);
+        let mut spent = self.spent.load(Relaxed);
+        loop {
+            // What was earned and not spent in time is lost. An income that was lowered meanwhile begins at nothing.
+            let from = spent.clamp(earned.saturating_sub(income.most()), earned);
+            let enough = earned - from >= WHOLE;
+            if !enough && spent <= earned {
+                return false;
+            }
+            let next = if enough { from + WHOLE } else { earned };
+            match self.spent.compare_exchange_weak(spent, next, Relaxed, Relaxed) {
+                Ok(_) => return enough,
+                Err(other) => spent = other,
+            }
         }
-        let enough = self.store >= 1000;
-        if enough {
-            self.store -= 1000;
-        }
-        enough
     }
 }
 
@@ -52,16 +67,48 @@ impl Budget {
 mod tests {
     use super::*;
 
+    const SECOND: u64 = 1_000_000;
+
+    fn taken(budget: &Budget, income: Income, now: u64, requests: u64) -> usize {
+        (0..1000).take_while(|_| budget.take(income, now, requests)).count()
+    }
+
     #[test]
     fn a_fifth_of_the_requests_and_ten_a_second() {
-        let start = Duration::from_secs(7);
-        let mut budget = Budget::new(start);
-        let taken = |budget: &mut Budget, now| (0..1000).take_while(|_| budget.take(now)).count();
-        assert_eq!(taken(&mut budget, start), 10);
-        assert_eq!(taken(&mut budget, start), 0);
-        (0..50).for_each(|_| budget.request());
-        assert_eq!(taken(&mut budget, start), 10);
-        assert_eq!(taken(&mut budget, start + Duration::from_secs(2)), 20);
-        assert_eq!(taken(&mut budget, start + Duration::from_secs(3600)), 100, "the store is bounded");
+        let (budget, income) = (Budget::default(), Income { percent: 20, per_second: 10 });
+        assert_eq!(taken(&budget, income, 0, 0), 10);
+        assert_eq!(taken(&budget, income, 0, 4), 0, "four requests earn less than a whole one");
+        assert_eq!(taken(&budget, income, 0, 50), 10);
+        assert_eq!(taken(&budget, income, 2 * SECOND, 50), 20);
+        assert_eq!(taken(&budget, income, 3600 * SECOND, 50), 100, "no more than ten seconds' worth is kept");
+        assert_eq!(taken(&budget, income, 3600 * SECOND, 10_000), 100);
+    }
+
+    #[test]
+    fn a_share_of_the_requests_alone() {
+        let (budget, income) = (Budget::default(), Income { percent: 5, per_second: 0 });
+        assert_eq!(taken(&budget, income, 99 * SECOND, 19), 0);
+        assert_eq!(taken(&budget, income, 99 * SECOND, 40), 2);
+        assert_eq!(taken(&budget, income, 99 * SECOND, 100_000), 10);
+    }
+
+    #[test]
+    fn an_income_that_is_lowered_owes_nothing() {
+        let budget = Budget::default();
+        assert_eq!(taken(&budget, Income { percent: 100, per_second: 0 }, 0, 1000), 10);
+        let lower = Income { percent: 10, per_second: 0 };
+        assert_eq!(taken(&budget, lower, 0, 1000), 0);
+        assert_eq!(taken(&budget, lower, 0, 1010), 1);
+    }
+
+    #[test]
+    fn no_two_threads_spend_the_same() {
+        let (budget, income) = (Budget::default(), Income { percent: 0, per_second: 100 });
+        let spend = || (0..400).filter(|_| budget.take(income, 2 * SECOND, 0)).count();
+        let sum: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(spend)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(sum, 300);
     }
 }

@@ -3,36 +3,42 @@
 
 pub mod board;
 pub mod budget;
-mod least_request;
+mod choose;
+pub mod cost;
+pub mod fold;
+pub mod hash;
+pub mod ledger;
+pub mod orca;
+pub mod plan;
 mod round_robin;
+pub mod state;
+pub mod turn;
+mod view;
+mod word;
 
-use crate::id::EndpointSlot;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::balance::board::Health;
+use crate::balance::board::Order;
+use crate::balance::ledger::Ledger;
+pub use crate::balance::plan::Candidate;
+use crate::balance::plan::Plan;
+use crate::balance::view::Seen;
+use crate::balance::view::View;
+use crate::id::UpstreamSlot;
 use crate::model::Balance;
+use crate::model::Hashing;
 use crate::rand::Rng;
-
-/// What a picker may know of an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// Where it counts.
-    pub slot: EndpointSlot,
-    /// Its share, at least 1.
-    pub weight: u32,
-}
-
-/// How many attempts are in flight at an endpoint, as far as this core knows.
-pub type InFlight<'a> = &'a dyn Fn(EndpointSlot) -> u64;
 
 /// Chooses among the endpoints of one upstream, on one core.
 #[derive(Debug)]
 pub struct Picker {
-    candidates: Vec<Candidate>,
-    policy: Policy,
-}
-
-#[derive(Debug)]
-enum Policy {
-    RoundRobin(round_robin::State),
-    LeastRequest,
+    ledger: Rc<Ledger>,
+    fleet: UpstreamSlot,
+    plan: Arc<Plan>,
+    view: View,
+    turns: Option<round_robin::State>,
 }
 
 /// The endpoints that have been tried for one request, by their place among the candidates.
@@ -42,30 +48,130 @@ pub struct Tried {
     count: usize,
 }
 
+/// What is wanted for one attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Where the request has been already.
+    pub tried: &'a Tried,
+    /// The hash of its key, if it has one and the policy wants one: [`hash::of`].
+    pub key: Option<u64>,
+    /// The place where a cookie keeps its client.
+    pub sticky: Option<usize>,
+}
+
+/// Steps from a key's own place to the next that has room.
+const STEPS: usize = 8;
+
 impl Picker {
-    /// A picker over candidates. What `previous` knows of those that remain is taken over.
+    /// A picker for the upstream of a slot, on the core of a ledger. What `previous` knows of those that remain is taken
+    /// over.
     #[must_use]
-    pub fn bind(balance: &Balance, candidates: Vec<Candidate>, previous: Option<&Self>, rng: &Rng) -> Self {
-        let policy = match balance {
-            Balance::Latency | Balance::LeastRequest | Balance::Random | Balance::Hash(_) => Policy::LeastRequest,
-            Balance::RoundRobin => {
-                let known = previous.and_then(|picker| match &picker.policy {
-                    Policy::RoundRobin(state) => Some((picker.candidates.as_slice(), state)),
-                    Policy::LeastRequest => None,
-                });
-                Policy::RoundRobin(round_robin::State::bind(&candidates, known, rng))
-            }
-        };
-        Self { candidates, policy }
+    pub fn bind(
+        ledger: &Rc<Ledger>,
+        fleet: UpstreamSlot,
+        plan: &Arc<Plan>,
+        previous: Option<&Self>,
+        rng: &Rng,
+    ) -> Self {
+        let turns = (plan.rules.balance == Balance::RoundRobin).then(|| {
+            let known = previous.and_then(|picker| Some((picker.plan.candidates.as_slice(), picker.turns.as_ref()?)));
+            round_robin::State::bind(&plan.candidates, known, rng)
+        });
+        let view = View::new(plan, ledger.board());
+        Self { ledger: ledger.clone(), fleet, plan: plan.clone(), view, turns }
     }
 
-    /// The place of the endpoint that takes the next attempt, one not tried yet; none when all were.
-    pub fn pick(&mut self, tried: &Tried, in_flight: InFlight<'_>, rng: &Rng) -> Option<usize> {
-        match &mut self.policy {
-            Policy::RoundRobin(state) => state.pick(&self.candidates, tried),
-            Policy::LeastRequest => least_request::pick(&self.candidates, tried, in_flight, rng),
+    /// The place of the endpoint that takes the next attempt, one not tried yet; none when all were, or none is eligible.
+    /// `now` in microseconds, as the board counts them.
+    pub fn pick(&mut self, ask: &Ask<'_>, now: u64, rng: &Rng) -> Option<usize> {
+        let Self { ledger, fleet, plan, view, turns } = self;
+        let board = ledger.board();
+        let seen = Seen { plan, board, core: ledger.core(), now };
+        view.follow(seen, board.fleet(*fleet), rng);
+        if let Some(place) = ask.sticky.filter(|place| !ask.tried.has(*place) && stays(seen, *place)) {
+            return Some(place);
+        }
+        // A retry goes where it is safe.
+        if ask.tried.is_empty()
+            && let Some(place) = view.trial(seen)
+        {
+            return Some(place);
+        }
+        let level = view.level(rng);
+        if view.levels.get(level)?.panic {
+            ledger.row().share(*fleet).panics.add(1);
+        }
+        let first = choose(seen, view, turns, (ask, level), rng);
+        // Of this level all were tried; another may have some that were not.
+        first.or_else(|| (0..view.levels.len()).find_map(|level| choose(seen, view, turns, (ask, level), rng)))
+    }
+
+    /// The upstream.
+    #[must_use]
+    pub fn fleet(&self) -> UpstreamSlot {
+        self.fleet
+    }
+}
+
+/// Whether a client that a cookie keeps at an endpoint may stay: it is there, and at the most drained.
+fn stays(seen: Seen<'_>, place: usize) -> bool {
+    seen.plan.candidates.get(place).is_some_and(|candidate| {
+        let standing = seen.board.standing(candidate.slot);
+        standing.order() != Order::Down && standing.health() != Health::Down && !standing.is_out()
+    })
+}
+
+/// One of a level, by the policy.
+#[inline]
+fn choose(
+    seen: Seen<'_>,
+    view: &mut View,
+    turns: &mut Option<round_robin::State>,
+    (ask, level): (&Ask<'_>, usize),
+    rng: &Rng,
+) -> Option<usize> {
+    let tried = ask.tried;
+    match &seen.plan.rules.balance {
+        Balance::Latency => view.least(seen, (level, tried), rng, |seat, in_flight| seat.cost * in_flight),
+        Balance::LeastRequest => view.least(seen, (level, tried), rng, |seat, in_flight| seat.even * in_flight),
+        Balance::RoundRobin => {
+            view.sum(seen, false);
+            turns.as_mut()?.pick(view.list_of(level, rng), &view.shares, tried)
+        }
+        Balance::Random => {
+            view.sum(seen, false);
+            random(view, level, tried, rng)
+        }
+        Balance::Hash(hashing) => hashed(seen, view, (ask, level), hashing)
+            .or_else(|| view.least(seen, (level, tried), rng, |seat, in_flight| seat.even * in_flight)),
+    }
+}
+
+/// One by chance, by weight. Where zones are told apart, weights are drawn among the list that has the turn.
+fn random(view: &View, level: usize, tried: &Tried, rng: &Rng) -> Option<usize> {
+    let (list, sums) = view.weighed(level, rng);
+    let total = usize::try_from(*sums.last()?).unwrap_or(usize::MAX);
+    let untried = |place: &usize| !tried.has(*place);
+    for _ in 0..Tried::MOST {
+        let draw = rng.below(total) as u64;
+        let at = sums.partition_point(|sum| *sum <= draw);
+        if let Some(place) = list.get(at).map(|place| *place as usize).filter(untried) {
+            return Some(place);
         }
     }
+    list.iter().map(|place| *place as usize).find(untried)
+}
+
+/// The endpoint of a key, or the next one that is eligible and has room.
+fn hashed(seen: Seen<'_>, view: &mut View, (ask, level): (&Ask<'_>, usize), hashing: &Hashing) -> Option<usize> {
+    let key = ask.key?;
+    let table = seen.plan.tables.get(level)?;
+    let bound = u64::from(hashing.bound_percent);
+    view.sum(seen, bound > 0);
+    let mut steps = table.walk(key).take(STEPS + 1);
+    steps.find(|place| {
+        !ask.tried.has(*place) && view.is_listed(level, *place) && view.has_room(seen, level, (*place, bound))
+    })
 }
 
 impl Tried {

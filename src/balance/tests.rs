@@ -1,27 +1,67 @@
 //! The policies against what they promise, seeded.
 
-use std::cell::RefCell;
+use std::time::Instant;
 
+use super::board::Board;
+use super::ledger::Flight;
+use super::plan::Rules;
 use super::*;
+use crate::id::CoreId;
+use crate::id::EndpointSlot;
+
+/// Cores in one thread, at one upstream.
+struct Stage {
+    ledgers: Vec<Rc<Ledger>>,
+    pickers: Vec<Picker>,
+    now: u64,
+    rng: Rng,
+}
+
+const FLEET: UpstreamSlot = UpstreamSlot(1);
 
 fn candidates(weights: &[u32]) -> Vec<Candidate> {
     let slots = (1..).map(EndpointSlot);
-    slots.zip(weights).map(|(slot, weight)| Candidate { slot, weight: *weight }).collect()
+    let plain = |slot: EndpointSlot| Candidate::plain(slot, &format!("10.0.0.{}:80", slot.0));
+    slots.zip(weights).map(|(slot, weight)| Candidate { weight: *weight, ..plain(slot) }).collect()
 }
 
-fn counts(picker: &mut Picker, picks: usize, n: usize, rng: &Rng) -> Vec<usize> {
-    let mut counts = vec![0; n];
-    for _ in 0..picks {
-        counts[picker.pick(&Tried::default(), &|_| 0, rng).unwrap()] += 1;
+impl Stage {
+    fn new(cores: u32, rules: Rules, candidates: Vec<Candidate>, seed: u64) -> Self {
+        let board = Arc::new(Board::new(cores as usize, Instant::now()));
+        let plan = Arc::new(Plan::new(rules, candidates));
+        let rng = Rng::seeded(seed);
+        let ledgers: Vec<_> = (0..cores).map(|core| Ledger::new(board.clone(), CoreId(core))).collect();
+        let pickers = ledgers.iter().map(|ledger| Picker::bind(ledger, FLEET, &plan, None, &rng)).collect();
+        Self { ledgers, pickers, now: 1_000_000, rng }
     }
-    counts
+
+    fn plain(balance: Balance, weights: &[u32], seed: u64) -> Self {
+        Self::new(1, Rules { balance, ..Rules::default() }, candidates(weights), seed)
+    }
+
+    fn pick_but(&mut self, core: usize, tried: &Tried) -> Option<usize> {
+        self.pickers[core].pick(&Ask { tried, key: None, sticky: None }, self.now, &self.rng)
+    }
+
+    fn pick(&mut self, core: usize) -> usize {
+        self.pick_but(core, &Tried::default()).unwrap()
+    }
+
+    fn begin(&self, core: usize, place: usize) -> Flight {
+        self.ledgers[core].begin(EndpointSlot(u32::try_from(place).unwrap() + 1), self.now)
+    }
+
+    fn counts(&mut self, picks: usize, n: usize) -> Vec<usize> {
+        let mut counts = vec![0; n];
+        (0..picks).for_each(|_| counts[self.pick(0)] += 1);
+        counts
+    }
 }
 
 #[test]
 fn round_robin_keeps_the_weights_exactly_and_spreads_the_heavy_one() {
-    let rng = Rng::seeded(7);
-    let mut picker = Picker::bind(&Balance::RoundRobin, candidates(&[5, 1, 1]), None, &rng);
-    let picks: Vec<usize> = (0..700).map(|_| picker.pick(&Tried::default(), &|_| 0, &rng).unwrap()).collect();
+    let mut stage = Stage::plain(Balance::RoundRobin, &[5, 1, 1], 7);
+    let picks: Vec<usize> = (0..700).map(|_| stage.pick(0)).collect();
     let share = |place| picks.iter().filter(|p| **p == place).count();
     assert!((495..=505).contains(&share(0)), "{}", share(0));
     let longest = picks.chunk_by(|a, b| a == b).filter(|run| run[0] == 0).map(<[usize]>::len).max().unwrap();
@@ -30,64 +70,62 @@ fn round_robin_keeps_the_weights_exactly_and_spreads_the_heavy_one() {
 
 #[test]
 fn round_robin_goes_on_where_it_was_after_a_reload() {
-    let rng = Rng::seeded(1);
-    let mut before = Picker::bind(&Balance::RoundRobin, candidates(&[1, 1, 1]), None, &rng);
-    let turn: Vec<usize> = (0..3).map(|_| before.pick(&Tried::default(), &|_| 0, &rng).unwrap()).collect();
-    before.pick(&Tried::default(), &|_| 0, &rng);
-    let mut after = Picker::bind(&Balance::RoundRobin, candidates(&[1, 1, 1]), Some(&before), &rng);
-    let next: Vec<usize> = (0..2).map(|_| after.pick(&Tried::default(), &|_| 0, &rng).unwrap()).collect();
+    let mut stage = Stage::plain(Balance::RoundRobin, &[1, 1, 1], 1);
+    let turn: Vec<usize> = (0..3).map(|_| stage.pick(0)).collect();
+    stage.pick(0);
+    let before = stage.pickers.remove(0);
+    stage.pickers.push(Picker::bind(&stage.ledgers[0], FLEET, &before.plan, Some(&before), &stage.rng));
+    let next: Vec<usize> = (0..2).map(|_| stage.pick(0)).collect();
     assert_eq!(next, turn[1..]);
 }
 
 #[test]
 fn least_request_takes_the_least_loaded_for_its_weight() {
-    let rng = Rng::seeded(3);
-    let mut picker = Picker::bind(&Balance::LeastRequest, candidates(&[1, 1, 4]), None, &rng);
-    let load = |slot: EndpointSlot| [0, 2, 1, 6][slot.index()];
+    let mut stage = Stage::plain(Balance::LeastRequest, &[1, 1, 4], 3);
+    let _flights: Vec<_> = [0, 0, 1, 2, 2, 2, 2, 2, 2].iter().map(|place| stage.begin(0, *place)).collect();
     // (2+1)/1 = 3, (1+1)/1 = 2, (6+1)/4 = 1.75
-    assert_eq!(picker.pick(&Tried::default(), &load, &rng), Some(2));
+    assert_eq!(stage.pick(0), 2);
     let mut tried = Tried::default();
     tried.note(2);
-    assert_eq!(picker.pick(&tried, &load, &rng), Some(1));
+    assert_eq!(stage.pick_but(0, &tried), Some(1));
     tried.note(1);
     tried.note(0);
-    assert_eq!(picker.pick(&tried, &load, &rng), None);
+    assert_eq!(stage.pick_but(0, &tried), None);
 }
 
 #[test]
 fn least_request_breaks_ties_by_chance() {
-    let rng = Rng::seeded(5);
     for n in [2, 3, 8, 50] {
-        let mut picker = Picker::bind(&Balance::LeastRequest, candidates(&vec![1; n]), None, &rng);
-        let counts = counts(&mut picker, 1000 * n, n, &rng);
+        let mut stage = Stage::plain(Balance::LeastRequest, &vec![1; n], 5);
+        let counts = stage.counts(1000 * n, n);
         assert!(counts.iter().all(|count| (800..1200).contains(count)), "{n}: {counts:?}");
     }
 }
 
 #[test]
 fn least_request_under_load_keeps_a_large_fleet_level() {
-    let rng = Rng::seeded(11);
-    let mut picker = Picker::bind(&Balance::LeastRequest, candidates(&[1; 100]), None, &rng);
-    let loads = RefCell::new(vec![0_u64; 101]);
+    let mut stage = Stage::plain(Balance::LeastRequest, &[1; 100], 11);
+    let mut loads = vec![0_u64; 100];
+    let mut flights = Vec::new();
     for _ in 0..1000 {
-        let place = picker.pick(&Tried::default(), &|slot| loads.borrow()[slot.index()], &rng).unwrap();
-        loads.borrow_mut()[place + 1] += 1;
+        let place = stage.pick(0);
+        flights.push(stage.begin(0, place));
+        loads[place] += 1;
     }
-    let most = *loads.borrow().iter().max().unwrap();
+    let most = *loads.iter().max().unwrap();
     assert!(most <= 13, "{most} at one endpoint with a mean of 10");
 }
 
 #[test]
 fn what_was_tried_is_not_picked_while_another_is_left() {
-    for balance in [Balance::RoundRobin, Balance::LeastRequest] {
-        let rng = Rng::seeded(2);
-        let mut picker = Picker::bind(&balance, candidates(&[1; 10]), None, &rng);
+    for balance in [Balance::RoundRobin, Balance::LeastRequest, Balance::Latency, Balance::Random] {
+        let mut stage = Stage::plain(balance, &[1; 10], 2);
         let mut tried = Tried::default();
         for _ in 0..10 {
-            let place = picker.pick(&tried, &|_| 0, &rng).unwrap();
+            let place = stage.pick_but(0, &tried).unwrap();
             assert!(!tried.has(place));
             tried.note(place);
         }
-        assert_eq!(picker.pick(&tried, &|_| 0, &rng), None);
+        assert_eq!(stage.pick_but(0, &tried), None);
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::address::Peer;
+use crate::balance::ledger::Flight;
 use crate::buf::Block;
 use crate::http::Refusal;
 use crate::http::forward;
@@ -233,8 +234,9 @@ pub(crate) async fn attempt(
     // CONNECT is not idempotent: a kept connection that has died meanwhile could not be made good.
     let connect = client.request.view(client.inbound.bytes()).method_kind() == Method::Connect;
     let fresh = fresh || connect || upstream.settings.proxy_protocol.is_some();
+    let flight = shard.ledger.begin(endpoint.slot, shard.ledger.board().at(began));
     let result = match lease::lend(&shard.pools, &dial, shard.clock.coarse(), fresh).await {
-        Ok(lease) => converse(scene, client, body, (endpoint, lease), began).await,
+        Ok(lease) => converse(scene, client, body, (endpoint, lease, &flight), began).await,
         Err(reason) => {
             if reason == NoConnection::Full {
                 tally.attempts.set(tally.attempts.get() - 1);
@@ -246,6 +248,10 @@ pub(crate) async fn attempt(
         && failed.cause != Cause::NoEndpoint
     {
         count_failure(scene, endpoint, began);
+        // A kept connection that had died says nothing of its endpoint.
+        if !failed.stale {
+            flight.failed(shard.board_now(), None);
+        }
     }
     result
 }
@@ -262,12 +268,12 @@ async fn converse(
     scene: &Scene<'_>,
     client: &mut Client<'_>,
     body: &mut Body,
-    (endpoint, mut lease): (&Endpoint, Lease),
+    (endpoint, mut lease, flight): (&Endpoint, Lease, &Flight),
     began: Instant,
 ) -> Result<(Ended, Fate), Failed> {
     let Scene { route, terms, tally, .. } = *scene;
     let out = encode(scene, client, body, endpoint);
-    let asked = Asked::of(client, began);
+    let asked = Asked::of(client, began, flight);
     let read =
         if asked.expects && body.source.taken() == 0 { terms.client().from_first_byte() } else { terms.client() };
     let Client { seat, inbound, response, .. } = client;
@@ -276,6 +282,9 @@ async fn converse(
     let (upline, upbound) = lease.parts();
     let whole = body.source.ended();
     body.streamed = !whole;
+    if !whole {
+        flight.untimed();
+    }
     // What an attempt before this one got across says nothing of this one.
     tally.uploaded.set(false);
     tally.phase.set(Phase::Wait);

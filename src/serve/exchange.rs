@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use crate::balance::Ask;
 use crate::balance::Tried;
 use crate::http::forward;
 use crate::http::head::Method;
@@ -83,11 +84,12 @@ async fn forward(scene: &Scene<'_>, client: &mut Client<'_>, body: &mut Body) ->
         if tally.attempts.get() >= attempts {
             break;
         }
-        let picked = fresh.take().or_else(|| generation.pick(route.upstream, &tried, &shard.slab, &shard.rng));
+        let ask = Ask { tried: &tried, key: None, sticky: None };
+        let now = shard.board_now();
+        let picked = fresh.take().or_else(|| generation.pick(route.upstream, &ask, now, &shard.rng));
         let Some(place) = picked else { break };
         // A second attempt is paid for, unless it only mends our own pool's staleness.
-        if tally.attempts.get() > 0 && !tried.has(place) && !generation.may_retry(route.upstream, shard.clock.uptime())
-        {
+        if tally.attempts.get() > 0 && !tried.has(place) && !generation.may_retry(route.upstream, now) {
             break;
         }
         if tally.attempts.get() > 0 {

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use crate::balance::ledger::Flight;
 use crate::buf::Block;
 use crate::http::forward;
 use crate::http::forward::Answer;
@@ -47,6 +48,8 @@ pub(crate) struct Asked<'a> {
     seat: &'a Seat,
     /// When the attempt began.
     began: Instant,
+    /// What is told of its endpoint.
+    flight: &'a Flight,
 }
 
 /// A response that went to the client, whole or not.
@@ -102,7 +105,7 @@ const ADDED_ROOM: usize = 400;
 
 impl<'a> Asked<'a> {
     /// What the request at the front of the client's buffer says.
-    pub(crate) fn of(client: &Client<'a>, began: Instant) -> Self {
+    pub(crate) fn of(client: &Client<'a>, began: Instant, flight: &'a Flight) -> Self {
         let request = client.request.view(client.inbound.bytes());
         Self {
             method: request.method_kind(),
@@ -111,6 +114,7 @@ impl<'a> Asked<'a> {
             expects: request.expects_continue(),
             seat: client.seat,
             began,
+            flight,
         }
     }
 }
@@ -137,6 +141,10 @@ pub(crate) async fn respond(
         *inbound = Block::none();
     }
     shard.slab.upstream(upstream.slot).observe(metrics::class(status), passed);
+    match status {
+        429 | 500.. => asked.flight.failed(shard.board_now(), None),
+        _ => asked.flight.answered(passed),
+    }
     tally.status.set(status);
     tally.phase.set(Phase::Response);
     let until_close = framing == Framing::UntilClose;
@@ -154,6 +162,9 @@ pub(crate) async fn respond(
         Lost::Source(Cutoff::Broken(_)) => Cause::UpstreamTruncated,
         Lost::Source(Cutoff::Faulty(_)) | Lost::TooLarge => Cause::UpstreamBadResponse,
     });
+    if matches!(lost, Some(Cause::UpstreamTimeoutBody | Cause::UpstreamTruncated | Cause::UpstreamBadResponse)) {
+        asked.flight.failed(shard.board_now(), None);
+    }
     let last = match (framing, close) {
         _ if switch.is_some() => Last::Tunnel,
         (Framing::UntilClose, _) => Last::UntilClose,

@@ -1,16 +1,15 @@
 //! One snapshot bound to one core: the snapshot, and what the core keeps beside it. Swapped whole, between requests.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::balance::Candidate;
+use crate::balance::Ask;
 use crate::balance::Picker;
-use crate::balance::Tried;
-use crate::balance::budget::Budget;
+use crate::balance::budget::Income;
+use crate::balance::ledger::Ledger;
 use crate::id::ListenerSlot;
 use crate::id::UpstreamIndex;
-use crate::observe::metrics::Slab;
 use crate::rand::Rng;
 use crate::snapshot::Listener;
 use crate::snapshot::Snapshot;
@@ -23,54 +22,48 @@ pub struct Generation {
     /// What all cores share.
     pub snapshot: Arc<Snapshot>,
     /// By [`UpstreamIndex`].
-    balance: Vec<RefCell<Balance>>,
-}
-
-/// What a core knows of one upstream.
-#[derive(Debug)]
-struct Balance {
-    picker: Picker,
-    budget: Budget,
+    pickers: Vec<RefCell<Picker>>,
+    ledger: Rc<Ledger>,
 }
 
 impl Generation {
     /// Binds a snapshot. Balancer state and idle connections of endpoints that stay are kept.
     #[must_use]
-    pub fn bind(snapshot: Arc<Snapshot>, before: Option<&Self>, pools: &Pools, rng: &Rng, now: Duration) -> Self {
-        let balance = snapshot.upstreams.iter().map(|upstream| {
-            let candidates = upstream.endpoints.iter();
-            let candidates = candidates.map(|e| Candidate { slot: e.slot, weight: e.weight }).collect();
+    pub fn bind(snapshot: Arc<Snapshot>, before: Option<&Self>, ledger: &Rc<Ledger>, pools: &Pools, rng: &Rng) -> Self {
+        let pickers = snapshot.upstreams.iter().map(|upstream| {
             let known = before.and_then(|before| {
                 let place = before.snapshot.upstreams.iter().position(|old| old.slot == upstream.slot)?;
-                before.balance.get(place)
+                before.pickers.get(place)
             });
             let known = known.map(RefCell::borrow);
-            let picker = Picker::bind(&upstream.settings.balance, candidates, known.as_deref().map(|b| &b.picker), rng);
-            RefCell::new(Balance { picker, budget: Budget::new(now) })
+            RefCell::new(Picker::bind(ledger, upstream.slot, &upstream.plan, known.as_deref(), rng))
         });
-        let balance = balance.collect();
+        let pickers = pickers.collect();
         pools.bind(snapshot.upstreams.iter().flat_map(|upstream| {
             let settings = &upstream.settings;
             let terms = Terms { most: settings.keep.connections, idle: settings.keep.idle };
             upstream.endpoints.iter().map(move |endpoint| (endpoint.slot, terms))
         }));
-        Self { snapshot, balance }
+        Self { snapshot, pickers, ledger: ledger.clone() }
     }
 
-    /// The place of the endpoint that takes the next attempt at an upstream.
+    /// The place of the endpoint that takes the next attempt at an upstream. `now` is the board's.
     #[must_use]
-    pub fn pick(&self, upstream: UpstreamIndex, tried: &Tried, slab: &Slab, rng: &Rng) -> Option<usize> {
-        let mut balance = self.balance.get(upstream.index())?.borrow_mut();
-        if tried.is_empty() {
-            balance.budget.request();
+    pub fn pick(&self, upstream: UpstreamIndex, ask: &Ask<'_>, now: u64, rng: &Rng) -> Option<usize> {
+        let mut picker = self.pickers.get(upstream.index())?.borrow_mut();
+        if ask.tried.is_empty() {
+            self.ledger.request(picker.fleet());
         }
-        balance.picker.pick(tried, &|slot| slab.endpoint(slot).in_flight.get(), rng)
+        picker.pick(ask, now, rng)
     }
 
-    /// Whether another attempt may be paid for.
+    /// Whether another attempt may be paid for. `now` is the board's.
     #[must_use]
-    pub fn may_retry(&self, upstream: UpstreamIndex, now: Duration) -> bool {
-        self.balance.get(upstream.index()).is_some_and(|balance| balance.borrow_mut().budget.take(now))
+    pub fn may_retry(&self, upstream: UpstreamIndex, now: u64) -> bool {
+        let Some(upstream) = self.snapshot.upstreams.get(upstream.index()) else { return false };
+        let (board, retry) = (self.ledger.board(), &upstream.settings.retry);
+        let income = Income { percent: retry.budget_percent, per_second: retry.budget_per_second };
+        board.fleet(upstream.slot).retries.take(income, now, board.requests(upstream.slot))
     }
 
     /// The listener of a slot, unless it has left the configuration.

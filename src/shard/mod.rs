@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::balance::ledger::Ledger;
 use crate::http::date;
 use crate::id::CoreId;
 use crate::id::ListenerSlot;
@@ -40,6 +41,8 @@ pub struct Shard {
     pub slab: Arc<Slab>,
     /// Its deadlines.
     pub wheel: Rc<Wheel>,
+    /// Its hand on what the cores know of the endpoints together.
+    pub ledger: Rc<Ledger>,
     /// Its idle connections to endpoints.
     pub pools: Rc<Pools>,
     /// Makes request ids.
@@ -63,7 +66,8 @@ impl Shard {
         let rng = Rng::from_system();
         let wheel = Rc::new(Wheel::new(clock.start()));
         let pools = Rc::new(Pools::new(wheel.clone(), slab.clone()));
-        let generation = Generation::bind(snapshot, None, &pools, &rng, clock.uptime());
+        let ledger = Ledger::new(snapshot.board.clone(), core);
+        let generation = Generation::bind(snapshot, None, &ledger, &pools, &rng);
         let ids = Ids::new(&rng);
         let shard = Self {
             core,
@@ -71,6 +75,7 @@ impl Shard {
             rng,
             slab,
             wheel,
+            ledger,
             pools,
             ids,
             draining: Cell::new(false),
@@ -94,7 +99,7 @@ impl Shard {
     /// Serves another snapshot from the next request on; what runs goes on with the one it began with.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         let before = self.generation();
-        let next = Generation::bind(snapshot, Some(&before), &self.pools, &self.rng, self.clock.uptime());
+        let next = Generation::bind(snapshot, Some(&before), &self.ledger, &self.pools, &self.rng);
         self.generation.replace(Rc::new(next));
     }
 
@@ -105,6 +110,13 @@ impl Shard {
         let generation = self.generation.borrow();
         let listener = generation.listener(listener).filter(|_| !self.draining.get())?;
         Some(listener.settings.keep_alive)
+    }
+
+    /// The time now, exact, as the board counts it: microseconds on a clock that all cores share.
+    #[inline]
+    #[must_use]
+    pub fn board_now(&self) -> u64 {
+        self.ledger.board().at(self.clock.now())
     }
 
     /// Counts an exchange and notes it for the log.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::address::Address;
 use crate::balance::board::Board;
+use crate::balance::plan::Plan;
 use crate::id::EndpointSlot;
 use crate::id::ListenerSlot;
 use crate::id::RouteIndex;
@@ -64,6 +65,8 @@ pub struct Upstream {
     pub settings: model::Upstream,
     /// In the order of the file.
     pub endpoints: Vec<Endpoint>,
+    /// How one of them is chosen.
+    pub plan: Arc<Plan>,
 }
 
 /// An endpoint, compiled.
@@ -104,10 +107,12 @@ impl Snapshot {
             Listener { slot, settings: settings.clone(), connections, clients: slots.clients(slot) }
         });
         let listeners = listeners.collect();
-        let upstreams = model.upstreams.iter().map(|settings| Upstream {
-            slot: slots.upstream(&settings.name),
-            settings: settings.clone(),
-            endpoints: endpoints(settings, slots),
+        let zone = model.process.zone.as_deref();
+        let upstreams = model.upstreams.iter().map(|settings| {
+            let (slot, endpoints) = (slots.upstream(&settings.name), endpoints(settings, slots));
+            let places: Vec<_> = endpoints.iter().map(|endpoint| endpoint.slot).collect();
+            let plan = Arc::new(Plan::of(settings, &places, zone));
+            Upstream { slot, settings: settings.clone(), endpoints, plan }
         });
         let upstreams = upstreams.collect();
         let mut routes = Vec::new();

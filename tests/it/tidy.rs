@@ -56,6 +56,8 @@ const SHARED_MUTABLE: &[(&str, &str)] = &[
     ("src/count.rs", "numbers with one writing thread: metrics at scrape, and the rows of the balancing board"),
     ("src/observe/metrics.rs", "one slab for each core: its series are made when they first occur, and then stay"),
     ("src/balance/board.rs", "what cores, health checks and operators say of an endpoint, each word of it on its own"),
+    ("src/balance/word.rs", "the words of the turns: named there alone, so that the model checker can replace them"),
+    ("src/balance/turn.rs", "who folds, and what came of it: words with the number of the turn that wrote them"),
     ("src/balance/budget.rs", "retries spent, all cores together: touched when a retry is wanted"),
     ("src/shard/mailbox.rs", "the only way into a core: a bounded queue, its bell and its acknowledgements"),
     ("src/snapshot/slots.rs", "open connections of the process, to one endpoint or of one listener, one counter each"),

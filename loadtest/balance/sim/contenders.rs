@@ -1,6 +1,7 @@
 //! Who is compared: the product and its rivals, each by name.
 
 use super::policy::Policy;
+use super::product::Product;
 use super::rivals::Ewma;
 use super::rivals::Least;
 use super::rivals::LeastTime;
@@ -48,6 +49,7 @@ pub fn all() -> Vec<Contender> {
         contender(LEAST_TIME, |s, _| Box::new(LeastTime::new(shared(s), false))),
         contender("Prequal, RIF", |_, _| Box::new(Prequal::new(false))),
         contender("Prequal, ideal server model", |_, _| Box::new(Prequal::new(true))),
+        contender(RINGWAY, |s, seed| Box::new(Product::new(s.gateways, s.cores, s.gossip, seed))),
         contender("formula, shared exactly", |s, _| Box::new(Spec::new(shared(s)))),
         contender(ORACLE, |_, _| Box::new(Oracle::default())),
     ]

@@ -13,7 +13,7 @@ pub mod chance;
 pub mod contenders;
 pub mod engine;
 pub mod policy;
-// pub mod product;
+pub mod product;
 pub mod rivals;
 pub mod scenario;
 pub mod server;

@@ -198,7 +198,9 @@ pub(super) fn fold(plan: &Plan, board: &Board, fleet: &Fleet, turn: (Taken, u64,
         }
     }
     // The lower one of two middles: an endpoint that is slow must not be its own measure.
-    let middle = means.len().saturating_sub(1) / 2;
+    // Of two in the middle the slower one: an idle endpoint that comes back to the faster would be taken for one of the fast
+    // half of an uneven fleet.
+    let middle = means.len() / 2;
     let median = if means.is_empty() { 0 } else { *means.select_nth_unstable(middle).1 };
     let all_new = u64::from(2 * new > plan.candidates.len());
     let strain = if reports > 0 { strains / reports } else { 0 };

@@ -12,6 +12,7 @@ pub mod orca;
 pub mod plan;
 mod round_robin;
 pub mod state;
+pub mod sticky;
 pub mod turn;
 mod view;
 mod word;
@@ -199,5 +200,9 @@ impl Tried {
     }
 }
 
+#[cfg(test)]
+mod hash_tests;
+#[cfg(test)]
+mod shared_tests;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,9 @@
 //! What an endpoint says of itself in its responses: the field `endpoint-load-metrics`, as ORCA (the Open Request Cost
 //! Aggregation of xDS) writes it. A pure parser; it refuses to know what is made of a report.
 
+/// The name of the field.
+pub const FIELD: &[u8] = b"endpoint-load-metrics";
+
 /// What was said.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Report {

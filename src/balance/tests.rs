@@ -10,23 +10,23 @@ use crate::id::CoreId;
 use crate::id::EndpointSlot;
 
 /// Cores in one thread, at one upstream.
-struct Stage {
-    ledgers: Vec<Rc<Ledger>>,
-    pickers: Vec<Picker>,
-    now: u64,
-    rng: Rng,
+pub(super) struct Stage {
+    pub(super) ledgers: Vec<Rc<Ledger>>,
+    pub(super) pickers: Vec<Picker>,
+    pub(super) now: u64,
+    pub(super) rng: Rng,
 }
 
-const FLEET: UpstreamSlot = UpstreamSlot(1);
+pub(super) const FLEET: UpstreamSlot = UpstreamSlot(1);
 
-fn candidates(weights: &[u32]) -> Vec<Candidate> {
+pub(super) fn candidates(weights: &[u32]) -> Vec<Candidate> {
     let slots = (1..).map(EndpointSlot);
     let plain = |slot: EndpointSlot| Candidate::plain(slot, &format!("10.0.0.{}:80", slot.0));
     slots.zip(weights).map(|(slot, weight)| Candidate { weight: *weight, ..plain(slot) }).collect()
 }
 
 impl Stage {
-    fn new(cores: u32, rules: Rules, candidates: Vec<Candidate>, seed: u64) -> Self {
+    pub(super) fn new(cores: u32, rules: Rules, candidates: Vec<Candidate>, seed: u64) -> Self {
         let board = Arc::new(Board::new(cores as usize, Instant::now()));
         let plan = Arc::new(Plan::new(rules, candidates));
         let rng = Rng::seeded(seed);
@@ -35,19 +35,19 @@ impl Stage {
         Self { ledgers, pickers, now: 1_000_000, rng }
     }
 
-    fn plain(balance: Balance, weights: &[u32], seed: u64) -> Self {
+    pub(super) fn plain(balance: Balance, weights: &[u32], seed: u64) -> Self {
         Self::new(1, Rules { balance, ..Rules::default() }, candidates(weights), seed)
     }
 
-    fn pick_but(&mut self, core: usize, tried: &Tried) -> Option<usize> {
+    pub(super) fn pick_but(&mut self, core: usize, tried: &Tried) -> Option<usize> {
         self.pickers[core].pick(&Ask { tried, key: None, sticky: None }, self.now, &self.rng)
     }
 
-    fn pick(&mut self, core: usize) -> usize {
+    pub(super) fn pick(&mut self, core: usize) -> usize {
         self.pick_but(core, &Tried::default()).unwrap()
     }
 
-    fn begin(&self, core: usize, place: usize) -> Flight {
+    pub(super) fn begin(&self, core: usize, place: usize) -> Flight {
         self.ledgers[core].begin(EndpointSlot(u32::try_from(place).unwrap() + 1), self.now)
     }
 

@@ -4,6 +4,8 @@
 use std::time::Instant;
 
 use crate::balance::ledger::Flight;
+use crate::balance::orca;
+use crate::balance::orca::Report;
 use crate::buf::Block;
 use crate::http::forward;
 use crate::http::forward::Answer;
@@ -131,6 +133,7 @@ pub(crate) async fn respond(
     line.reading().disarm();
     let passed = us(shard.clock.now().saturating_duration_since(asked.began));
     tally.upstream_us.set(tally.upstream_us.get() + passed);
+    let report = upstream.settings.feedback.and_then(|_| reported(head, inbound));
     let headed = match &switch {
         Some(protocols) => opening(scene, inbound, head, protocols),
         None => translate(scene, asked, inbound, head)?,
@@ -144,6 +147,9 @@ pub(crate) async fn respond(
     match status {
         429 | 500.. => asked.flight.failed(shard.board_now(), None),
         _ => asked.flight.answered(passed),
+    }
+    if let Some(report) = report {
+        shard.ledger.reported(asked.flight.slot(), &report, shard.board_now());
     }
     tally.status.set(status);
     tally.phase.set(Phase::Response);
@@ -172,6 +178,12 @@ pub(crate) async fn respond(
         (_, false) => Last::No,
     };
     Ok(Answered { clean: source.clean(), endpoint_keeps, last, lost })
+}
+
+/// What the endpoint says of itself, where that is listened to.
+fn reported(head: &ResponseHead, inbound: &Block) -> Option<Report> {
+    let mut fields = head.view(inbound.bytes()).fields();
+    fields.find_map(|(_, name, value)| name.eq_ignore_ascii_case(orca::FIELD).then(|| Report::parse(value))?)
 }
 
 /// Reads heads until a final one stands at the front of `inbound`, passing interim ones on (RFC 9110 §15.2). One that opens

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
+use std::time::Instant;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -15,6 +16,7 @@ use crate::admin::metrics::seconds;
 use crate::admin::process;
 use crate::admin::scene::Core;
 use crate::admin::scene::Reading;
+use crate::balance::state::State;
 use crate::id::EndpointSlot;
 use crate::id::ListenerSlot;
 use crate::observe::ended::Cause;
@@ -170,6 +172,41 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: &["upstream", "endpoint"],
         help: "Attempts at an endpoint that failed.",
         write: |reading, out| endpoints(reading, out, |counts| counts.failures.get()),
+    },
+    Family {
+        name: "ringway_endpoint_ejections_total",
+        kind: Counter,
+        labels: &["upstream", "endpoint"],
+        help: "Times that an endpoint was put out for failing.",
+        write: |reading, out| states(reading, out, |state| Some(state.ejections as f64)),
+    },
+    Family {
+        name: "ringway_endpoint_eligible",
+        kind: Gauge,
+        labels: &["upstream", "endpoint"],
+        help: "1 if an endpoint takes new requests: it is not down, drained or put out.",
+        write: |reading, out| states(reading, out, |state| Some(f64::from(u8::from(state.is_eligible())))),
+    },
+    Family {
+        name: "ringway_endpoint_latency_mean_seconds",
+        kind: Gauge,
+        labels: &["upstream", "endpoint"],
+        help: "Mean time to a response head, as the balancing of all cores knows it; absent before the first one.",
+        write: |reading, out| states(reading, out, |state| state.mean_us.map(seconds)),
+    },
+    Family {
+        name: "ringway_endpoint_penalty_seconds",
+        kind: Gauge,
+        labels: &["upstream", "endpoint"],
+        help: "The latency that the last failures of an endpoint stand for; it fades.",
+        write: |reading, out| states(reading, out, |state| Some(seconds(state.penalty_us))),
+    },
+    Family {
+        name: "ringway_upstream_panic_picks_total",
+        kind: Counter,
+        labels: &["upstream"],
+        help: "Attempts for which all endpoints were taken because too few were eligible.",
+        write: panics,
     },
     Family {
         name: "ringway_endpoint_opened_total",
@@ -371,6 +408,28 @@ fn endpoints(reading: &Reading, out: &mut Series<'_>, of: fn(&EndpointCounts) ->
         if configured.contains(slot) || sum(|counts| counts.connections.get() + counts.in_flight.get()) > 0 {
             out.put(&[upstream, address], sum(of));
         }
+    }
+}
+
+/// A sample for each endpoint in force of which there is one.
+fn states(reading: &Reading, out: &mut Series<'_>, of: fn(&State) -> Option<f64>) {
+    let scene = &reading.scene;
+    let board = &scene.snapshot.board;
+    let now = board.at(Instant::now());
+    for upstream in &scene.snapshot.upstreams {
+        for endpoint in &upstream.endpoints {
+            let state = board.state(endpoint.slot, upstream.plan.rules.slow_start_us, now);
+            if let Some(value) = of(&state) {
+                out.put(&[&upstream.settings.name, &endpoint.label], value);
+            }
+        }
+    }
+}
+
+fn panics(reading: &Reading, out: &mut Series<'_>) {
+    let snapshot = &reading.scene.snapshot;
+    for upstream in &snapshot.upstreams {
+        out.put(&[&upstream.settings.name], snapshot.board.panics(upstream.slot));
     }
 }
 

@@ -1,0 +1,143 @@
+//! Picks by the nanosecond, and the rows of the board against counters that all cores share.
+//!
+//! Figures that this printed, with two cores of an EPYC virtual machine, are in the comments beside each group.
+
+use std::hint::black_box;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use criterion::Criterion;
+use criterion::criterion_group;
+use criterion::criterion_main;
+
+use ringway::balance::Ask;
+use ringway::balance::Picker;
+use ringway::balance::Tried;
+use ringway::balance::board::Board;
+use ringway::balance::ledger::Ledger;
+use ringway::balance::plan::Candidate;
+use ringway::balance::plan::Plan;
+use ringway::balance::plan::Rules;
+use ringway::id::CoreId;
+use ringway::id::EndpointSlot;
+use ringway::id::UpstreamSlot;
+use ringway::model::Balance;
+use ringway::model::HashTable;
+use ringway::model::Hashing;
+use ringway::rand::Rng;
+
+const FLEET: UpstreamSlot = UpstreamSlot(1);
+
+/// A core's picker among `n` endpoints, where each of `cores` cores has something in flight at each.
+fn picker(balance: Balance, n: u32, cores: u32) -> (Picker, Rng) {
+    let board = Arc::new(Board::new(cores as usize, Instant::now()));
+    let slots = (1..=n).map(EndpointSlot);
+    let candidates = slots.map(|slot| Candidate::plain(slot, &format!("10.0.0.{}:80", slot.0))).collect();
+    let plan = Arc::new(Plan::new(Rules { balance, ..Rules::default() }, candidates));
+    let rng = Rng::seeded(7);
+    for core in 0..cores {
+        let ledger = Ledger::new(board.clone(), CoreId(core));
+        for slot in (1..=n).map(EndpointSlot) {
+            ledger.begin(slot, 0).answered(1000 + u64::from(slot.0) * 37 % 900);
+            std::mem::drop(ledger.begin(slot, 0));
+        }
+    }
+    let ledger: Rc<Ledger> = Ledger::new(board, CoreId(0));
+    (Picker::bind(&ledger, FLEET, &plan, None, &rng), rng)
+}
+
+/// `step_ns` is the time between two picks of this core. With 100 ns the numbers of the others are fresh at nearly every
+/// look; with 25 µs, a core that is busy with 40,000 requests a second, they are not, once there are many endpoints.
+fn picks(criterion: &mut Criterion) {
+    let hashing = Hashing { keys: Vec::new(), table: HashTable::Maglev, bound_percent: 125 };
+    let policies =
+        [Balance::Latency, Balance::LeastRequest, Balance::RoundRobin, Balance::Random, Balance::Hash(hashing)];
+    for balance in policies {
+        for (n, cores) in [(8, 1), (8, 16), (64, 1), (64, 16), (1000, 1), (1000, 16)] {
+            for step_ns in [100, 25_000] {
+                let (mut picker, rng) = picker(balance.clone(), n, cores);
+                let (tried, mut ns) = (Tried::default(), 20_000_000_u64);
+                let name = format!("pick/{}/{n} endpoints/{cores} rows/every {step_ns} ns", balance.word());
+                criterion.bench_function(&name, |bencher| {
+                    bencher.iter(|| {
+                        ns += step_ns;
+                        let ask = Ask { tried: &tried, key: Some(ns), sticky: None };
+                        black_box(picker.pick(black_box(&ask), ns / 1000, &rng))
+                    });
+                });
+            }
+        }
+    }
+}
+
+/// One padded counter an endpoint, for all cores.
+#[derive(Default)]
+#[repr(align(128))]
+struct Padded {
+    in_flight: AtomicU64,
+    sent: AtomicU64,
+}
+
+/// What a request costs its core, beginning and end, at one of 64 endpoints, while others do the same: in the core's own
+/// row, or by `fetch_add` on counters that all share.
+fn counters(criterion: &mut Criterion) {
+    for writers in [2_u32, 4, 8, 16, 32, 64] {
+        let board = Arc::new(Board::new(writers as usize, Instant::now()));
+        let rows = |core: u32| {
+            let ledger = Ledger::new(board.clone(), CoreId(core));
+            let mut turn = 0_u32;
+            move || {
+                turn = turn.wrapping_add(1);
+                drop(black_box(ledger.begin(EndpointSlot(turn & 63), 1)));
+            }
+        };
+        beside(criterion, &format!("count/rows/{writers} writers"), writers, rows);
+        let shared: Arc<Vec<Padded>> = Arc::new((0..64).map(|_| Padded::default()).collect());
+        let atomics = |_| {
+            let (shared, mut turn) = (shared.clone(), 0_usize);
+            move || {
+                turn = turn.wrapping_add(1);
+                let cell = &shared[turn & 63];
+                cell.in_flight.fetch_add(1, Relaxed);
+                cell.sent.fetch_add(1, Relaxed);
+                black_box(cell);
+                cell.in_flight.fetch_sub(1, Relaxed);
+                cell.sent.fetch_sub(1, Relaxed);
+            }
+        };
+        beside(criterion, &format!("count/shared/{writers} writers"), writers, atomics);
+    }
+}
+
+/// Measures one writer while the others write.
+fn beside<W: FnMut()>(criterion: &mut Criterion, name: &str, writers: u32, make: impl Fn(u32) -> W + Sync) {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for core in 1..writers {
+            let (make, stop) = (&make, &stop);
+            scope.spawn(move || {
+                let mut write = make(core);
+                while !stop.load(Relaxed) {
+                    (0..100).for_each(|_| write());
+                }
+            });
+        }
+        let mut write = make(0);
+        criterion.bench_function(name, |bencher| bencher.iter(&mut write));
+        stop.store(true, Relaxed);
+    });
+}
+
+fn quick() -> Criterion {
+    Criterion::default()
+        .warm_up_time(std::time::Duration::from_millis(100))
+        .measurement_time(std::time::Duration::from_millis(400))
+        .sample_size(20)
+}
+
+criterion_group!(name = benches; config = quick(); targets = picks, counters);
+criterion_main!(benches);

@@ -5,7 +5,7 @@ use crate::balance::Tried;
 use crate::rand::Rng;
 
 /// Endpoints looked at for one choice.
-const LOOKS: usize = 8;
+const LOOKS: usize = 16;
 
 /// The place with the least cost. `cost` is asked of each that is looked at; one of which it knows nothing is passed over.
 #[inline]

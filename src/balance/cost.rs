@@ -6,7 +6,7 @@ pub const CLIP: u64 = 3;
 /// The time constant of the mean, in microseconds.
 pub const MEAN_TAU_US: u64 = 3_000_000;
 /// The least that one sample moves the mean.
-pub const LEAST_SHARE: f32 = 0.01;
+pub const LEAST_SHARE: f32 = 0.02;
 /// An idle endpoint comes back to the median with this time constant, in microseconds.
 pub const RETURN_TAU_US: u64 = 3_000_000;
 /// What a failure costs at least, in microseconds.

@@ -3,6 +3,7 @@
 
 mod bars;
 mod experiments;
+mod fleet;
 mod plots;
 mod rows;
 mod sim;
@@ -26,6 +27,15 @@ enum Command {
         #[arg(long)]
         to: PathBuf,
     },
+    /// Serves as a fleet of real servers.
+    Fleet {
+        /// What the servers' speeds and work are drawn from.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// What is the matter with them.
+        #[arg(long, value_enum, default_value = "testbed")]
+        variant: fleet::Variant,
+    },
     /// The quick form, as the tests run it, and the hash of its log.
     Quick,
 }
@@ -38,6 +48,7 @@ fn main() -> io::Result<ExitCode> {
             plots::draw(&results, &to)?;
             Ok(if bars::print(&results) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Command::Fleet { seed, variant } => fleet::serve(seed, variant).map(|()| ExitCode::SUCCESS),
         Command::Quick => {
             let runs = sim::quick::runs();
             for run in &runs {

@@ -43,7 +43,7 @@ fn picker(balance: Balance, n: u32, cores: u32) -> (Picker, Rng) {
         let ledger = Ledger::new(board.clone(), CoreId(core));
         for slot in (1..=n).map(EndpointSlot) {
             ledger.begin(slot, 0).answered(1000 + u64::from(slot.0) * 37 % 900);
-            std::mem::drop(ledger.begin(slot, 0));
+            drop(ledger.begin(slot, 0));
         }
     }
     let ledger: Rc<Ledger> = Ledger::new(board, CoreId(0));

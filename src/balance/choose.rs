@@ -30,7 +30,7 @@ pub(super) fn least(
         // Half of a random number is enough for one draw.
         chance = if n & 1 == 0 { rng.next() } else { chance << 32 };
         let j = count - LOOKS + n;
-        let draw = usize::try_from((chance >> 32) * (j as u64 + 1) >> 32).unwrap_or(0);
+        let draw = usize::try_from(((chance >> 32) * (j as u64 + 1)) >> 32).unwrap_or(0);
         let place = list.get(draw).copied().unwrap_or(u32::MAX);
         let place = if drawn.contains(&place) { list.get(j).copied().unwrap_or(u32::MAX) } else { place };
         drawn[n] = place;

@@ -203,7 +203,7 @@ pub(super) fn fold(plan: &Plan, board: &Board, fleet: &Fleet, turn: (Taken, u64,
     let middle = means.len() / 2;
     let median = if means.is_empty() { 0 } else { *means.select_nth_unstable(middle).1 };
     let all_new = u64::from(2 * new > plan.candidates.len());
-    let strain = if reports > 0 { strains / reports } else { 0 };
+    let strain = strains.checked_div(reports).unwrap_or(0);
     fleet.folded.write(taken, &[median, all_new, strain, 1]);
 }
 

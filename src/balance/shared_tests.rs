@@ -238,9 +238,9 @@ fn a_low_share_of_good_answers_puts_an_endpoint_out() {
     let mut stage = latency(1, 4, Rules::default());
     for n in 0..18 {
         if n % 3 == 0 {
-            stage.good(0, 1, MS)
+            stage.good(0, 1, MS);
         } else {
-            stage.bad(0, 1)
+            stage.bad(0, 1);
         }
         stage.pass(11 * MS);
     }

@@ -381,9 +381,9 @@ impl View {
 fn refresh(seat: &mut Seat, seen: Seen<'_>, (row, load): (&Row, &Load), (period, median): (u64, u64)) {
     let Seen { plan, board, now, .. } = seen;
     let words = board.standing(seat.slot).folded.read::<{ fold::READ }>();
-    let mut sum = Sum::default();
     // What was given before it came back is forgotten.
-    sum.cleared = words.map_or(0, |(words, _)| words[fold::CLEARED_AT]);
+    let cleared = words.map_or(0, |(words, _)| words[fold::CLEARED_AT]);
+    let mut sum = Sum { cleared, ..Sum::default() };
     for other in board.rows().iter().filter(|other| !std::ptr::eq(*other, row)) {
         other.peek(seat.slot).into_iter().for_each(|load| sum.add(load, now));
     }

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
-use std::time::Duration;
 
 use super::form::Binds;
 use super::form::Form;
@@ -11,11 +10,11 @@ use super::form::HostForm;
 use super::form::ListenForm;
 use super::form::Named;
 use super::form::ProcessForm;
-use super::form::UpstreamForm;
 use super::key::Field;
 use super::key::Key;
 use super::keys;
 use super::kind::Kind;
+use super::kinds::Endpoints;
 use super::report::Fault;
 use super::report::Faults;
 use super::report::Span;
@@ -24,34 +23,29 @@ use super::routes::RouteForm;
 use super::routes::plain;
 use super::suggest::advice;
 use super::unit;
+use super::upstreams::UpstreamForm;
 use crate::address::Address;
 use crate::address::Networks;
 use crate::id::UpstreamIndex;
 use crate::model::Chunks;
-use crate::model::Ejection;
 use crate::model::Endpoint;
 use crate::model::Host;
 use crate::model::HostPattern;
-use crate::model::Keep;
 use crate::model::KeepAlive;
-use crate::model::Limits;
 use crate::model::Listener;
 use crate::model::Model;
 use crate::model::Overload;
 use crate::model::Paths;
 use crate::model::Process;
-use crate::model::ResponseLimits;
-use crate::model::Retry;
 use crate::model::Ring;
 use crate::model::Route;
-use crate::model::Timeouts;
 use crate::model::Upstream;
 
 /// The model, or nothing after a fault; and what is odd about it.
 pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fault>) {
     let process = process(&form.process, faults);
     let listeners = listeners(form, faults);
-    let upstreams = upstreams(form);
+    let upstreams = upstreams(form, faults);
     let used = references(form, faults);
     distinct_hosts(&form.hosts, faults);
     let hosts = hosts(form);
@@ -60,20 +54,24 @@ pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fau
         Fault::wrong(upstream.at, format!("upstream {} is not used by any route", quote(&upstream.name)))
     });
     let model = || Some(Model { process: process?, listeners: listeners?, upstreams: upstreams?, hosts: hosts? });
-    (model().filter(|_| faults.is_empty()), warnings.collect())
+    let zone = form.process.zone.is_said();
+    let odd = form.upstreams.iter().flat_map(|named| oddities(named, zone));
+    let mut warnings: Vec<Fault> = warnings.chain(odd).collect();
+    Fault::sort(&mut warnings);
+    (model().filter(|_| faults.is_empty()), warnings)
 }
 
 /// One listener, one upstream, one route; nothing only if a key had no default.
 pub(super) fn serve(to: Address, listen: Address) -> Option<Model> {
     let mut faults = Faults::default();
     let at = Span { file: 0, start: 0, end: 0 };
-    let endpoint = Endpoint { address: to, weight: keys::WEIGHT.default()?, zone: None, priority: 0 };
+    let endpoint = Endpoints::plain(to)?;
     let listen = Named { name: "http".into(), at, form: (Field::Set(vec![(listen, at)], at), ListenForm::default()) };
     let app = Named { name: "app".into(), at, form: (Field::Set(vec![endpoint], at), UpstreamForm::default()) };
     Some(Model {
         process: process(&ProcessForm::default(), &mut faults)?,
         listeners: vec![listener(&listen, &ListenForm::default(), &mut faults)?],
-        upstreams: vec![upstream(&app, &UpstreamForm::default())?],
+        upstreams: vec![upstream(&app, &UpstreamForm::default(), &mut faults)?],
         hosts: vec![Host { pattern: HostPattern::Any, routes: vec![plain()] }],
     })
 }
@@ -96,8 +94,12 @@ fn process(form: &ProcessForm, faults: &mut Faults) -> Option<Process> {
         drain: form.drain.resolve(&keys::DRAIN)?,
         connections_max: form.connections.resolve(&keys::PROCESS_CONNECTIONS)?,
         access_log: form.access_log.resolve(&keys::ACCESS_LOG)?,
-        zone: None,
-        overload: Overload::default(),
+        zone: form.zone.value().cloned(),
+        overload: Overload {
+            memory_percent: form.memory.resolve(&keys::OVERLOAD_MEMORY)?,
+            descriptors_percent: form.descriptors.resolve(&keys::OVERLOAD_DESCRIPTORS)?,
+            lag: form.lag.resolve(&keys::OVERLOAD_LAG)?,
+        },
     })
 }
 
@@ -195,52 +197,38 @@ fn distinct_binds(form: &Form, faults: &mut Faults) {
     }
 }
 
-fn upstreams(form: &Form) -> Option<Vec<Upstream>> {
-    let list = form.upstreams.iter().map(|named| upstream(named, &form.upstream_defaults));
-    let mut list = list.collect::<Option<Vec<_>>>()?;
+fn upstreams(form: &Form, faults: &mut Faults) -> Option<Vec<Upstream>> {
+    form.upstream_defaults.check(faults);
+    let list: Vec<_> = form.upstreams.iter().map(|named| upstream(named, &form.upstream_defaults, faults)).collect();
+    let mut list = list.into_iter().collect::<Option<Vec<_>>>()?;
     list.sort_by(|a, b| a.name.cmp(&b.name));
     Some(list)
 }
 
-fn upstream(named: &Named<(Field<Vec<Endpoint>>, UpstreamForm)>, defaults: &UpstreamForm) -> Option<Upstream> {
+fn upstream(
+    named: &Named<(Field<Vec<Endpoint>>, UpstreamForm)>,
+    defaults: &UpstreamForm,
+    faults: &mut Faults,
+) -> Option<Upstream> {
     let (endpoints, own) = &named.form;
-    Some(Upstream {
-        name: named.name.clone(),
-        endpoints: endpoints.value()?.clone(),
-        balance: resolve(&own.balance, &defaults.balance, &keys::BALANCE)?,
-        sticky: None,
-        feedback: None,
-        slow_start: Duration::from_secs(10),
-        panic_percent: 50,
-        timeout: Timeouts {
-            connect: resolve(&own.connect_timeout, &defaults.connect_timeout, &keys::CONNECT_TIMEOUT)?,
-            response: resolve(&own.response_timeout, &defaults.response_timeout, &keys::RESPONSE_TIMEOUT)?,
-            body: resolve(&own.body_timeout, &defaults.body_timeout, &keys::RESPONSE_BODY_TIMEOUT)?,
-            total: None,
-        },
-        retry: Retry { attempts: resolve(&own.attempts, &defaults.attempts, &keys::ATTEMPTS)?, ..Retry::default() },
-        keep: Keep {
-            connections: resolve(
-                &own.keep_alive_connections,
-                &defaults.keep_alive_connections,
-                &keys::KEEP_ALIVE_CONNECTIONS,
-            )?,
-            idle: resolve(&own.keep_alive_idle, &defaults.keep_alive_idle, &keys::KEEP_ALIVE_IDLE)?,
-            ..Keep::default()
-        },
-        connections_max: resolve(&own.connections, &defaults.connections, &keys::UPSTREAM_CONNECTIONS)?,
-        limits: Limits::default(),
-        health: None,
-        ejection: Ejection::default(),
-        deadline: None,
-        response: ResponseLimits {
-            head_bytes: resolve(&own.response_head, &defaults.response_head, &keys::RESPONSE_HEAD)?,
-            fields: resolve(&own.response_fields, &defaults.response_fields, &keys::RESPONSE_FIELDS)?,
-            interim: resolve(&own.response_interim, &defaults.response_interim, &keys::RESPONSE_INTERIM)?,
-        },
-        min_rate: resolve(&own.min_rate, &defaults.min_rate, &keys::UPSTREAM_MIN_RATE)?,
-        proxy_protocol: resolve(&own.proxy_protocol, &defaults.proxy_protocol, &keys::UPSTREAM_PROXY_PROTOCOL)?,
-    })
+    own.model(&named.name, endpoints, defaults, faults)
+}
+
+/// What is odd about the endpoints of an upstream.
+fn oddities(named: &Named<(Field<Vec<Endpoint>>, UpstreamForm)>, zone: bool) -> impl Iterator<Item = Fault> {
+    let endpoints = named.form.0.value().map(Vec::as_slice).unwrap_or_default();
+    let name = quote(&named.name);
+    let zoned = !zone && endpoints.iter().any(|endpoint| endpoint.zone.is_some());
+    let zoned = zoned.then(|| {
+        let message = format!("upstream {name} has endpoints with a zone, and `process.zone` is not set");
+        Fault::wrong(named.at, message).help("no zone is preferred: say in [process] which one the gateway stands in")
+    });
+    let backups = !endpoints.is_empty() && endpoints.iter().all(|endpoint| endpoint.priority > 0);
+    let backups = backups.then(|| {
+        let message = format!("every endpoint of upstream {name} is a backup: none has priority 0");
+        Fault::wrong(named.at, message).help("the lowest number is taken first: begin with 0")
+    });
+    zoned.into_iter().chain(backups)
 }
 
 /// The names of the upstreams that routes refer to. A name that no table has is a fault; a table that is itself faulty
@@ -295,7 +283,7 @@ fn hosts(form: &Form) -> Option<Vec<Host>> {
     Some(list)
 }
 
-fn resolve<K: Kind>(own: &Field<K::Value>, defaults: &Field<K::Value>, key: &Key<K>) -> Option<K::Value> {
+pub(super) fn resolve<K: Kind>(own: &Field<K::Value>, defaults: &Field<K::Value>, key: &Key<K>) -> Option<K::Value> {
     own.or(defaults).resolve(key)
 }
 

@@ -8,6 +8,7 @@ use super::key::Field;
 use super::key::Keys;
 use super::key::Reader;
 use super::key::field;
+use super::key::get;
 use super::keys;
 use super::pattern;
 use super::report::Fault;
@@ -21,16 +22,15 @@ use super::tree::Entry;
 use super::tree::Node;
 use super::tree::Table;
 use super::tree::Value;
+use super::upstreams::UpstreamForm;
 use crate::address::Address;
 use crate::address::Networks;
 use crate::model::AccessLog;
-use crate::model::Balance;
 use crate::model::Cores;
 use crate::model::Endpoint;
 use crate::model::HostPattern;
 use crate::model::Io;
 use crate::model::PathRule;
-use crate::model::ProxyVersion;
 use crate::model::Server;
 
 /// All tables of all files.
@@ -66,6 +66,10 @@ pub(super) struct ProcessForm {
     pub(super) drain: Field<Duration>,
     pub(super) connections: Field<u32>,
     pub(super) access_log: Field<AccessLog>,
+    pub(super) zone: Field<String>,
+    pub(super) memory: Field<[u32; 3]>,
+    pub(super) descriptors: Field<[u32; 3]>,
+    pub(super) lag: Field<[Duration; 3]>,
 }
 
 /// `[listen.NAME]` and `[defaults.listen]`, all but `bind`.
@@ -91,24 +95,6 @@ pub(super) struct ListenForm {
     pub(super) keep_alive_requests: Field<u32>,
     pub(super) keep_alive_age: Field<Duration>,
     pub(super) server: Field<Server>,
-}
-
-/// `[upstream.NAME]` and `[defaults.upstream]`, all but `endpoints`.
-#[derive(Default)]
-pub(super) struct UpstreamForm {
-    pub(super) balance: Field<Balance>,
-    pub(super) connect_timeout: Field<Duration>,
-    pub(super) response_timeout: Field<Duration>,
-    pub(super) body_timeout: Field<Duration>,
-    pub(super) keep_alive_idle: Field<Duration>,
-    pub(super) keep_alive_connections: Field<usize>,
-    pub(super) connections: Field<u32>,
-    pub(super) attempts: Field<u32>,
-    pub(super) min_rate: Field<u64>,
-    pub(super) proxy_protocol: Field<Option<ProxyVersion>>,
-    pub(super) response_head: Field<usize>,
-    pub(super) response_fields: Field<usize>,
-    pub(super) response_interim: Field<u32>,
 }
 
 /// `[host."PATTERN"]`.
@@ -138,8 +124,11 @@ pub(super) fn read(root: &Table, top: Span, faults: &mut Faults) -> Form {
             (field(reader.as_ref(), faults, |r, f| r.get(&keys::BIND, f)), listen(reader.as_ref(), faults))
         }),
         upstreams: named(root, &UPSTREAM, faults, |node, owner, faults| {
-            let reader = Reader::open(node, owner, keys::UPSTREAM, faults);
-            (field(reader.as_ref(), faults, |r, f| r.get(&keys::ENDPOINTS, f)), upstream(reader.as_ref(), faults))
+            let reader = Reader::open(node, owner, keys::upstream::UPSTREAM, faults);
+            (
+                field(reader.as_ref(), faults, |r, f| r.get(&keys::upstream::ENDPOINTS, f)),
+                UpstreamForm::read(reader.as_ref(), faults),
+            )
         }),
         hosts: hosts(root, faults),
         upstream_keys: names(root, "upstream"),
@@ -185,13 +174,17 @@ fn defaults(root: &Table, faults: &mut Faults) -> (ListenForm, UpstreamForm) {
     }
     (
         listen(reader(table, "listen", "[defaults.listen]", keys::LISTEN_DEFAULTS, faults).as_ref(), faults),
-        upstream(reader(table, "upstream", "[defaults.upstream]", keys::UPSTREAM_DEFAULTS, faults).as_ref(), faults),
+        UpstreamForm::read(
+            reader(table, "upstream", "[defaults.upstream]", keys::upstream::UPSTREAM_DEFAULTS, faults).as_ref(),
+            faults,
+        ),
     )
 }
 
 fn process(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ProcessForm {
     let ring = reader.and_then(|reader| reader.group(&keys::RING, faults));
-    let ring = ring.as_ref();
+    let overload = reader.and_then(|reader| reader.group(&keys::OVERLOAD, faults));
+    let (ring, overload) = (ring.as_ref(), overload.as_ref());
     ProcessForm {
         cores: field(reader, faults, |r, f| r.get(&keys::CORES, f)),
         admin: field(reader, faults, |r, f| r.get(&keys::ADMIN, f)),
@@ -201,6 +194,10 @@ fn process(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ProcessForm {
         drain: field(reader, faults, |r, f| r.get(&keys::DRAIN, f)),
         connections: field(reader, faults, |r, f| r.get(&keys::PROCESS_CONNECTIONS, f)),
         access_log: field(reader, faults, |r, f| r.get(&keys::ACCESS_LOG, f)),
+        zone: get(reader, &keys::PROCESS_ZONE, faults),
+        memory: get(overload, &keys::OVERLOAD_MEMORY, faults),
+        descriptors: get(overload, &keys::OVERLOAD_DESCRIPTORS, faults),
+        lag: get(overload, &keys::OVERLOAD_LAG, faults),
     }
 }
 
@@ -234,29 +231,6 @@ fn listen(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ListenForm {
     }
 }
 
-fn upstream(reader: Option<&Reader<'_>>, faults: &mut Faults) -> UpstreamForm {
-    let mut group = |group| reader.and_then(|reader| reader.group(group, faults));
-    let (timeout, keep_alive) = (group(&keys::UPSTREAM_TIMEOUT), group(&keys::KEEP_ALIVE));
-    let (retry, response) = (group(&keys::RETRY), group(&keys::RESPONSE));
-    let (timeout, keep_alive) = (timeout.as_ref(), keep_alive.as_ref());
-    let response = response.as_ref();
-    UpstreamForm {
-        balance: field(reader, faults, |r, f| r.get(&keys::BALANCE, f)),
-        connect_timeout: field(timeout, faults, |r, f| r.get(&keys::CONNECT_TIMEOUT, f)),
-        response_timeout: field(timeout, faults, |r, f| r.get(&keys::RESPONSE_TIMEOUT, f)),
-        body_timeout: field(timeout, faults, |r, f| r.get(&keys::RESPONSE_BODY_TIMEOUT, f)),
-        keep_alive_idle: field(keep_alive, faults, |r, f| r.get(&keys::KEEP_ALIVE_IDLE, f)),
-        keep_alive_connections: field(keep_alive, faults, |r, f| r.get(&keys::KEEP_ALIVE_CONNECTIONS, f)),
-        connections: field(reader, faults, |r, f| r.get(&keys::UPSTREAM_CONNECTIONS, f)),
-        attempts: field(retry.as_ref(), faults, |r, f| r.get(&keys::ATTEMPTS, f)),
-        min_rate: field(reader, faults, |r, f| r.get(&keys::UPSTREAM_MIN_RATE, f)),
-        proxy_protocol: field(reader, faults, |r, f| r.get(&keys::UPSTREAM_PROXY_PROTOCOL, f)),
-        response_head: field(response, faults, |r, f| r.get(&keys::RESPONSE_HEAD, f)),
-        response_fields: field(response, faults, |r, f| r.get(&keys::RESPONSE_FIELDS, f)),
-        response_interim: field(response, faults, |r, f| r.get(&keys::RESPONSE_INTERIM, f)),
-    }
-}
-
 fn hosts(root: &Table, faults: &mut Faults) -> Vec<HostForm> {
     let read = named(root, &HOST, faults, |node, owner, faults| {
         let reader = Reader::open(node, owner, keys::host::HOST, faults);
@@ -284,8 +258,13 @@ struct Section {
 
 const LISTEN: Section =
     Section { key: "listen", noun: "listener", header: "[listen.NAME]", keys: keys::LISTEN, name: true };
-const UPSTREAM: Section =
-    Section { key: "upstream", noun: "upstream", header: "[upstream.NAME]", keys: keys::UPSTREAM, name: true };
+const UPSTREAM: Section = Section {
+    key: "upstream",
+    noun: "upstream",
+    header: "[upstream.NAME]",
+    keys: keys::upstream::UPSTREAM,
+    name: true,
+};
 const HOST: Section =
     Section { key: "host", noun: "host", header: "[host.\"PATTERN\"]", keys: keys::host::HOST, name: false };
 

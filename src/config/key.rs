@@ -40,6 +40,9 @@ pub(super) struct Group {
     pub(super) doc: &'static str,
 }
 
+/// The same, where the word "off" may stand instead of the table.
+pub(super) struct Switched(pub(super) Group);
+
 /// The keys of one table.
 pub(super) type Keys = &'static [&'static dyn Described];
 
@@ -69,6 +72,9 @@ pub(super) enum Field<T> {
     Faulty,
     Set(T, Span),
 }
+
+/// The word that stands for nothing, where something else could stand.
+pub(super) const OFF: &str = "off";
 
 /// Where a message says it is: "`timeout.head` of listener "http"".
 pub(super) struct Place<'a> {
@@ -176,6 +182,46 @@ impl Described for Group {
     }
 }
 
+// === impl Switched ===
+
+impl Described for Switched {
+    fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    fn doc(&self) -> &'static str {
+        self.0.doc
+    }
+
+    fn accepted(&self) -> String {
+        format!("{}, or \"off\"", self.0.accepted())
+    }
+
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({ "anyOf": [self.0.schema(), { "const": OFF }] })
+    }
+
+    fn required(&self) -> bool {
+        false
+    }
+
+    fn default(&self) -> Option<String> {
+        None
+    }
+
+    fn example(&self) -> &'static str {
+        ""
+    }
+
+    fn group(&self) -> Option<Keys> {
+        Some(self.0.keys)
+    }
+
+    fn parts(&self) -> Option<Keys> {
+        None
+    }
+}
+
 // === impl Field ===
 
 impl<T> Field<T> {
@@ -202,6 +248,11 @@ impl<T> Field<T> {
             Self::Set(value, _) => Some(value),
             Self::Absent | Self::Faulty => None,
         }
+    }
+
+    /// Whether the file says anything of it, right or wrong.
+    pub(super) fn is_said(&self) -> bool {
+        !matches!(self, Self::Absent)
     }
 
     /// Where it stands, if it does.
@@ -268,6 +319,20 @@ impl<'a> Reader<'a> {
         Some(reader)
     }
 
+    /// The same, and where the word "off" stands instead of a table.
+    pub(super) fn switched(&self, group: &Switched, faults: &mut Faults) -> (Option<Self>, Option<Span>) {
+        let Some(entry) = self.table.get(group.0.name) else { return (None, None) };
+        match &entry.node.value {
+            Value::Text(word) if word == OFF => (None, Some(entry.node.span)),
+            Value::Table(_) => (self.group(&group.0, faults), None),
+            _ => {
+                let path = self.path(group.0.name);
+                refuse(&entry.node, &Place { key: &path, owner: self.owner }, &group.accepted(), faults);
+                (None, None)
+            }
+        }
+    }
+
     fn path(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
@@ -293,4 +358,9 @@ pub(super) fn field<T>(
     get: impl FnOnce(&Reader<'_>, &mut Faults) -> Field<T>,
 ) -> Field<T> {
     reader.map_or(Field::Absent, |reader| get(reader, faults))
+}
+
+/// The value of a key, likewise.
+pub(super) fn get<K: Kind>(reader: Option<&Reader<'_>>, key: &Key<K>, faults: &mut Faults) -> Field<K::Value> {
+    field(reader, faults, |reader, faults| reader.get(key, faults))
 }

@@ -12,7 +12,6 @@ use super::key::Keys;
 use super::key::Need::Default;
 use super::key::Need::Optional;
 use super::key::Need::Required;
-use super::kind::Address;
 use super::kind::Bytes;
 use super::kind::Integer;
 use super::kind::PowerOfTwo;
@@ -23,25 +22,26 @@ use super::kind::Words;
 use super::kinds::AccessLogs;
 use super::kinds::Binds;
 use super::kinds::CoreChoice;
-use super::kinds::Endpoints;
 use super::kinds::LogTargets;
 use super::kinds::Patterns;
 use super::kinds::Permissions;
+use super::plain::Grades;
+use super::plain::ZoneName;
 use super::texts::NetworkList;
 use super::texts::Servers;
 use crate::address::Networks;
 use crate::limits;
 use crate::model::AccessLog;
-use crate::model::Balance;
 use crate::model::Cores;
 use crate::model::Io;
 use crate::model::LogFormat;
 use crate::model::LogTarget;
 use crate::model::PathRule;
-use crate::model::ProxyVersion;
 use crate::model::Server;
 
 pub(super) mod host;
+pub(super) mod upstream;
+pub(super) mod watch;
 
 // === the file ===
 
@@ -62,7 +62,8 @@ pub(super) static INCLUDE: Key<Patterns> = Key {
 
 // === [process] ===
 
-pub(super) static PROCESS: Keys = &[&CORES, &ADMIN, &IO, &RING, &DRAIN, &PROCESS_CONNECTIONS, &ACCESS_LOG];
+pub(super) static PROCESS: Keys =
+    &[&CORES, &ADMIN, &IO, &RING, &DRAIN, &PROCESS_CONNECTIONS, &ACCESS_LOG, &PROCESS_ZONE, &OVERLOAD];
 
 pub(super) static CORES: Key<CoreChoice> = Key {
     name: "cores",
@@ -152,6 +153,45 @@ pub(super) static LOG_FORMAT: Key<Words<LogFormat>> = Key {
     need: Default(LogFormat::Json),
     doc: "`json` writes one object a line, `combined` the format of Apache httpd and nginx.",
     example: "\"combined\"",
+};
+
+pub(super) static PROCESS_ZONE: Key<ZoneName> = Key {
+    name: "zone",
+    kind: ZoneName,
+    need: Optional,
+    doc: "The zone that the gateway stands in: endpoints of it are preferred. Without it none is.",
+    example: "\"a\"",
+};
+
+pub(super) static OVERLOAD: Group = Group {
+    name: "overload",
+    keys: &[&OVERLOAD_MEMORY, &OVERLOAD_DESCRIPTORS, &OVERLOAD_LAG],
+    doc: "From which use of a resource on each of three grades is entered: connections are no longer kept, then requests of \
+          the lowest class are refused, then new connections are. A grade is left again at nine tenths of that.",
+};
+
+pub(super) static OVERLOAD_MEMORY: Key<Grades<Integer<u32>>> = Key {
+    name: "memory",
+    kind: Grades(GRADE_PERCENT),
+    need: Default([80, 88, 95]),
+    doc: "Percent of the memory that the process may have: its cgroup's bound, or the machine's.",
+    example: "[70, 80, 90]",
+};
+
+pub(super) static OVERLOAD_DESCRIPTORS: Key<Grades<Integer<u32>>> = Key {
+    name: "descriptors",
+    kind: Grades(GRADE_PERCENT),
+    need: Default([80, 90, 97]),
+    doc: "Percent of the descriptors that the process may have.",
+    example: "[70, 80, 90]",
+};
+
+pub(super) static OVERLOAD_LAG: Key<Grades<Time>> = Key {
+    name: "lag",
+    kind: Grades(Time { min: Duration::from_millis(1), max: MINUTE }),
+    need: Default([Duration::from_millis(100), Duration::from_millis(250), Duration::from_secs(1)]),
+    doc: "How late a core's loop is.",
+    example: "[\"50ms\", \"100ms\", \"200ms\"]",
 };
 
 // === [listen.NAME] ===
@@ -389,187 +429,12 @@ pub(super) static SERVER: Key<Servers> = Key {
     example: "\"shop\"",
 };
 
-// === [upstream.NAME] ===
-
-pub(super) static UPSTREAM: Keys = &[
-    &ENDPOINTS,
-    &BALANCE,
-    &UPSTREAM_TIMEOUT,
-    &UPSTREAM_MIN_RATE,
-    &KEEP_ALIVE,
-    &UPSTREAM_CONNECTIONS,
-    &UPSTREAM_PROXY_PROTOCOL,
-    &RETRY,
-    &RESPONSE,
-];
-/// `[defaults.upstream]`: all of them but what makes each upstream its own.
-pub(super) static UPSTREAM_DEFAULTS: Keys = &[
-    &BALANCE,
-    &UPSTREAM_TIMEOUT,
-    &UPSTREAM_MIN_RATE,
-    &KEEP_ALIVE,
-    &UPSTREAM_CONNECTIONS,
-    &UPSTREAM_PROXY_PROTOCOL,
-    &RETRY,
-    &RESPONSE,
-];
-
-pub(super) static ENDPOINTS: Key<Endpoints> = Key {
-    name: "endpoints",
-    kind: Endpoints { keys: &[&ENDPOINT_ADDRESS, &WEIGHT] },
-    need: Required,
-    doc: "The addresses that serve it, at least one, none twice: an address alone, or a table with a weight too. \
-          `unix:/run/orders.sock` is a Unix socket. Names are not resolved.",
-    example: "[\"10.0.0.11:8080\", { address = \"10.0.0.12:8080\", weight = 2 }]",
-};
-
-pub(super) static ENDPOINT_ADDRESS: Key<Address> = Key {
-    name: "address",
-    kind: Address::Connect,
-    need: Required,
-    doc: "IP address and port, or `unix:` and the path of a Unix socket.",
-    example: "\"10.0.0.12:8080\"",
-};
-
-pub(super) static WEIGHT: Key<Integer<u32>> = Key {
-    name: "weight",
-    kind: Integer { min: 1, max: 1000 },
-    need: Default(1),
-    doc: "Its share of the requests, against the weights of the other endpoints.",
-    example: "2",
-};
-
-pub(super) static BALANCE: Key<Words<Balance>> = Key {
-    name: "balance",
-    kind: Words { words: &[("least_request", Balance::LeastRequest), ("round_robin", Balance::RoundRobin)] },
-    need: Default(Balance::LeastRequest),
-    doc: "How an endpoint is chosen: `least_request` takes the one with the fewest requests in flight for its weight, \
-          `round_robin` takes them in turn, by weight.",
-    example: "\"round_robin\"",
-};
-
-pub(super) static UPSTREAM_TIMEOUT: Group = Group {
-    name: "timeout",
-    keys: &[&CONNECT_TIMEOUT, &RESPONSE_TIMEOUT, &RESPONSE_BODY_TIMEOUT],
-    doc: "How long an endpoint may take, each attempt.",
-};
-
-pub(super) static CONNECT_TIMEOUT: Key<Time> = Key {
-    name: "connect",
-    kind: Time { min: Duration::from_millis(10), max: Duration::from_mins(1) },
-    need: Default(Duration::from_secs(1)),
-    doc: "To an open connection.",
-    example: "\"250ms\"",
-};
-
-pub(super) static RESPONSE_TIMEOUT: Key<Time> = Key {
-    name: "response",
-    kind: UPSTREAM_TIME,
-    need: Default(Duration::from_secs(15)),
-    doc: "From the request sent to a whole response head; then 504.",
-    example: "\"5s\"",
-};
-
-pub(super) static RESPONSE_BODY_TIMEOUT: Key<Time> = Key {
-    name: "body",
-    kind: UPSTREAM_TIME,
-    need: Default(Duration::from_secs(30)),
-    doc: "Longest pause between bytes of a response body.",
-    example: "\"1m\"",
-};
-
-pub(super) static UPSTREAM_MIN_RATE: Key<Bytes<u64>> = Key {
-    name: "min_rate",
-    kind: RATE,
-    need: Default(0),
-    doc: "Bytes a second that an endpoint must send of a response, in the mean over the time that it was waited for; `0B` \
-          is no bound, because an event stream is slow by nature.",
-    example: "\"1KiB\"",
-};
-
-pub(super) static KEEP_ALIVE: Group = Group {
-    name: "keep_alive",
-    keys: &[&KEEP_ALIVE_IDLE, &KEEP_ALIVE_CONNECTIONS],
-    doc: "Connections kept open between requests.",
-};
-
-pub(super) static KEEP_ALIVE_IDLE: Key<Time> = Key {
-    name: "idle",
-    kind: Time { min: Duration::from_secs(1), max: HOUR },
-    need: Default(Duration::from_secs(30)),
-    doc: "An idle connection is closed after this. Keep it shorter than the endpoint's own bound.",
-    example: "\"20s\"",
-};
-
-pub(super) static KEEP_ALIVE_CONNECTIONS: Key<Integer<usize>> = Key {
-    name: "connections",
-    kind: Integer { min: 0, max: 10_000 },
-    need: Default(64),
-    doc: "Idle connections that one core keeps to one endpoint; 0 keeps none.",
-    example: "16",
-};
-
-pub(super) static UPSTREAM_CONNECTIONS: Key<Integer<u32>> = Key {
-    name: "connections",
-    kind: Integer { min: 1, max: 1_000_000 },
-    need: Default(10_000),
-    doc: "Open connections of the whole process to one endpoint before an attempt is refused.",
-    example: "500",
-};
-
-pub(super) static UPSTREAM_PROXY_PROTOCOL: Key<Words<Option<ProxyVersion>>> = Key {
-    name: "proxy_protocol",
-    kind: Words { words: &[("off", None), ("v1", Some(ProxyVersion::V1)), ("v2", Some(ProxyVersion::V2))] },
-    need: Default(None),
-    doc: "The PROXY protocol header that each connection begins with, if any, so that the endpoint knows the client's \
-          address. Such a connection serves one client's request and is not kept.",
-    example: "\"v2\"",
-};
-
-pub(super) static RETRY: Group =
-    Group { name: "retry", keys: &[&ATTEMPTS], doc: "Tries at another endpoint, for requests that may be repeated." };
-
-pub(super) static ATTEMPTS: Key<Integer<u32>> = Key {
-    name: "attempts",
-    kind: ATTEMPTS_RANGE,
-    need: Default(2),
-    doc: "Tries at one request, the first included; 1 is no retry.",
-    example: "3",
-};
-
-pub(super) static RESPONSE: Group = Group {
-    name: "response",
-    keys: &[&RESPONSE_HEAD, &RESPONSE_FIELDS, &RESPONSE_INTERIM],
-    doc: "Bounds of a response; one that is over them is replaced by 502.",
-};
-
-pub(super) static RESPONSE_HEAD: Key<Bytes<usize>> = Key {
-    name: "head",
-    kind: Bytes { min: 1024, max: 256 * 1024 },
-    need: Default(limits::RESPONSE_HEAD_BYTES),
-    doc: "Longest response head.",
-    example: "\"64KiB\"",
-};
-
-pub(super) static RESPONSE_FIELDS: Key<Integer<usize>> = Key {
-    name: "fields",
-    kind: Integer { min: 1, max: limits::RESPONSE_FIELDS },
-    need: Default(limits::RESPONSE_FIELDS),
-    doc: "Most header fields of a response.",
-    example: "100",
-};
-
-pub(super) static RESPONSE_INTERIM: Key<Integer<u32>> = Key {
-    name: "interim",
-    kind: Integer { min: 0, max: 1000 },
-    need: Default(limits::INTERIM_RESPONSES),
-    doc: "Most interim (1xx) responses to one request.",
-    example: "4",
-};
-
+const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const ATTEMPTS_RANGE: Integer<u32> = Integer { min: 1, max: 10 };
+const PERCENT: Integer<u32> = Integer { min: 0, max: 100 };
+const GRADE_PERCENT: Integer<u32> = Integer { min: 1, max: 100 };
 /// Bytes a second.
 const RATE: Bytes<u64> = Bytes { min: 0, max: 1 << 30 };
 const PATH_RULE: Words<PathRule> =

@@ -46,6 +46,8 @@ pub(super) trait Whole:
 {
 }
 
+impl Whole for u8 {}
+impl Whole for u16 {}
 impl Whole for u32 {}
 impl Whole for u64 {}
 impl Whole for usize {}

@@ -8,7 +8,8 @@ use serde_json::json;
 use super::key::Keys;
 use super::key::Place;
 use super::key::Reader;
-use super::keys;
+use super::keys as process;
+use super::keys::upstream as keys;
 use super::kind::Address;
 use super::kind::Kind;
 use super::kind::pattern;
@@ -22,6 +23,7 @@ use super::schema;
 use super::suggest::advice;
 use super::tree::Node;
 use super::tree::Value;
+use super::write::Lines;
 use crate::address;
 use crate::model::AccessLog;
 use crate::model::Cores;
@@ -181,14 +183,14 @@ impl Kind for AccessLogs {
     type Value = AccessLog;
 
     fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<AccessLog> {
-        let format = keys::LOG_FORMAT.default()?;
+        let format = process::LOG_FORMAT.default()?;
         match &node.value {
             Value::Text(_) => LogTargets.read(node, place, faults).map(|to| AccessLog { to, format }),
             Value::Table(_) => {
                 let owner = place.to_string();
                 let reader = Reader::open(node, &owner, self.keys, faults)?;
-                let (to, format) = (reader.get(&keys::LOG_TO, faults), reader.get(&keys::LOG_FORMAT, faults));
-                Some(AccessLog { to: to.resolve(&keys::LOG_TO)?, format: format.resolve(&keys::LOG_FORMAT)? })
+                let (to, format) = (reader.get(&process::LOG_TO, faults), reader.get(&process::LOG_FORMAT, faults));
+                Some(AccessLog { to: to.resolve(&process::LOG_TO)?, format: format.resolve(&process::LOG_FORMAT)? })
             }
             _ => {
                 refuse(node, place, &self.accepted(), faults);
@@ -199,10 +201,10 @@ impl Kind for AccessLogs {
 
     fn show(&self, value: &AccessLog) -> String {
         let to = LogTargets.show(&value.to);
-        if keys::LOG_FORMAT.default() == Some(value.format) {
+        if process::LOG_FORMAT.default() == Some(value.format) {
             return to;
         }
-        format!("{{ to = {to}, format = {} }}", keys::LOG_FORMAT.kind.show(&value.format))
+        format!("{{ to = {to}, format = {} }}", process::LOG_FORMAT.kind.show(&value.format))
     }
 
     fn accepted(&self) -> String {
@@ -340,19 +342,19 @@ impl Kind for Endpoints {
         let shown: Vec<String> = value
             .iter()
             .map(|endpoint| {
+                let mut lines = Lines::default();
+                lines.add(&keys::WEIGHT, &endpoint.weight);
+                lines.add_some(&keys::ZONE, endpoint.zone.as_ref());
+                lines.add(&keys::PRIORITY, &endpoint.priority);
                 let address = Address::Connect.show(&endpoint.address);
-                if keys::WEIGHT.default() == Some(endpoint.weight) {
-                    address
-                } else {
-                    format!("{{ address = {address}, weight = {} }}", endpoint.weight)
-                }
+                if lines.is_empty() { address } else { lines.inline_after(&keys::ENDPOINT_ADDRESS, &endpoint.address) }
             })
             .collect();
         format!("[{}]", shown.join(", "))
     }
 
     fn accepted(&self) -> String {
-        "a list, each \"ADDRESS:PORT\", \"unix:/PATH\" or a table of address, weight".into()
+        "a list, each \"ADDRESS:PORT\", \"unix:/PATH\" or a table of address, weight, zone, priority".into()
     }
 
     fn schema(&self) -> serde_json::Value {
@@ -371,16 +373,22 @@ impl Endpoints {
             let reader = Reader::open(item, owner, self.keys, faults)?;
             let address = reader.get(&keys::ENDPOINT_ADDRESS, faults);
             let weight = reader.get(&keys::WEIGHT, faults);
+            let zone = reader.get(&keys::ZONE, faults);
+            let priority = reader.get(&keys::PRIORITY, faults);
             return Some(Endpoint {
                 address: address.resolve(&keys::ENDPOINT_ADDRESS)?,
                 weight: weight.resolve(&keys::WEIGHT)?,
-                zone: None,
-                priority: 0,
+                zone: zone.value().cloned(),
+                priority: priority.resolve(&keys::PRIORITY)?,
             });
         }
         let place = Place { key: keys::ENDPOINT_ADDRESS.name, owner };
-        let address = Address::Connect.read(item, &place, faults)?;
-        Some(Endpoint { address, weight: keys::WEIGHT.default()?, zone: None, priority: 0 })
+        Self::plain(Address::Connect.read(item, &place, faults)?)
+    }
+
+    /// An endpoint of which nothing but its address is said; nothing only if a key had no default.
+    pub(super) fn plain(address: address::Address) -> Option<Endpoint> {
+        Some(Endpoint { address, weight: keys::WEIGHT.default()?, zone: None, priority: keys::PRIORITY.default()? })
     }
 }
 

@@ -10,27 +10,32 @@ use std::path::PathBuf;
 use crate::address::Address;
 use crate::model::Model;
 
+mod balances;
 mod check;
 mod env;
 mod form;
+mod hedges;
 mod include;
 mod key;
 mod keys;
 mod kind;
 mod kinds;
 mod pattern;
+mod plain;
 #[cfg(test)]
 mod property_tests;
 mod reference;
 mod report;
 mod routes;
 mod schema;
+mod statuses;
 mod suggest;
 #[cfg(test)]
 mod tests;
 mod texts;
 mod tree;
 mod unit;
+mod upstreams;
 mod write;
 
 pub use reference::reference_markdown;

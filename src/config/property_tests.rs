@@ -12,25 +12,25 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use self::upstreams::upstream;
+use super::kind::string;
 use super::load_text;
+use super::plain::HIDDEN;
 use super::to_toml;
 use crate::address;
 use crate::address::Address;
 use crate::address::Networks;
 use crate::id::UpstreamIndex;
 use crate::model::AccessLog;
-use crate::model::Balance;
 use crate::model::Chunks;
 use crate::model::Class;
 use crate::model::Cores;
-use crate::model::Ejection;
-use crate::model::Endpoint;
+use crate::model::Hedge;
+use crate::model::HedgeAfter;
 use crate::model::Host;
 use crate::model::HostPattern;
 use crate::model::Io;
-use crate::model::Keep;
 use crate::model::KeepAlive;
-use crate::model::Limits;
 use crate::model::Listener;
 use crate::model::LogFormat;
 use crate::model::LogTarget;
@@ -40,21 +40,23 @@ use crate::model::PathPattern;
 use crate::model::PathRule;
 use crate::model::Paths;
 use crate::model::Process;
-use crate::model::ProxyVersion;
-use crate::model::ResponseLimits;
-use crate::model::Retry;
 use crate::model::Ring;
 use crate::model::Route;
 use crate::model::Server;
-use crate::model::Timeouts;
 use crate::model::Upstream;
+
+mod upstreams;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn a_model_reads_back_as_itself(model in model()) {
-        let text = to_toml(&model);
+        let hidden = to_toml(&model);
+        for secret in secrets(&model) {
+            prop_assert!(!hidden.contains(secret), "{}", hidden);
+        }
+        let text = with_secrets(&hidden, &model);
         match load_text("model", &text) {
             Ok(loaded) => prop_assert_eq!(loaded.model, model, "{}", text),
             Err(report) => prop_assert!(false, "{}\n{}", report, text),
@@ -81,6 +83,21 @@ proptest! {
             prop_assert!(!report.is_empty() && !report.render(false).is_empty());
         }
     }
+}
+
+/// In the order in which they are written.
+fn secrets(model: &Model) -> impl Iterator<Item = &String> {
+    model.upstreams.iter().filter_map(|upstream| upstream.sticky.as_ref()?.secret.as_ref())
+}
+
+/// The text with each secret where it is hidden.
+pub(super) fn with_secrets(text: &str, model: &Model) -> String {
+    let hidden = format!("secret = \"{HIDDEN}\"");
+    let put = |text: String, secret: &String| {
+        assert!(text.contains(&hidden), "{text}");
+        text.replacen(&hidden, &format!("secret = {}", string(secret)), 1)
+    };
+    secrets(model).fold(text.to_owned(), put)
 }
 
 /// Pieces of TOML in any order.
@@ -186,8 +203,10 @@ fn process() -> impl Strategy<Value = Process> {
     let ring = (8..=15_u32, 0..=8_u32)
         .prop_map(|(entries, more)| Ring { entries: 1 << entries, completions: 1 << (entries + more).clamp(9, 16) });
     let admin = address(1..10_000).prop_filter_map("an admin interface has no Unix socket", |address| address.ip());
-    (cores, admin, select(vec![Io::Auto, Io::IoUring, Io::Epoll]), ring, time(0, 3_600_000), 1..=10_000_000_u32, log)
-        .prop_map(|(cores, admin, io, ring, drain, connections_max, access_log)| Process {
+    let io = select(vec![Io::Auto, Io::IoUring, Io::Epoll]);
+    let more = (option::of(zone()), overload());
+    (cores, admin, io, ring, time(0, 3_600_000), 1..=10_000_000_u32, log, more).prop_map(
+        |(cores, admin, io, ring, drain, connections_max, access_log, (zone, overload))| Process {
             cores,
             admin,
             io,
@@ -195,9 +214,32 @@ fn process() -> impl Strategy<Value = Process> {
             drain,
             connections_max,
             access_log,
-            zone: None,
-            overload: Overload::default(),
-        })
+            zone,
+            overload,
+        },
+    )
+}
+
+fn zone() -> impl Strategy<Value = String> {
+    "[A-Za-z0-9._-]{1,64}"
+}
+
+fn overload() -> impl Strategy<Value = Overload> {
+    let rising = |values: [u32; 3]| {
+        let mut values = values;
+        values.sort_unstable();
+        values
+    };
+    let percent = move || prop::array::uniform3(1..=100_u32).prop_map(rising);
+    let lag = prop::array::uniform3(time(1, 60_000)).prop_map(|mut values| {
+        values.sort_unstable();
+        values
+    });
+    (percent(), percent(), lag).prop_map(|(memory_percent, descriptors_percent, lag)| Overload {
+        memory_percent,
+        descriptors_percent,
+        lag,
+    })
 }
 
 fn listener() -> impl Strategy<Value = Listener> {
@@ -279,48 +321,6 @@ fn rate() -> impl Strategy<Value = u64> {
     prop_oneof![0..=(1_u64 << 30), (0..=30_u32).prop_map(|shift| 1 << shift)]
 }
 
-fn upstream() -> impl Strategy<Value = Upstream> {
-    let endpoints = proptest::collection::hash_map(address(1..60_000), 1..=1000_u32, 1..5).prop_map(|endpoints| {
-        endpoints
-            .into_iter()
-            .map(|(address, weight)| Endpoint { address, weight, zone: None, priority: 0 })
-            .collect::<Vec<_>>()
-    });
-    let timeout = (time(10, 60_000), time(10, 3_600_000), time(10, 3_600_000))
-        .prop_map(|(connect, response, body)| Timeouts { connect, response, body, total: None });
-    let keep = (0..=10_000_usize, time(1000, 3_600_000)).prop_map(|(connections, idle)| Keep {
-        connections,
-        idle,
-        ..Keep::default()
-    });
-    let balance = select(vec![Balance::LeastRequest, Balance::RoundRobin]);
-    let response = (1024..=262_144_usize, 1..=200_usize, 0..=1000_u32)
-        .prop_map(|(head_bytes, fields, interim)| ResponseLimits { head_bytes, fields, interim });
-    let more = (response, rate(), select(vec![None, Some(ProxyVersion::V1), Some(ProxyVersion::V2)]));
-    (endpoints, balance, timeout, 1..=10_u32, keep, 1..=1_000_000_u32, more).prop_map(
-        |(endpoints, balance, timeout, attempts, keep, connections_max, more)| Upstream {
-            name: String::new(),
-            endpoints,
-            balance,
-            timeout,
-            sticky: None,
-            feedback: None,
-            slow_start: Duration::from_secs(10),
-            panic_percent: 50,
-            retry: Retry { attempts, ..Retry::default() },
-            keep,
-            connections_max,
-            limits: Limits::default(),
-            health: None,
-            ejection: Ejection::default(),
-            deadline: None,
-            response: more.0,
-            min_rate: more.1,
-            proxy_protocol: more.2,
-        },
-    )
-}
-
 fn hosts(upstreams: u32) -> impl Strategy<Value = Vec<Host>> {
     let pattern = prop_oneof![
         Just("*".to_owned()),
@@ -337,14 +337,22 @@ fn hosts(upstreams: u32) -> impl Strategy<Value = Vec<Host>> {
         "(/[a-z]{1,3}){1,2}/".prop_map(PathPattern::Exact),
     ];
     let bound = option::of(prop_oneof![Just(0), 1..=(1_u64 << 40), (0..=40_u32).prop_map(|shift| 1 << shift)]);
-    let times = (option::of(time(10, 3_600_000)), option::of(time(100, 3_600_000)), time(1000, 86_400_000));
+    let times = (
+        option::of(time(10, 3_600_000)),
+        option::of(time(100, 3_600_000)),
+        time(1000, 86_400_000),
+        option::of(time(10, 3_600_000)),
+    );
     let protocol = "[a-z!#$%&'*+.^_`|~0-9-]{1,8}".prop_filter("refused", |name| name != "*" && name != "h2c");
     let upgrade =
         proptest::collection::hash_set(protocol, 0..3).prop_map(|names| names.into_iter().collect::<Vec<_>>());
     let settings = (0..upstreams, bound, upgrade, any::<bool>(), times, option::of(rate()), option::of(1..=10_u32));
+    let class = select(vec![Class::Low, Class::Normal, Class::High]);
+    let settings = (settings, option::of(hedge()), class);
     let routes = proptest::collection::hash_map(path, settings, 1..6).prop_map(|routes| {
-        let route = |(path, (upstream, max_body, upgrade, connect, times, min_rate, attempts))| {
-            let (response_timeout, body_timeout, tunnel_timeout) = times;
+        let route = |(path, (settings, hedge, class))| {
+            let (upstream, max_body, upgrade, connect, times, min_rate, attempts) = settings;
+            let (response_timeout, body_timeout, tunnel_timeout, total_timeout) = times;
             Route {
                 path,
                 upstream: UpstreamIndex(upstream),
@@ -356,9 +364,9 @@ fn hosts(upstreams: u32) -> impl Strategy<Value = Vec<Host>> {
                 body_timeout,
                 min_rate,
                 attempts,
-                total_timeout: None,
-                hedge: None,
-                class: Class::Normal,
+                total_timeout,
+                hedge,
+                class,
             }
         };
         routes.into_iter().map(route).collect::<Vec<_>>()
@@ -371,6 +379,12 @@ fn hosts(upstreams: u32) -> impl Strategy<Value = Vec<Host>> {
         };
         hosts.into_iter().map(|(text, routes)| Host { pattern: pattern(text), routes }).collect()
     })
+}
+
+fn hedge() -> impl Strategy<Value = Hedge> {
+    let after =
+        prop_oneof![(50..=99_u32).prop_map(HedgeAfter::Percentile), time(1, 60_000).prop_map(HedgeAfter::Time),];
+    (after, prop_oneof![Just(5), 1..=100_u32]).prop_map(|(after, percent)| Hedge { after, percent })
 }
 
 fn name() -> impl Strategy<Value = String> {

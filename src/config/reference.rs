@@ -69,7 +69,7 @@ const SECTIONS: [Section; 4] = [
     Section {
         header: "upstream.NAME",
         example: "upstream.orders",
-        keys: keys::UPSTREAM,
+        keys: keys::upstream::UPSTREAM,
         doc: "An upstream: one service and the addresses that serve it. NAME is as for listeners.",
     },
     Section {
@@ -92,7 +92,7 @@ const DEFAULTS: [Section; 2] = [
     Section {
         header: "defaults.upstream",
         example: "defaults.upstream",
-        keys: keys::UPSTREAM_DEFAULTS,
+        keys: keys::upstream::UPSTREAM_DEFAULTS,
         doc: "What holds for every upstream that does not say otherwise, key by key.",
     },
 ];
@@ -112,7 +112,15 @@ fn toml_key(out: &mut String, key: &dyn Described, prefix: &str) {
     for part in key.parts().unwrap_or_default() {
         toml_part(out, *part, "");
     }
+    otherwise(out, key, &path);
     let _ = writeln!(out, "{path} = {}\n", value(key));
+}
+
+/// Another way to write a value: where the default is a word and a table may stand there too.
+fn otherwise(out: &mut String, key: &dyn Described, path: &str) {
+    if key.parts().is_some() && key.default().is_some_and(|default| default == value(key)) {
+        let _ = writeln!(out, "{OTHERWISE}{path} = {}", key.example());
+    }
 }
 
 fn toml_part(out: &mut String, part: &dyn Described, prefix: &str) {
@@ -133,15 +141,20 @@ fn toml_default(out: &mut String, key: &dyn Described, prefix: &str) {
     match key.group() {
         Some(group) => group.iter().for_each(|key| toml_default(out, *key, &format!("{path}."))),
         None => {
+            otherwise(out, key, &path);
             let _ = writeln!(out, "{path} = {}", value(key));
         }
     }
 }
 
-/// The default with all its parts, or the example where there is none.
+/// The default, with all its parts where each has one, or the example where there is none.
 fn value(key: &dyn Described) -> String {
     let Some(default) = key.default() else { return key.example().to_owned() };
-    let parts = key.parts().unwrap_or_default().iter();
+    let parts = key.parts().unwrap_or_default();
+    if parts.iter().any(|part| part.default().is_none()) {
+        return default;
+    }
+    let parts = parts.iter();
     let parts: Vec<String> = parts.filter_map(|part| Some(format!("{} = {}", part.name(), part.default()?))).collect();
     if parts.is_empty() { default } else { format!("{{ {} }}", parts.join(", ")) }
 }
@@ -202,6 +215,8 @@ fn wrap(out: &mut String, text: &str, first: &str, rest: &str) {
     out.push('\n');
 }
 
+/// What begins the line of another way to write the next.
+pub(super) const OTHERWISE: &str = "# Or: ";
 /// Characters of a line of comment.
 const WIDTH: usize = 100;
 

@@ -226,6 +226,11 @@ impl Fault {
         self
     }
 
+    /// In the order of the texts.
+    pub(super) fn sort(list: &mut [Self]) {
+        list.sort_by_key(|fault| fault.at);
+    }
+
     fn render(&self, level: &Level<'static>, sources: &Sources, color: bool) -> String {
         let mut group = Group::with_title(level.clone().primary_title(self.message.as_str()));
         if let Some((at, source)) = self.at.and_then(|at| Some((at, sources.get(at.file)?))) {
@@ -285,6 +290,21 @@ impl Faults {
     /// Whether further faults are only counted: time to save the cost of good advice.
     pub(super) fn is_full(&self) -> bool {
         self.list.len() >= FAULTS_MAX
+    }
+
+    /// How many are recorded.
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Adds to what the last fault says would be accepted, if it says that.
+    pub(super) fn accepted_too(&mut self, more: &str) {
+        if let Some(help) = self.list.last_mut().and_then(|fault| fault.help.as_mut())
+            && help.starts_with("accepted: ")
+        {
+            help.push_str(", or ");
+            help.push_str(more);
+        }
     }
 
     /// Whether nothing is wrong.

@@ -10,12 +10,14 @@ use super::key::Keys;
 use super::key::Place;
 use super::key::Reader;
 use super::key::field;
+use super::key::get;
 use super::keys::host as keys;
 use super::kind::Kind;
 use super::kind::pattern;
 use super::kind::refuse;
 use super::kind::string;
 use super::pattern::path;
+use super::plain::is_token;
 use super::report::Fault;
 use super::report::Faults;
 use super::report::Span;
@@ -25,7 +27,6 @@ use super::tree::Node;
 use super::tree::Value;
 use super::write::Lines;
 use crate::id::UpstreamIndex;
-use crate::model::Class;
 use crate::model::PathPattern;
 use crate::model::Route;
 
@@ -112,11 +113,14 @@ impl Kind for Routes {
             timeout.add_some(&keys::RESPONSE_TIMEOUT, route.response_timeout.as_ref());
             timeout.add_some(&keys::BODY_TIMEOUT, route.body_timeout.as_ref());
             timeout.add(&keys::TUNNEL_TIMEOUT, &route.tunnel_timeout);
+            timeout.add_some(&keys::TOTAL_TIMEOUT, route.total_timeout.as_ref());
             lines.group(keys::TIMEOUT.name, &timeout);
             lines.add_some(&keys::MIN_RATE, route.min_rate.as_ref());
             let mut retry = Lines::default();
             retry.add_some(&keys::ATTEMPTS, route.attempts.as_ref());
             lines.group(keys::RETRY.name, &retry);
+            lines.add_some(&keys::HEDGE, route.hedge.as_ref());
+            lines.add(&keys::CLASS, &route.class);
             format!("  {},\n", lines.inline())
         });
         format!("[\n{}]", shown.collect::<String>())
@@ -151,7 +155,7 @@ pub(super) fn plain() -> Route {
         attempts: None,
         total_timeout: None,
         hedge: None,
-        class: Class::default(),
+        class: keys::CLASS.default().unwrap_or_default(),
     }
 }
 
@@ -168,6 +172,9 @@ fn settings(reader: &Reader<'_>, faults: &mut Faults) -> Route {
     let min_rate = reader.get(&keys::MIN_RATE, faults);
     let retry = reader.group(&keys::RETRY, faults);
     let attempts = field(retry.as_ref(), faults, |r, f| r.get(&keys::ATTEMPTS, f));
+    let total = get(timeout, &keys::TOTAL_TIMEOUT, faults);
+    let hedge = reader.get(&keys::HEDGE, faults);
+    let class = reader.get(&keys::CLASS, faults);
     let plain = plain();
     Route {
         max_body: max_body.value().copied(),
@@ -178,6 +185,9 @@ fn settings(reader: &Reader<'_>, faults: &mut Faults) -> Route {
         body_timeout: body.value().copied(),
         min_rate: min_rate.value().copied(),
         attempts: attempts.value().copied(),
+        total_timeout: total.value().copied(),
+        hedge: hedge.value().copied(),
+        class: class.resolve(&keys::CLASS).unwrap_or(plain.class),
         ..plain
     }
 }
@@ -298,11 +308,6 @@ fn protocol(item: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<Strin
     };
     faults.add(Fault::wrong(item.span, format!("{place}: {} {reason}", quote(written))).help(help));
     None
-}
-
-/// A byte of a token (RFC 9110 §5.6.2).
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// What one entry may be.

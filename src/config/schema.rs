@@ -25,10 +25,10 @@ pub fn schema() -> Value {
                 "additionalProperties": false,
                 "properties": {
                     "listen": table(keys::LISTEN_DEFAULTS),
-                    "upstream": table(keys::UPSTREAM_DEFAULTS),
+                    "upstream": table(keys::upstream::UPSTREAM_DEFAULTS),
                 },
             },
-            "upstream": named(keys::UPSTREAM),
+            "upstream": named(keys::upstream::UPSTREAM),
             "host": named(keys::host::HOST),
         },
     })

@@ -13,10 +13,12 @@ use super::key::Described;
 use super::keys::LISTEN;
 use super::keys::LISTEN_DEFAULTS;
 use super::keys::PROCESS;
-use super::keys::UPSTREAM;
-use super::keys::UPSTREAM_DEFAULTS;
+use super::keys::upstream::UPSTREAM;
+use super::keys::upstream::UPSTREAM_DEFAULTS;
 use super::load;
 use super::load_text;
+use super::property_tests::with_secrets;
+use super::reference::OTHERWISE;
 use super::reference_markdown;
 use super::reference_toml;
 use super::schema;
@@ -40,6 +42,8 @@ use crate::model::ResponseLimits;
 use crate::model::Route;
 use crate::model::Server;
 use crate::model::fixture;
+
+mod upstreams;
 
 fn files(directory: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(directory)
@@ -68,7 +72,7 @@ const SMALL: &str = "[listen.http]\nbind = \"127.0.0.1:8080\"\n[upstream.app]\ne
 #[test]
 fn every_faulty_file_is_explained() {
     let files = files("tests/config/faulty");
-    assert!(files.len() >= 54);
+    assert!(files.len() >= 73);
     let held = std::fs::read_dir("tests/config/snapshots").unwrap().count();
     assert_eq!(held, files.len(), "a snapshot without its file");
     insta::with_settings!({
@@ -200,12 +204,13 @@ fn the_smallest_file_loads() {
 #[test]
 fn every_example_loads_says_what_it_shows_and_reads_back() {
     let examples = files("config/examples");
-    assert!(examples.len() >= 8);
+    assert!(examples.len() >= 13);
     for path in examples {
         let loaded = load(&path).unwrap_or_else(|report| panic!("{report}"));
         assert!(loaded.warnings.is_empty(), "{}", path.display());
         assert!(std::fs::read_to_string(&path).unwrap().starts_with("# "), "{}", path.display());
-        assert_eq!(model(&to_toml(&loaded.model)), loaded.model);
+        let shown = with_secrets(&to_toml(&loaded.model), &loaded.model);
+        assert_eq!(model(&shown), loaded.model);
     }
 }
 
@@ -350,20 +355,33 @@ fn the_reference_is_fresh() {
 fn the_reference_loads_and_states_the_defaults() {
     let reference = load(Path::new("config/reference.toml")).unwrap_or_else(|report| panic!("{report}")).model;
     let bare = model(
-        "[listen.http]\nbind = [\"0.0.0.0:8080\", \"[::]:8080\"]\nconnections_per_client = 100\n[upstream.orders]\n\
-         endpoints = [\"10.0.0.11:8080\", { address = \"10.0.0.12:8080\", weight = 2 }]\n[host.\"shop.example.com\"]\n\
+        "process.zone = \"a\"\n[listen.http]\nbind = [\"0.0.0.0:8080\", \"[::]:8080\"]\nconnections_per_client = 100\n\
+         [upstream.orders]\nendpoints = [\"10.0.0.11:8080\",\n\
+         { address = \"10.0.0.12:8080\", weight = 2, zone = \"a\", priority = 0 }]\n[host.\"shop.example.com\"]\n\
          routes = [{ path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\", retry.attempts = 2 },\n\
          { path = \"/live\", upstream = \"orders\", upgrade = [\"websocket\"], min_rate = \"0B\",\n\
-         timeout = { response = \"5s\", body = \"1m\", tunnel = \"1h\" } }]\n",
+         timeout = { response = \"5s\", body = \"1m\", tunnel = \"1h\", total = \"20s\" } },\n\
+         { path = \"/search\", upstream = \"orders\", hedge = \"p95\", class = \"high\" }]\n",
     );
     assert_eq!(reference, bare);
 }
 
 #[test]
 fn the_reference_has_every_key_of_the_schema() {
-    let toml = toml::Value::Table(reference_toml().parse().unwrap());
+    let text = reference_toml();
+    let toml = toml::Value::Table(text.parse().unwrap());
+    // The other way to write a value stands in the line before it.
+    let mut other = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let otherwise = line.strip_prefix(OTHERWISE);
+        otherwise.and_then(|_| lines.next());
+        other += &format!("{}\n", otherwise.unwrap_or(line));
+    }
+    model(&other.replace("include = ", "# include = "));
+    let other = toml::Value::Table(other.parse().unwrap());
     let mut missing = Vec::new();
-    walk(&schema(), &[&toml], "", &mut missing);
+    walk(&schema(), &[&toml, &other], "", &mut missing);
     assert!(missing.is_empty(), "config/reference.toml lacks {missing:?}");
     let markdown = reference_markdown();
     for name in names(&schema()) {
@@ -456,11 +474,7 @@ fn every_key_has_an_effect() {
                 // A required key stands there already.
                 let text = below(header, &line);
                 let text = if key.required() { text.replacen(required_line(key.name()), "", 1) } else { text };
-                // A header that is waited for takes somebody who is trusted to send it.
-                let whole = |text: &str| match key.name() {
-                    "proxy_protocol" => text.replace("[listen.http]", "[listen.http]\ntrusted_proxies = [\"unix\"]"),
-                    _ => text.to_owned(),
-                };
+                let whole = |text: &str| with_what_it_takes(text, &line);
                 try_on(&whole(SMALL), &whole(&text));
             }
         }
@@ -468,8 +482,18 @@ fn every_key_has_an_effect() {
     for part in super::keys::ACCESS_LOG.kind.keys {
         try_on(SMALL, &below("[process]", &format!("access_log = {{ {} = {} }}", part.name(), part.example())));
     }
-    for part in ["address = \"10.0.0.9:1\"", "address = \"10.0.0.1:3000\", weight = 2"] {
-        try_on(SMALL, &SMALL.replace("\"10.0.0.1:3000\"", &format!("{{ {part} }}")));
+    for part in ["table = \"ring\"", "bound = 2"] {
+        let hash = |more: &str| below("[upstream.app]", &format!("balance = {{ hash = \"path\"{more} }}"));
+        try_on(&hash(""), &hash(&format!(", {part}")));
+    }
+    for part in ["weight = 2", "zone = \"a\"", "priority = 1"] {
+        let endpoint = format!("{{ address = \"10.0.0.1:3000\", {part} }}");
+        try_on(SMALL, &SMALL.replace("\"10.0.0.1:3000\"", &endpoint));
+    }
+    try_on(SMALL, &SMALL.replace("\"10.0.0.1:3000\"", "{ address = \"10.0.0.9:1\" }"));
+    for part in ["after = \"p90\"", "after = \"50ms\"", "after = \"p95\", percent = 7"] {
+        let hedged = |hedge: &str| SMALL.replace("upstream = \"app\"", &format!("upstream = \"app\", hedge = {hedge}"));
+        try_on(&hedged("\"p95\""), &hedged(&format!("{{ {part} }}")));
     }
     for key in super::keys::host::ROUTES.kind.keys.iter().filter(|key| !key.required()) {
         for line in lines(*key) {
@@ -477,15 +501,30 @@ fn every_key_has_an_effect() {
         }
     }
     try_on(SMALL, &SMALL.replace("\"/*\"", "\"/orders/*\""));
-    assert_eq!(tried, 89);
+    assert_eq!(tried, 187);
 }
 
 /// A key, or each key below it, with its example.
 fn lines(key: &dyn Described) -> Vec<String> {
+    let below = |one: &&'static dyn Described| lines(*one).into_iter().map(|line| format!("{}.{line}", key.name()));
     match key.group() {
-        Some(group) => group.iter().map(|one| format!("{}.{} = {}", key.name(), one.name(), one.example())).collect(),
+        Some(group) => group.iter().flat_map(below).collect(),
         None => vec![format!("{} = {}", key.name(), key.example())],
     }
+}
+
+/// The text with what `line` has an effect on: a header that is waited for takes somebody who is trusted to send it, and
+/// how often is asked takes something to ask.
+fn with_what_it_takes(text: &str, line: &str) -> String {
+    let name = line.split(" = ").next().unwrap();
+    let (header, more) = match name {
+        "proxy_protocol" => ("[listen.http]", "trusted_proxies = [\"unix\"]"),
+        "health.path" | "health.tcp" | "health.grpc" | "sticky.cookie" => return text.to_owned(),
+        _ if name.starts_with("health.") => ("[upstream.app]", "health.path = \"/up\""),
+        _ if name.starts_with("sticky.") => ("[upstream.app]", "sticky.cookie = \"place\""),
+        _ => return text.to_owned(),
+    };
+    text.replace(header, &format!("{header}\n{more}"))
 }
 
 fn required_line(name: &str) -> &'static str {

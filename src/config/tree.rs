@@ -25,7 +25,8 @@ pub(super) enum Value {
     Text(String),
     /// Saturated: what does not fit is out of any range anyway.
     Integer(i128),
-    Float,
+    /// As it is written, without underscores.
+    Float(String),
     Boolean(bool),
     Datetime,
     List(Vec<Node>),
@@ -102,7 +103,7 @@ impl Value {
         match self {
             Self::Text(_) => "a string",
             Self::Integer(_) => "an integer",
-            Self::Float => "a float",
+            Self::Float(_) => "a float",
             Self::Boolean(_) => "a boolean",
             Self::Datetime => "a date",
             Self::List(_) => "a list",
@@ -188,7 +189,7 @@ impl Planter<'_> {
                 env::expand(&text, self.text, span, self.env, self.faults).map_or(Value::Faulty, Value::Text)
             }
             DeValue::Integer(integer) => Value::Integer(whole(integer.as_str(), integer.radix())),
-            DeValue::Float(_) => Value::Float,
+            DeValue::Float(float) => Value::Float(float.as_str().to_owned()),
             DeValue::Boolean(value) => Value::Boolean(value),
             DeValue::Datetime(_) => Value::Datetime,
             DeValue::Array(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect()),

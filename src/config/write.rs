@@ -7,6 +7,7 @@ use super::kind::Kind;
 use super::kind::string;
 use super::report::Span;
 use super::routes::RouteForm;
+use super::upstreams;
 use crate::model::Host;
 use crate::model::Listener;
 use crate::model::Model;
@@ -37,7 +38,13 @@ fn process(process: &Process) -> String {
     lines.add(&keys::DRAIN, &process.drain);
     lines.add(&keys::PROCESS_CONNECTIONS, &process.connections_max);
     lines.add(&keys::ACCESS_LOG, &process.access_log);
-    if lines.0.is_empty() { String::new() } else { lines.table("[process]") }
+    lines.add_some(&keys::PROCESS_ZONE, process.zone.as_ref());
+    let mut overload = Lines::default();
+    overload.add(&keys::OVERLOAD_MEMORY, &process.overload.memory_percent);
+    overload.add(&keys::OVERLOAD_DESCRIPTORS, &process.overload.descriptors_percent);
+    overload.add(&keys::OVERLOAD_LAG, &process.overload.lag);
+    lines.group(keys::OVERLOAD.name, &overload);
+    if lines.is_empty() { String::new() } else { lines.table("[process]") }
 }
 
 fn listener(listener: &Listener) -> String {
@@ -76,28 +83,8 @@ fn listener(listener: &Listener) -> String {
 
 fn upstream(upstream: &Upstream) -> String {
     let mut lines = Lines::default();
-    lines.add(&keys::ENDPOINTS, &upstream.endpoints);
-    lines.add(&keys::BALANCE, &upstream.balance);
-    let mut timeout = Lines::default();
-    timeout.add(&keys::CONNECT_TIMEOUT, &upstream.timeout.connect);
-    timeout.add(&keys::RESPONSE_TIMEOUT, &upstream.timeout.response);
-    timeout.add(&keys::RESPONSE_BODY_TIMEOUT, &upstream.timeout.body);
-    lines.group(keys::UPSTREAM_TIMEOUT.name, &timeout);
-    lines.add(&keys::UPSTREAM_MIN_RATE, &upstream.min_rate);
-    let mut keep_alive = Lines::default();
-    keep_alive.add(&keys::KEEP_ALIVE_IDLE, &upstream.keep.idle);
-    keep_alive.add(&keys::KEEP_ALIVE_CONNECTIONS, &upstream.keep.connections);
-    lines.group(keys::KEEP_ALIVE.name, &keep_alive);
-    lines.add(&keys::UPSTREAM_CONNECTIONS, &upstream.connections_max);
-    lines.add(&keys::UPSTREAM_PROXY_PROTOCOL, &upstream.proxy_protocol);
-    let mut retry = Lines::default();
-    retry.add(&keys::ATTEMPTS, &upstream.retry.attempts);
-    lines.group(keys::RETRY.name, &retry);
-    let mut response = Lines::default();
-    response.add(&keys::RESPONSE_HEAD, &upstream.response.head_bytes);
-    response.add(&keys::RESPONSE_FIELDS, &upstream.response.fields);
-    response.add(&keys::RESPONSE_INTERIM, &upstream.response.interim);
-    lines.group(keys::RESPONSE.name, &response);
+    lines.add(&keys::upstream::ENDPOINTS, &upstream.endpoints);
+    upstreams::lines(upstream, &mut lines);
     lines.table(&format!("[upstream.{}]", name(&upstream.name)))
 }
 
@@ -140,7 +127,7 @@ impl Lines {
     }
 
     pub(super) fn group(&mut self, name: &str, group: &Self) {
-        if !group.0.is_empty() {
+        if !group.is_empty() {
             self.0.push(format!("{name} = {}", group.inline()));
         }
     }
@@ -148,6 +135,17 @@ impl Lines {
     /// As a table in a line.
     pub(super) fn inline(&self) -> String {
         format!("{{ {} }}", self.0.join(", "))
+    }
+
+    /// The same, begun by a key that stands there whatever its value.
+    pub(super) fn inline_after<K: Kind>(&self, key: &Key<K>, value: &K::Value) -> String {
+        let first = format!("{} = {}", key.name, key.kind.show(value));
+        let all: Vec<&str> = std::iter::once(&first).chain(&self.0).map(String::as_str).collect();
+        format!("{{ {} }}", all.join(", "))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     fn table(&self, header: &str) -> String {

@@ -191,8 +191,8 @@ pub(super) const FAMILIES: &[Family] = &[
         name: "ringway_endpoint_latency_mean_seconds",
         kind: Gauge,
         labels: &["upstream", "endpoint"],
-        help: "Mean time to a response head, as the balancing of all cores knows it; absent before the first one.",
-        write: |reading, out| states(reading, out, |state| state.mean_us.map(seconds)),
+        help: "Mean time to a response head, as the balancing of all cores knows it; 0 before the first one.",
+        write: |reading, out| states(reading, out, |state| Some(seconds(state.mean_us.unwrap_or(0)))),
     },
     Family {
         name: "ringway_endpoint_penalty_seconds",

@@ -7,6 +7,8 @@ use super::CLIENT_TIME;
 use super::DAY;
 use super::RATE;
 use super::UPSTREAM_TIME;
+use crate::config::hedges::After;
+use crate::config::hedges::Hedges;
 use crate::config::key::Group;
 use crate::config::key::Key;
 use crate::config::key::Keys;
@@ -17,14 +19,16 @@ use crate::config::kind::Bytes;
 use crate::config::kind::Integer;
 use crate::config::kind::Switch;
 use crate::config::kind::Time;
+use crate::config::kind::Words;
 use crate::config::routes::Paths;
 use crate::config::routes::Protocols;
 use crate::config::routes::Reference;
 use crate::config::routes::Routes;
+use crate::model::Class;
 
 pub(in crate::config) static HOST: Keys = &[&ROUTES];
 /// Of one entry of `routes`.
-static ROUTE: Keys = &[&PATH, &UPSTREAM, &MAX_BODY, &UPGRADE, &CONNECT, &TIMEOUT, &MIN_RATE, &RETRY];
+static ROUTE: Keys = &[&PATH, &UPSTREAM, &MAX_BODY, &UPGRADE, &CONNECT, &TIMEOUT, &MIN_RATE, &RETRY, &HEDGE, &CLASS];
 
 pub(in crate::config) static ROUTES: Key<Routes> = Key {
     name: "routes",
@@ -34,7 +38,8 @@ pub(in crate::config) static ROUTES: Key<Routes> = Key {
           then the longest `/*`.",
     example: "[\n  { path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\", retry = { attempts = 2 } },\n  \
               { path = \"/live\", upstream = \"orders\", upgrade = [\"websocket\"], connect = false, min_rate = \"0B\", \
-              timeout = { response = \"5s\", body = \"1m\", tunnel = \"1h\" } },\n]",
+              timeout = { response = \"5s\", body = \"1m\", tunnel = \"1h\", total = \"20s\" } },\n  \
+              { path = \"/search\", upstream = \"orders\", hedge = { after = \"p95\", percent = 5 }, class = \"high\" },\n]",
 };
 
 pub(in crate::config) static PATH: Key<Paths> = Key {
@@ -81,7 +86,7 @@ pub(in crate::config) static CONNECT: Key<Switch> = Key {
 
 pub(in crate::config) static TIMEOUT: Group = Group {
     name: "timeout",
-    keys: &[&RESPONSE_TIMEOUT, &BODY_TIMEOUT, &TUNNEL_TIMEOUT],
+    keys: &[&RESPONSE_TIMEOUT, &BODY_TIMEOUT, &TUNNEL_TIMEOUT, &TOTAL_TIMEOUT],
     doc: "How long its requests may take, where that differs from the rest.",
 };
 
@@ -110,6 +115,14 @@ pub(in crate::config) static TUNNEL_TIMEOUT: Key<Time> = Key {
     example: "\"1h\"",
 };
 
+pub(in crate::config) static TOTAL_TIMEOUT: Key<Time> = Key {
+    name: "total",
+    kind: UPSTREAM_TIME,
+    need: Optional,
+    doc: "Instead of the upstream's `timeout.total`.",
+    example: "\"20s\"",
+};
+
 pub(in crate::config) static MIN_RATE: Key<Bytes<u64>> = Key {
     name: "min_rate",
     kind: RATE,
@@ -127,4 +140,37 @@ pub(in crate::config) static ATTEMPTS: Key<Integer<u32>> = Key {
     need: Optional,
     doc: "Tries at one request, the first included; 1 is no retry. Without it those of the upstream.",
     example: "1",
+};
+
+pub(in crate::config) static HEDGE: Key<Hedges> = Key {
+    name: "hedge",
+    kind: Hedges { keys: &[&HEDGE_AFTER, &HEDGE_PERCENT] },
+    need: Optional,
+    doc: "When a second attempt is made beside one that takes long, at another endpoint; whichever answers first counts. \
+          For requests that may be repeated alone. Without it there is none.",
+    example: "\"p95\"",
+};
+
+pub(in crate::config) static HEDGE_AFTER: Key<After> = Key {
+    name: "after",
+    kind: After,
+    need: Required,
+    doc: "`p95` is once that share of the route's own requests would have been answered, `50ms` after so long.",
+    example: "\"p95\"",
+};
+
+pub(in crate::config) static HEDGE_PERCENT: Key<Integer<u32>> = Key {
+    name: "percent",
+    kind: Integer { min: 1, max: 100 },
+    need: Default(5),
+    doc: "Hedged requests in a hundred, at the most.",
+    example: "10",
+};
+
+pub(in crate::config) static CLASS: Key<Words<Class>> = Key {
+    name: "class",
+    kind: Words { words: &[("low", Class::Low), ("normal", Class::Normal), ("high", Class::High)] },
+    need: Default(Class::Normal),
+    doc: "Who is refused first when there is not enough for all: `low` before `normal` before `high`.",
+    example: "\"low\"",
 };

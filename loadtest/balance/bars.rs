@@ -108,12 +108,17 @@ pub fn print(results: &Results) -> bool {
             println!("| {name} | {p50:.1} | {p90:.1} | {p99:.1} | {p999:.1} | {failed:.1} | {hottest:.2} |");
         }
     }
-    let episode = scenario::episode().name;
-    println!("\n{episode}: s to divert, s to return");
-    for one in results.series.iter().filter(|one| one.scenario == episode) {
-        let word = |time: Option<f64>| time.map_or("never".to_owned(), |time| format!("{time:.1}"));
-        let divert = word(one.until(ONSET, 1, |share| share < 0.25));
-        println!("| {} | {divert} | {} |", one.policy, word(one.until(RELIEF, 5, |share| share > 0.75)));
+    for episode in [scenario::episode().name, scenario::sleeping_episode().name] {
+        println!("\n{episode}: s to divert, s to return, share 0 to 0.5, to 2, to 5, to 10, to 19 s after its end");
+        for one in results.series.iter().filter(|one| one.scenario == episode) {
+            let word = |time: Option<f64>| time.map_or("never".to_owned(), |time| format!("{time:.1}"));
+            let divert = word(one.until(ONSET, 1, |share| share < 0.25));
+            let back = word(one.until(RELIEF, 5, |share| share > 0.75));
+            let share = |from: usize, to: usize| one.share(RELIEF as usize * 10 + from, to - from);
+            let shares = [(0, 5), (5, 20), (20, 50), (50, 100), (100, 190)];
+            let shares = shares.map(|(from, to)| format!("{:.2}", share(from, to)));
+            println!("| {} | {divert} | {back} | {} |", one.policy, shares.join(" | "));
+        }
     }
     println!();
     let bars = all(results);

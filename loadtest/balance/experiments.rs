@@ -102,6 +102,7 @@ impl Results {
             scenario::partly_failing(),
             scenario::zone_lost(),
             scenario::episode(),
+            scenario::sleeping_episode(),
             scenario::cold_join(),
             skewed,
         ];

@@ -38,6 +38,8 @@ struct Request {
     server: usize,
     sent: u64,
     work: f64,
+    /// When it will have been served; 0: it is not being served.
+    finish: u64,
     ok: bool,
     report: Report,
 }
@@ -159,7 +161,7 @@ impl Run<'_> {
         let step = &self.scenario.script[step];
         for server in step.servers.0..step.servers.1 {
             match step.change {
-                Change::Speed(times) => self.servers[server].script = times,
+                Change::Speed(times) => self.change_speed(server, times),
                 Change::Fail(percent) => self.servers[server].failing = percent,
                 Change::Join => self.servers[server].member = true,
             }
@@ -167,6 +169,25 @@ impl Run<'_> {
         if step.change == Change::Join {
             self.announce();
         }
+    }
+
+    fn change_speed(&mut self, server: usize, times: f64) {
+        let change = self.servers[server].script / times;
+        self.servers[server].script = times;
+        if self.scenario.sleeping {
+            return;
+        }
+        for request in 0..self.requests.len() {
+            if self.requests[request].server == server && self.requests[request].finish > self.at {
+                let left = (self.requests[request].finish - self.at) as f64 * change;
+                self.plan_finish(request, self.at + left.round() as u64);
+            }
+        }
+    }
+
+    fn plan_finish(&mut self, request: usize, at: u64) {
+        self.requests[request].finish = at;
+        self.plan(at, Event::Finish(request));
     }
 
     fn announce(&mut self) {
@@ -212,7 +233,7 @@ impl Run<'_> {
         }
         let work = self.scenario.work(&self.works);
         let (sent, report) = (self.at, Report::default());
-        self.requests.push(Request { core, server, sent, work, ok: true, report });
+        self.requests.push(Request { core, server, sent, work, finish: 0, ok: true, report });
         self.servers[server].on_the_way += 1;
         self.tally.sent += 1;
         count(&mut self.tally.sent_over_time, self.at);
@@ -244,16 +265,21 @@ impl Run<'_> {
         let entry = &self.requests[request];
         let server = &mut self.servers[entry.server];
         let length = server.begin(self.at, entry.work);
-        self.plan(self.at + length, Event::Finish(request));
+        self.plan_finish(request, self.at + length);
     }
 
     fn finish(&mut self, request: usize) {
+        if self.requests[request].finish != self.at {
+            // Its server's speed has changed meanwhile.
+            return;
+        }
+        self.requests[request].finish = 0;
         let entry = &self.requests[request];
         let server = &mut self.servers[entry.server];
         // As with a process that is stopped while its timers run: what would have been ready meanwhile is ready at the end.
         let until = server.paused_until;
         if until > self.at {
-            self.plan(until, Event::Finish(request));
+            self.plan_finish(request, until);
             return;
         }
         server.busy -= 1;

@@ -79,6 +79,9 @@ pub struct Scenario {
     pub gateways: usize,
     /// Cores of each.
     pub cores: usize,
+    /// Whether what is being served takes as long as it would have when it was begun, as with servers that sleep, whatever
+    /// a script does to their speed meanwhile; noise never takes hold of it.
+    pub sleeping: bool,
     /// Whether the first core has most of the requests, the second half of that, and so on.
     pub skewed: bool,
     /// How often a core reads what the others have, in microseconds; 0: whenever it picks.
@@ -138,6 +141,7 @@ impl Scenario {
             closed: None,
             gateways: 1,
             cores: 16,
+            sleeping: false,
             skewed: false,
             gossip: 1_000,
             network: 100,
@@ -224,6 +228,11 @@ pub fn partly_failing() -> Scenario {
 pub fn episode() -> Scenario {
     let slow = Scenario::equal("slow episode", 0.7).then(ONSET, (0, 1), Change::Speed(0.05));
     Scenario { end: 30 * SECOND, ..slow.then(RELIEF, (0, 1), Change::Speed(1.0)) }
+}
+
+/// The same with servers that sleep: what was begun slowly ends slowly, after the relief too.
+pub fn sleeping_episode() -> Scenario {
+    Scenario { sleeping: true, name: "slow episode, sleeping".to_owned(), ..episode() }
 }
 
 /// A twenty-first joins, five times slower than the others for its first three seconds.

@@ -7,7 +7,8 @@ use crate::rand::Rng;
 /// Endpoints looked at for one choice.
 const LOOKS: usize = 16;
 
-/// The place with the least cost. `cost` is asked of each that is looked at; one of which it knows nothing is passed over.
+/// The place with the least cost. `cost` is asked of each that is looked at, and is positive; one of which it knows nothing
+/// is passed over.
 #[inline]
 pub(super) fn least(
     list: &[u32],
@@ -15,56 +16,45 @@ pub(super) fn least(
     rng: &Rng,
     mut cost: impl FnMut(usize) -> Option<f32>,
 ) -> Option<usize> {
-    let mut best = Best::default();
     let count = list.len();
+    let mut looks = [u32::MAX; LOOKS];
     if count <= LOOKS {
-        for place in list {
-            best.look(*place, tried, rng, &mut cost);
-        }
-        return best.place();
+        looks.iter_mut().zip(list).for_each(|(look, place)| *look = *place);
+    } else {
+        draw(&mut looks, list, rng);
     }
-    // Distinct draws (Floyd's way): the j-th from 0..=j, taking j itself when the draw stands already.
-    let mut drawn = [u32::MAX; LOOKS];
+    let fresh = tried.is_empty();
+    let mut chance = rng.next();
+    // The bits of the least cost, which are in the order of the costs; below them chance, so that a tie needs no decision.
+    let (mut least, mut best) = (u64::MAX, u32::MAX);
+    for place in looks.into_iter().take(count) {
+        if !fresh && tried.has(place as usize) {
+            continue;
+        }
+        let Some(cost) = cost(place as usize) else { continue };
+        // A step of a linear congruence; its upper half is random enough between equals.
+        chance = chance.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let key = u64::from(cost.to_bits()) << 32 | chance >> 32;
+        best = if key < least { place } else { best };
+        least = least.min(key);
+    }
+    if best != u32::MAX {
+        return Some(best as usize);
+    }
+    // All eight had been tried: any that was not is better than none.
+    list.iter().map(|place| *place as usize).find(|place| !tried.has(*place))
+}
+
+/// Distinct draws (Floyd's way): the j-th from 0..=j, taking j itself when the draw stands already.
+fn draw(looks: &mut [u32; LOOKS], list: &[u32], rng: &Rng) {
     let mut chance = 0;
     for n in 0..LOOKS {
         // Half of a random number is enough for one draw.
         chance = if n & 1 == 0 { rng.next() } else { chance << 32 };
-        let j = count - LOOKS + n;
+        let j = list.len() - LOOKS + n;
         let draw = usize::try_from(((chance >> 32) * (j as u64 + 1)) >> 32).unwrap_or(0);
         let place = list.get(draw).copied().unwrap_or(u32::MAX);
-        let place = if drawn.contains(&place) { list.get(j).copied().unwrap_or(u32::MAX) } else { place };
-        drawn[n] = place;
-        best.look(place, tried, rng, &mut cost);
-    }
-    // All eight had been tried: any that was not is better than none.
-    best.place().or_else(|| list.iter().map(|place| *place as usize).find(|place| !tried.has(*place)))
-}
-
-/// The best so far.
-#[derive(Debug, Default)]
-struct Best {
-    place: u32,
-    cost: f32,
-    equals: usize,
-}
-
-impl Best {
-    #[inline]
-    fn look(&mut self, place: u32, tried: &Tried, rng: &Rng, cost: &mut impl FnMut(usize) -> Option<f32>) {
-        if tried.has(place as usize) {
-            return;
-        }
-        let Some(cost) = cost(place as usize) else { return };
-        if self.equals > 0 && cost > self.cost {
-            return;
-        }
-        self.equals = if self.equals > 0 && cost >= self.cost { self.equals + 1 } else { 1 };
-        if self.equals == 1 || rng.below(self.equals) == 0 {
-            (self.place, self.cost) = (place, cost);
-        }
-    }
-
-    fn place(&self) -> Option<usize> {
-        (self.equals > 0).then_some(self.place as usize)
+        let stands = looks.iter().fold(false, |stands, look| stands | (*look == place));
+        looks[n] = if stands { list.get(j).copied().unwrap_or(u32::MAX) } else { place };
     }
 }

@@ -188,12 +188,14 @@ impl Tried {
     }
 
     /// Whether a place was tried.
+    #[inline]
     #[must_use]
     pub fn has(&self, place: usize) -> bool {
         self.places.iter().take(self.count).any(|tried| *tried as usize == place)
     }
 
     /// Whether none was.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0

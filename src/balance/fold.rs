@@ -288,6 +288,11 @@ impl Round<'_> {
             sample = sample.min(cost::float(cost::CLIP) * known);
         }
         let passed = self.now.saturating_sub(words[TOLD]);
+        // What an idle endpoint came back to is where its new mean begins: by the old one it would be left out once more after
+        // each answer. The time of the answer itself was no idle time.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and saturating")]
+        let idle = passed.saturating_sub(sample as u64);
+        let known = cost::returned(known, cost::float(self.median), idle);
         let mean = if words[MEAN] == 0 { sample } else { cost::moved(known, sample, news.samples, passed) };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and saturating")]
         let mean = (mean * 256.0) as u64;

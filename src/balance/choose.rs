@@ -1,11 +1,11 @@
-//! The least among eight drawn at random (all, when there are no more): eight looks cost little and leave most of the gain
+//! The least among sixteen drawn at random (all, when there are no more): sixteen looks cost little and leave most of the gain
 //! of looking at all, without the herd that a full scan drives to one place. Ties are broken by chance.
 
 use crate::balance::Tried;
 use crate::rand::Rng;
 
 /// Endpoints looked at for one choice.
-const LOOKS: usize = 8;
+const LOOKS: usize = 16;
 
 /// The place with the least cost. `cost` is asked of each that is looked at, and is positive; one of which it knows nothing
 /// is passed over.
@@ -41,7 +41,7 @@ pub(super) fn least(
     if best != u32::MAX {
         return Some(best as usize);
     }
-    // All eight had been tried: any that was not is better than none.
+    // All sixteen had been tried: any that was not is better than none.
     list.iter().map(|place| *place as usize).find(|place| !tried.has(*place))
 }
 

@@ -6,9 +6,9 @@ pub const CLIP: u64 = 3;
 /// The time constant of the mean, in microseconds.
 pub const MEAN_TAU_US: u64 = 3_000_000;
 /// The least that one sample moves the mean.
-pub const LEAST_SHARE: f32 = 0.01;
+pub const LEAST_SHARE: f32 = 0.03;
 /// An idle endpoint comes back to the median with this time constant, in microseconds.
-pub const RETURN_TAU_US: u64 = 3_000_000;
+pub const RETURN_TAU_US: u64 = 5_000_000;
 /// What a failure costs at least, in microseconds.
 pub const PENALTY_US: u64 = 5_000_000;
 /// What a failure costs at most, in microseconds.
@@ -52,9 +52,7 @@ pub fn raw(facts: &Facts, now: u64) -> f32 {
     let median = float(facts.median);
     let mut value = if facts.mean == 0 { median } else { float(facts.mean) };
     if facts.waiting == 0 {
-        if value > median && median > 0.0 {
-            value = median + (value - median) * decay(now.saturating_sub(facts.told), RETURN_TAU_US);
-        }
+        value = returned(value, median, now.saturating_sub(facts.told));
     } else {
         let ages = now.wrapping_mul(u64::from(facts.waiting)).wrapping_sub(facts.sent);
         // Another core's count and its sum may be a moment apart: a sum that is ahead is no age.
@@ -65,6 +63,13 @@ pub fn raw(facts: &Facts, now: u64) -> f32 {
         value = value.max(float(facts.penalty) * decay(now.saturating_sub(facts.penalty_at), PENALTY_TAU_US));
     }
     value.max(1.0)
+}
+
+/// What is left, after so long without a request, of a mean that is above the median: it comes back to that.
+#[inline]
+#[must_use]
+pub fn returned(mean: f32, median: f32, idle_us: u64) -> f32 {
+    if mean > median && median > 0.0 { median + (mean - median) * decay(idle_us, RETURN_TAU_US) } else { mean }
 }
 
 /// The mean after `count` more samples with the mean `sample`, spread evenly over the time since the last were told.

@@ -198,7 +198,9 @@ pub(super) fn fold(plan: &Plan, board: &Board, fleet: &Fleet, turn: (Taken, u64,
         }
     }
     // The lower one of two middles: an endpoint that is slow must not be its own measure.
-    let middle = means.len().saturating_sub(1) / 2;
+    // Of two in the middle the slower one: an idle endpoint that comes back to the faster would be taken for one of the fast
+    // half of an uneven fleet.
+    let middle = means.len() / 2;
     let median = if means.is_empty() { 0 } else { *means.select_nth_unstable(middle).1 };
     let all_new = u64::from(2 * new > plan.candidates.len());
     let strain = strains.checked_div(reports).unwrap_or(0);
@@ -286,6 +288,11 @@ impl Round<'_> {
             sample = sample.min(cost::float(cost::CLIP) * known);
         }
         let passed = self.now.saturating_sub(words[TOLD]);
+        // What an idle endpoint came back to is where its new mean begins: by the old one it would be left out once more after
+        // each answer. The time of the answer itself was no idle time.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and saturating")]
+        let idle = passed.saturating_sub(sample as u64);
+        let known = cost::returned(known, cost::float(self.median), idle);
         let mean = if words[MEAN] == 0 { sample } else { cost::moved(known, sample, news.samples, passed) };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and saturating")]
         let mean = (mean * 256.0) as u64;

@@ -11,6 +11,9 @@ use crate::model::Ejection;
 use crate::model::HashTable;
 use crate::time::us;
 
+/// How old what a core knows of the other cores may be, in microseconds, while cores and endpoints are not very many.
+pub const FRESH_US: u64 = 1000;
+
 /// What a picker may know of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
@@ -39,6 +42,8 @@ pub struct Rules {
     pub ejection: Ejection,
     /// Whether what endpoints report of themselves counts.
     pub reports: bool,
+    /// How old what a core knows of the other cores may be, in microseconds; 0: it looks whenever it chooses.
+    pub fresh_us: u64,
 }
 
 /// All of it.
@@ -60,6 +65,7 @@ impl Default for Rules {
             panic_percent: 50,
             ejection: Ejection::default(),
             reports: false,
+            fresh_us: FRESH_US,
         }
     }
 }
@@ -74,6 +80,7 @@ impl Rules {
             panic_percent: upstream.panic_percent,
             ejection: upstream.ejection,
             reports: upstream.feedback.is_some(),
+            fresh_us: FRESH_US,
         }
     }
 }

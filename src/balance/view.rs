@@ -19,9 +19,8 @@ use crate::id::CoreId;
 use crate::id::EndpointSlot;
 use crate::rand::Rng;
 
-/// How old what is known of the other cores may be, in microseconds, while cores times endpoints are no more than
-/// [`ENTRIES`]; with more of them it is as much older.
-pub const FRESH_US: u64 = 1000;
+/// What is known of the other cores may be as old as the rules say while cores times endpoints are no more than this; with
+/// more of them it may be as much older.
 const ENTRIES: u64 = 16_384;
 /// The same where all endpoints have to be looked at, not only those that are chosen from.
 const SUM_ENTRIES: u64 = 4096;
@@ -119,8 +118,8 @@ impl View {
             next_trial: u64::MAX,
             seen: None,
             changes: 0,
-            period: FRESH_US * entries.div_ceil(ENTRIES).max(1),
-            sum_period: FRESH_US * entries.div_ceil(SUM_ENTRIES).max(1),
+            period: plan.rules.fresh_us * entries.div_ceil(ENTRIES).max(1),
+            sum_period: plan.rules.fresh_us * entries.div_ceil(SUM_ENTRIES).max(1),
             summed: None,
             zoned: near > 0 && near < plan.candidates.len(),
             median: 0,

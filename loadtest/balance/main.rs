@@ -1,0 +1,61 @@
+//! The comparison of balancing: a seeded simulation with the product's own policy and its rivals, and a fleet of real
+//! servers behind real gateways. `loadtest/balance/run` builds and drives both.
+
+mod bars;
+mod experiments;
+mod fleet;
+mod plots;
+mod rows;
+mod sim;
+mod svg;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "balance", about = "Compares ways to balance")]
+enum Command {
+    /// Simulates all scenarios, writes rows and plots, and says which bars are met (exit code 1: not all).
+    Simulate {
+        /// Seeds of each run.
+        #[arg(long, default_value_t = 20)]
+        seeds: u64,
+        /// The folder for CSV and SVG files.
+        #[arg(long)]
+        to: PathBuf,
+    },
+    /// Serves as a fleet of real servers.
+    Fleet {
+        /// What the servers' speeds and work are drawn from.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// What is the matter with them.
+        #[arg(long, value_enum, default_value = "testbed")]
+        variant: fleet::Variant,
+    },
+    /// The quick form, as the tests run it, and the hash of its log.
+    Quick,
+}
+
+fn main() -> io::Result<ExitCode> {
+    match Command::parse() {
+        Command::Simulate { seeds, to } => {
+            let results = experiments::all(seeds);
+            rows::write(&results.rows, &results.series, &to)?;
+            plots::draw(&results, &to)?;
+            Ok(if bars::print(&results) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Fleet { seed, variant } => fleet::serve(seed, variant).map(|()| ExitCode::SUCCESS),
+        Command::Quick => {
+            let runs = sim::quick::runs();
+            for run in &runs {
+                println!("{}: {}: p99 {:.1} ms", run.scenario, run.policy, run.tally.permille(990));
+            }
+            println!("{:#018x}", sim::quick::hash(&runs));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -59,10 +59,19 @@ pub fn raw(facts: &Facts, now: u64) -> f32 {
         let ages = if ages >> 63 == 0 { float(ages) } else { 0.0 };
         value = value.max(AGE_PART * ages / float(u64::from(facts.waiting)));
     }
-    if facts.penalty > 0 {
-        value = value.max(float(facts.penalty) * decay(now.saturating_sub(facts.penalty_at), PENALTY_TAU_US));
+    let since = now.saturating_sub(facts.penalty_at);
+    if facts.penalty > 0 && !is_served(facts, since) {
+        value = value.max(float(facts.penalty) * decay(since, PENALTY_TAU_US));
     }
     value.max(1.0)
+}
+
+/// Whether a penalty no longer counts. It keeps its endpoint away for its own length, and then one request, while nothing
+/// else waits there, finds out: an answer ends the penalty, a failure brings another. By its fading alone an endpoint of
+/// quick peers would be away for more than a minute after a single failure.
+fn is_served(facts: &Facts, since: u64) -> bool {
+    let answered = facts.told > facts.penalty_at.saturating_add(facts.penalty);
+    since >= facts.penalty && (facts.waiting == 0 || answered)
 }
 
 /// What is left, after so long without a request, of a mean that is above the median: it comes back to that.

@@ -104,6 +104,33 @@ fn a_failure_is_seen_by_its_core_at_once_and_by_the_others_within_a_millisecond(
 }
 
 #[test]
+fn a_penalty_of_five_seconds_ends_with_one_request_that_finds_out() {
+    let mut stage = latency(1, 2, lenient());
+    stage.bad(0, 1);
+    stage.now += 4 * SECOND;
+    assert_eq!(stage.shares(0, 200, 2)[1], 0, "before its time is over nothing is sent there");
+    stage.now += 2 * SECOND;
+    // Four wait at the other: the one that is idle now is the better choice, once.
+    let busy: Vec<_> = (0..4).map(|_| stage.begin(0, 0)).collect();
+    stage.now += MS;
+    assert_eq!(stage.pick(0), 1);
+    let trial = stage.begin(0, 1);
+    stage.now += MS;
+    assert_eq!(stage.shares(0, 100, 2)[1], 0, "while one finds out no other follows");
+    trial.failed(stage.now, None);
+    stage.now += 4 * SECOND;
+    assert_eq!(stage.shares(0, 100, 2)[1], 0, "a failure brings another penalty");
+    stage.now += 4 * SECOND;
+    drop(busy);
+    stage.good(0, 1, 10 * MS);
+    stage.pass(20 * MS);
+    stage.good(0, 1, 10 * MS);
+    stage.pass(20 * MS);
+    let shares = stage.shares(0, 200, 2);
+    assert!(shares[1] > 60, "an answer ends it: {shares:?}");
+}
+
+#[test]
 fn an_endpoint_that_asks_for_time_gets_it_up_to_five_minutes() {
     for (asked, expected) in [(1, 5), (60, 60), (3600, 300)] {
         let stage = latency(1, 2, lenient());

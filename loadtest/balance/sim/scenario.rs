@@ -8,6 +8,7 @@ pub const SECOND: u64 = 1_000_000;
 
 /// Servers before it is known which seed draws them.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "traits of a fleet, each there or not")]
 pub struct Fleet {
     /// How many.
     pub count: usize,

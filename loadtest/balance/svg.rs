@@ -110,21 +110,21 @@ impl Chart {
         line(&mut out, (left, top, left, top + height), "#333333");
         text(&mut out, (left + width / 2.0, top + height + 40.0), "middle", self.x.label);
         let middle = top + height / 2.0;
-        let _infallible = write!(
+        let _infallible = writeln!(
             out,
-            "<text x=\"18\" y=\"{middle}\" text-anchor=\"middle\" transform=\"rotate(-90 18 {middle})\">{}</text>\n",
+            "<text x=\"18\" y=\"{middle}\" text-anchor=\"middle\" transform=\"rotate(-90 18 {middle})\">{}</text>",
             escaped(self.y.label)
         );
         for mark in &self.marks {
             let x = left + self.x.part(mark.x) * width;
-            let _infallible = write!(
+            let _infallible = writeln!(
                 out,
-                "<line x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{}\" stroke=\"#333333\" stroke-dasharray=\"3 3\"/>\n",
+                "<line x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{}\" stroke=\"#333333\" stroke-dasharray=\"3 3\"/>",
                 top + height
             );
-            let _infallible = write!(
+            let _infallible = writeln!(
                 out,
-                "<text x=\"{x:.1}\" y=\"{:.1}\" transform=\"rotate(-90 {x:.1} {:.1})\" dy=\"-4\" text-anchor=\"end\">{}</text>\n",
+                "<text x=\"{x:.1}\" y=\"{:.1}\" transform=\"rotate(-90 {x:.1} {:.1})\" dy=\"-4\" text-anchor=\"end\">{}</text>",
                 top + 4.0,
                 top + 4.0,
                 escaped(&mark.word)
@@ -150,16 +150,16 @@ impl Chart {
                 .collect();
             let thick = if one.strong { 3.0 } else { 1.5 };
             let dash = if one.dashed { " stroke-dasharray=\"6 4\"" } else { "" };
-            let _infallible = write!(
+            let _infallible = writeln!(
                 out,
-                "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{thick}\"{dash}/>\n",
+                "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{thick}\"{dash}/>",
                 points.join(" ")
             );
             let y = top + 12.0 + n as f64 * 22.0;
             let (from, to) = (left + width + 20.0, left + width + 48.0);
-            let _infallible = write!(
+            let _infallible = writeln!(
                 out,
-                "<line x1=\"{from}\" y1=\"{y}\" x2=\"{to}\" y2=\"{y}\" stroke=\"{colour}\" stroke-width=\"{thick}\"{dash}/>\n"
+                "<line x1=\"{from}\" y1=\"{y}\" x2=\"{to}\" y2=\"{y}\" stroke=\"{colour}\" stroke-width=\"{thick}\"{dash}/>"
             );
             text(out, (to + 8.0, y + 4.0), "start", &one.name);
         }
@@ -174,9 +174,9 @@ impl Heat {
         let mut out = head(width, top + high * self.rows.len() as f64 + 40.0, self.title);
         for (n, column) in self.columns.iter().enumerate() {
             let x = left + wide * (n as f64 + 0.5);
-            let _infallible = write!(
+            let _infallible = writeln!(
                 out,
-                "<text x=\"{x}\" y=\"{y}\" transform=\"rotate(-45 {x} {y})\">{}</text>\n",
+                "<text x=\"{x}\" y=\"{y}\" transform=\"rotate(-45 {x} {y})\">{}</text>",
                 escaped(column),
                 y = top - 8.0
             );
@@ -186,9 +186,9 @@ impl Heat {
             text(&mut out, (left - 8.0, y + high * 0.68), "end", name);
             for (m, number) in numbers.iter().enumerate() {
                 let x = left + wide * m as f64;
-                let _infallible = write!(
+                let _infallible = writeln!(
                     out,
-                    "<rect x=\"{x}\" y=\"{y}\" width=\"{wide}\" height=\"{high}\" fill=\"{}\" stroke=\"white\"/>\n",
+                    "<rect x=\"{x}\" y=\"{y}\" width=\"{wide}\" height=\"{high}\" fill=\"{}\" stroke=\"white\"/>",
                     shade(*number)
                 );
                 let word = if *number >= 100.0 { format!("{number:.0}") } else { format!("{number:.2}") };
@@ -212,19 +212,19 @@ fn head(width: f64, height: f64, title: &str) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
          height=\"{height}\" {STYLE}>\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
     );
-    let _infallible = write!(out, "<text x=\"16\" y=\"24\" font-size=\"15\" font-weight=\"bold\">{}</text>\n", escaped(title));
+    let _infallible =
+        writeln!(out, "<text x=\"16\" y=\"24\" font-size=\"15\" font-weight=\"bold\">{}</text>", escaped(title));
     out
 }
 
 fn text(out: &mut String, (x, y): (f64, f64), anchor: &str, word: &str) {
-    let _infallible = write!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>\n", escaped(word));
+    let _infallible =
+        writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>", escaped(word));
 }
 
 fn line(out: &mut String, (x1, y1, x2, y2): (f64, f64, f64, f64), colour: &str) {
-    let _infallible = write!(
-        out,
-        "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{colour}\"/>\n"
-    );
+    let _infallible =
+        writeln!(out, "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{colour}\"/>");
 }
 
 fn escaped(word: &str) -> String {

@@ -10,6 +10,7 @@
 // The walls.
 mod layers;
 mod send;
+mod simulation;
 mod source;
 mod tidy;
 

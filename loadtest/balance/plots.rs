@@ -89,9 +89,8 @@ fn gossip(rows: &[Row]) -> Chart {
         let points = points.into_iter().map(|(x, p99)| (x.max(0.25), p99 / exact)).collect();
         Line { name: format!("{work} ms of work"), points, strong: false, dashed: false }
     });
-    let mut x = Axis::new("age of what a core knows of the others, ms", Scale::Log, &[
-        0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0,
-    ]);
+    let mut x =
+        Axis::new("age of what a core knows of the others, ms", Scale::Log, &[0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0]);
     x.ticks[0].1 = "exact".to_owned();
     Chart {
         title: "p99 against the age of shared state: ringway, 16 cores, load 0.9 (simulated)",
@@ -174,9 +173,8 @@ fn failures(results: &Results) -> Chart {
     for one in results.series.iter().filter(|one| one.scenario == name && one.policy != ORACLE) {
         lines.push(Line { dashed: one.policy.contains("max_fails"), ..line(&one.policy, sum(one)) });
     }
-    let mut y = Axis::new("failed requests so far, mean of the seeds", Scale::Log, &[
-        0.5, 1.0, 10.0, 100.0, 1_000.0, 10_000.0,
-    ]);
+    let mut y =
+        Axis::new("failed requests so far, mean of the seeds", Scale::Log, &[0.5, 1.0, 10.0, 100.0, 1_000.0, 10_000.0]);
     y.ticks[0].1 = "0".to_owned();
     Chart {
         title: "Two of twenty servers fail every request at once, from 5 s on (simulated)",

@@ -101,9 +101,8 @@ impl Series {
     /// Seconds from a moment until the share in `window` bins, and in those after them, is beyond a bound.
     pub fn until(&self, from: u64, window: usize, beyond: impl Fn(f64) -> bool) -> Option<f64> {
         let first = (from * SECOND / BIN) as usize;
-        let found = (first..self.sent.len()).find(|bin| {
-            beyond(self.share(*bin, window)) && beyond(self.share(bin + window, window))
-        })?;
+        let found = (first..self.sent.len())
+            .find(|bin| beyond(self.share(*bin, window)) && beyond(self.share(bin + window, window)))?;
         Some((found + window - first) as f64 * BIN as f64 / SECOND as f64)
     }
 }

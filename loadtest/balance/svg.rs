@@ -212,19 +212,19 @@ fn head(width: f64, height: f64, title: &str) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
          height=\"{height}\" {STYLE}>\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
     );
-    let _infallible = write!(out, "<text x=\"16\" y=\"24\" font-size=\"15\" font-weight=\"bold\">{}</text>\n", escaped(title));
+    let _infallible =
+        write!(out, "<text x=\"16\" y=\"24\" font-size=\"15\" font-weight=\"bold\">{}</text>\n", escaped(title));
     out
 }
 
 fn text(out: &mut String, (x, y): (f64, f64), anchor: &str, word: &str) {
-    let _infallible = write!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>\n", escaped(word));
+    let _infallible =
+        write!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>\n", escaped(word));
 }
 
 fn line(out: &mut String, (x1, y1, x2, y2): (f64, f64, f64, f64), colour: &str) {
-    let _infallible = write!(
-        out,
-        "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{colour}\"/>\n"
-    );
+    let _infallible =
+        write!(out, "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{colour}\"/>\n");
 }
 
 fn escaped(word: &str) -> String {

@@ -110,8 +110,7 @@ impl Fleet {
     /// The servers of a seed.
     pub fn build(&self, mean_work: f64, chance: &Chance) -> Vec<Server> {
         let nature = |n: usize| if self.uneven && n % 2 == 1 { 0.5 } else { 1.0 };
-        let mut servers: Vec<Server> =
-            (0..self.count).map(|n| Server::new(nature(n), self.slots, mean_work)).collect();
+        let mut servers: Vec<Server> = (0..self.count).map(|n| Server::new(nature(n), self.slots, mean_work)).collect();
         if let Some((count, times)) = self.slow {
             servers.iter_mut().take(count).for_each(|server| server.base /= times);
         }

@@ -1,0 +1,138 @@
+//! Requests that belong together go to one endpoint: by a key of theirs, or by a cookie that the gateway gives out. And what
+//! endpoints say of themselves stays here.
+
+use std::collections::BTreeSet;
+
+use crate::support::Gateway;
+use crate::support::Origin;
+use crate::support::Raw;
+use crate::support::Response;
+use crate::support::addresses;
+use crate::support::eventually;
+
+fn gateway(origins: &[Origin], more: &str) -> Gateway {
+    Gateway::start(&format!(
+        "[listen.http]\nbind = \"127.0.0.1:0\"\n[upstream.app]\nendpoints = {}\n{more}\n\
+         [host.\"*\"]\nroutes = [{{ path = \"/shop/*\", upstream = \"app\" }}]\n",
+        addresses(origins)
+    ))
+}
+
+fn ask(raw: &mut Raw, target: &str, fields: &str) -> Response {
+    raw.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+    raw.read_response()
+}
+
+#[test]
+fn the_same_key_goes_to_the_same_endpoint_and_other_keys_to_others() {
+    let request = |key: &str, n: usize, noise: usize| match key {
+        "header:x-user" => (format!("/shop/{noise}"), format!("X-User: u{n}\r\n")),
+        "cookie:cart" => (format!("/shop/{noise}"), format!("Cookie: x={noise}; cart=u{n}\r\n")),
+        "query:id" => (format!("/shop/{noise}?x={noise}&id=u{n}"), String::new()),
+        "path" => (format!("/shop/u{n}?x={noise}"), String::new()),
+        _ => (format!("/shop/u{n}/{noise}"), String::new()),
+    };
+    for key in ["header:x-user", "cookie:cart", "query:id", "path", "capture:1"] {
+        let origins = Origin::fleet(&["a", "b", "c"]);
+        let gateway = gateway(&origins, &format!("balance = {{ hash = \"{key}\", bound = \"off\" }}"));
+        let mut met = BTreeSet::new();
+        for n in 0..16 {
+            let mut of_key = BTreeSet::new();
+            for noise in 0..4 {
+                let (target, fields) = request(key, n, noise);
+                // A connection each: the cores agree.
+                of_key.insert(ask(&mut Raw::connect(gateway.http()), &target, &fields).text().to_owned());
+            }
+            assert_eq!(of_key.len(), 1, "{key}: u{n} went to {of_key:?}");
+            met.append(&mut of_key);
+        }
+        assert!(met.len() > 1, "{key}: all went to {met:?}");
+    }
+}
+
+#[test]
+fn a_client_is_known_by_its_address_and_the_first_key_that_is_there_counts() {
+    let origins = Origin::fleet(&["a", "b", "c"]);
+    let gateway = gateway(&origins, "balance = { hash = [\"header:x-user\", \"client\"], bound = \"off\" }");
+    let mut met = BTreeSet::new();
+    let mut ask = |client: usize, fields: &str| {
+        let mut raw = Raw::connect_from(&format!("127.0.0.{client}"), gateway.http());
+        ask(&mut raw, "/shop/x", fields).text().to_owned()
+    };
+    for client in 2..18 {
+        let answer = ask(client, "");
+        assert_eq!(ask(client, ""), answer);
+        met.insert(answer);
+    }
+    assert!(met.len() > 1, "all went to {met:?}");
+    let named: BTreeSet<_> = (2..18).map(|client| ask(client, "X-User: one\r\n")).collect();
+    assert_eq!(named.len(), 1, "the field comes first: {named:?}");
+}
+
+const STICKY: &str = "sticky = { cookie = \"stay\", lifetime = \"1h\", secret = \"a secret of the tests\" }";
+
+/// The value of the cookie that a response sets, if it does.
+fn given(response: &Response) -> Option<String> {
+    let line = response.all("set-cookie").into_iter().find_map(|line| line.strip_prefix("stay="))?;
+    let (value, rest) = line.split_once("; ").unwrap();
+    assert_eq!(rest, "Max-Age=3600; Path=/; HttpOnly; SameSite=Lax");
+    Some(value.to_owned())
+}
+
+#[test]
+fn a_cookie_keeps_a_client_where_it_was_first() {
+    let origins = Origin::fleet(&["a", "b", "c"]);
+    let gateway = gateway(&origins, &format!("balance = \"random\"\n{STICKY}"));
+    let first = ask(&mut Raw::connect(gateway.http()), "/shop/", "");
+    let cookie = given(&first).expect("a cookie");
+    for _ in 0..24 {
+        let response = ask(&mut Raw::connect(gateway.http()), "/shop/", &format!("Cookie: a=b; stay={cookie}\r\n"));
+        assert_eq!((response.text(), given(&response)), (first.text(), None));
+    }
+}
+
+#[test]
+fn a_cookie_that_nobody_signed_counts_for_nothing() {
+    let origins = Origin::fleet(&["a", "b"]);
+    let gateway = gateway(&origins, &format!("balance = \"random\"\n{STICKY}"));
+    let cookie = given(&ask(&mut Raw::connect(gateway.http()), "/shop/", "")).unwrap();
+    let last = if cookie.ends_with('0') { "1" } else { "0" };
+    let forged = format!("{}{last}", &cookie[..cookie.len() - 1]);
+    for value in [forged.as_str(), "", "x", "1.2.3.4"] {
+        let mut met = BTreeSet::new();
+        eventually("chance has its way", || {
+            let response = ask(&mut Raw::connect(gateway.http()), "/shop/", &format!("Cookie: stay={value}\r\n"));
+            assert!(given(&response).is_some(), "{value}: no new cookie");
+            met.insert(response.text().to_owned());
+            met.len() == 2
+        });
+    }
+}
+
+#[test]
+fn a_client_whose_endpoint_is_gone_moves_and_stays_there() {
+    let mut origins = Origin::fleet(&["a", "b", "c"]);
+    let gateway = gateway(&origins, &format!("balance = \"random\"\nretry = {{ attempts = 3 }}\n{STICKY}"));
+    let first = ask(&mut Raw::connect(gateway.http()), "/shop/", "");
+    let cookie = given(&first).unwrap();
+    let left = ["a", "b", "c"].iter().position(|name| *name == first.text()).unwrap();
+    origins[left].stop();
+    let moved = ask(&mut Raw::connect(gateway.http()), "/shop/", &format!("Cookie: stay={cookie}\r\n"));
+    assert_eq!(moved.status, 200);
+    assert_ne!(moved.text(), first.text());
+    let cookie = given(&moved).expect("a new cookie");
+    for _ in 0..12 {
+        let response = ask(&mut Raw::connect(gateway.http()), "/shop/", &format!("Cookie: stay={cookie}\r\n"));
+        assert_eq!((response.text(), given(&response)), (moved.text(), None));
+    }
+}
+
+#[test]
+fn what_an_endpoint_reports_is_for_the_gateway_alone_if_that_listens() {
+    let report = "endpoint-load-metrics: TEXT cpu_utilization=0.3\r\n";
+    for (more, seen) in [("feedback = \"orca\"", ""), ("", "TEXT cpu_utilization=0.3")] {
+        let origins = [Origin::fixed(format!("HTTP/1.1 200 OK\r\n{report}Content-Length: 0\r\n\r\n"))];
+        let response = ask(&mut Raw::connect(gateway(&origins, more).http()), "/shop/", "");
+        assert_eq!((response.status, response.field("endpoint-load-metrics")), (200, seen));
+    }
+}

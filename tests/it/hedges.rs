@@ -1,0 +1,162 @@
+//! A second attempt beside one that takes long: who wins, what becomes of the other, and what is never hedged. The first
+//! attempt goes to the endpoint of the lower priority number.
+
+use std::time::Duration;
+
+use crate::support::Gate;
+use crate::support::Gateway;
+use crate::support::Origin;
+use crate::support::Raw;
+use crate::support::get;
+use crate::support::ok;
+
+fn pair(first: &Origin, second: &Origin, hedge: &str) -> Gateway {
+    Gateway::start(&format!(
+        "[process]\ncores = 1\nadmin = \"127.0.0.1:0\"\naccess_log = \"stdout\"\n\n\
+         [listen.http]\nbind = \"127.0.0.1:0\"\n\
+         [upstream.app]\nendpoints = [\"{}\", {{ address = \"{}\", priority = 1 }}]\nejection = \"off\"\n\
+         [host.\"*\"]\nroutes = [{{ path = \"/*\", upstream = \"app\", hedge = {hedge} }}]\n",
+        first.address(),
+        second.address()
+    ))
+}
+
+/// Made, won, cancelled.
+fn hedges(gateway: &Gateway) -> [u64; 3] {
+    let metrics = gateway.metrics();
+    ["made", "won", "cancelled"]
+        .map(|word| metrics.get("ringway_hedges_total", &[("upstream", "app"), ("hedge", word)]) as u64)
+}
+
+#[test]
+fn a_hedge_that_answers_first_wins_and_the_other_is_cancelled() {
+    let (first, second) = (Origin::silent(), Origin::named("second"));
+    let gateway = pair(&first, &second, "{ after = \"20ms\", percent = 100 }");
+    let mut raw = Raw::connect(gateway.http());
+    assert_eq!(raw.get("/").text(), "second");
+    // Its connection is closed, and nothing is in flight there any more.
+    first.wait_for_open(0);
+    let line = gateway.wait_log(|_| true);
+    assert_eq!((line.num("attempts"), line.ended(), line.str("endpoint")), (2, "ok", &*second.address().to_string()));
+    assert!(line.num("upstream_us") >= 20_000 && line.num("upstream_us") <= line.num("duration_us"), "{line:?}");
+    assert_eq!(hedges(&gateway), [1, 1, 1]);
+    let in_flight = gateway.metrics().sum("ringway_endpoint_in_flight", &[]);
+    assert!(in_flight < 0.5, "{in_flight}");
+    assert_eq!(raw.get("/again").status, 200, "the winner's connection and the client's go on");
+}
+
+#[test]
+fn a_hedge_that_loses_is_cancelled() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let first = Origin::answer(move |_| {
+        held.wait();
+        ok("first")
+    });
+    let second = Origin::silent();
+    let gateway = pair(&first, &second, "\"20ms\"");
+    let mut raw = Raw::connect(gateway.http());
+    raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    second.wait_for(1);
+    gate.open();
+    assert_eq!(raw.read_response().text(), "first");
+    second.wait_for_open(0);
+    let line = gateway.wait_log(|_| true);
+    assert_eq!((line.num("attempts"), line.str("endpoint")), (2, &*first.address().to_string()));
+    assert_eq!(hedges(&gateway), [1, 0, 1]);
+}
+
+#[test]
+fn an_attempt_that_fails_leaves_the_answer_to_the_other() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let first = Origin::script(move |conn| {
+        conn.read_request();
+        held.wait();
+    });
+    let own = gate.clone();
+    let second = Origin::answer(move |_| {
+        own.open();
+        std::thread::sleep(Duration::from_millis(50)); // the first fails meanwhile
+        ok("second")
+    });
+    let gateway = pair(&first, &second, "\"20ms\"");
+    assert_eq!(get(gateway.http(), "/").text(), "second");
+    assert_eq!(hedges(&gateway), [1, 1, 0]);
+}
+
+#[test]
+fn what_may_not_be_sent_twice_is_not_hedged() {
+    let slow = |_: &_| {
+        std::thread::sleep(Duration::from_millis(200)); // there is no event in what does not happen
+        ok("first")
+    };
+    let (first, second) = (Origin::answer(slow), Origin::named("second"));
+    let gateway = pair(&first, &second, "\"5ms\"");
+    let mut raw = Raw::connect(gateway.http());
+    raw.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
+    assert_eq!(raw.read_response().text(), "first");
+    // Its body was not here whole.
+    raw.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx");
+    first.wait_for_heads(2);
+    raw.send("y");
+    assert_eq!(raw.read_response().text(), "first");
+    assert_eq!((second.requests().len(), hedges(&gateway)), (0, [0, 0, 0]));
+}
+
+#[test]
+fn a_percentile_is_that_of_the_routes_own_times() {
+    let (gate, last) = (Gate::new(), Gate::new());
+    let (held, stuck) = (gate.clone(), last.clone());
+    let first = Origin::answer(move |request| {
+        match request.target.as_str() {
+            "/slow" => held.wait(),
+            "/stuck" => stuck.wait(),
+            _ => {}
+        }
+        ok("first")
+    });
+    let second = Origin::named("second");
+    let gateway = pair(&first, &second, "\"p95\"");
+    let mut raw = Raw::connect(gateway.http());
+    raw.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    gate.wait_for_waiting(1);
+    assert_eq!(hedges(&gateway), [0, 0, 0]);
+    let mut other = Raw::connect(gateway.http());
+    for _ in 0..99 {
+        other.get("/");
+    }
+    assert_eq!(hedges(&gateway), [0, 0, 0], "too few to know");
+    gate.open();
+    assert_eq!(raw.read_response().text(), "first");
+    assert_eq!(other.get("/stuck").text(), "second", "95 of 100 would have been answered");
+    assert!(hedges(&gateway)[1] > 0);
+    last.open();
+}
+
+#[test]
+fn hedges_have_a_budget() {
+    let slow = |_: &_| {
+        std::thread::sleep(Duration::from_millis(100));
+        ok("first")
+    };
+    let (first, second) = (Origin::answer(slow), Origin::named("second"));
+    let gateway = pair(&first, &second, "{ after = \"5ms\", percent = 1 }");
+    let mut raw = Raw::connect(gateway.http());
+    let answers: Vec<_> = (0..5).map(|_| raw.get("/").text().to_owned()).collect();
+    assert_eq!(answers, ["second", "first", "first", "first", "first"], "one is in store, then one in a hundred");
+    assert_eq!(hedges(&gateway)[0], 1);
+}
+
+#[test]
+fn a_client_that_leaves_takes_both_attempts_with_it() {
+    let (first, second) = (Origin::silent(), Origin::silent());
+    let gateway = pair(&first, &second, "\"20ms\"");
+    let mut raw = Raw::connect(gateway.http());
+    raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    second.wait_for(1);
+    raw.reset();
+    assert_eq!(gateway.wait_log(|_| true).ended(), "client_abort");
+    first.wait_for_open(0);
+    second.wait_for_open(0);
+}

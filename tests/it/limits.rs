@@ -1,0 +1,265 @@
+//! How many requests a service may have, who waits for a place and who is refused, and how long a client waits at all.
+
+use crate::support::Gate;
+use crate::support::Gateway;
+use crate::support::Origin;
+use crate::support::Raw;
+use crate::support::Response;
+use crate::support::addresses;
+use crate::support::eventually;
+use crate::support::get;
+use crate::support::ok;
+
+fn gateway(cores: usize, endpoints: &str, limit: &str) -> Gateway {
+    let routes: Vec<_> = ["low", "normal", "high"]
+        .map(|class| format!("{{ path = \"/{class}/*\", upstream = \"app\", class = \"{class}\" }}"))
+        .to_vec();
+    Gateway::start(&format!(
+        "[process]\ncores = {cores}\nadmin = \"127.0.0.1:0\"\naccess_log = \"stdout\"\n\n\
+         [listen.http]\nbind = \"127.0.0.1:0\"\n[upstream.app]\nendpoints = {endpoints}\nlimit = {limit}\n\
+         [host.\"*\"]\nroutes = [{}]\n",
+        routes.join(", ")
+    ))
+}
+
+/// Answers with the target, but holds what goes to `/…/held` at the gate.
+fn holding(gate: &Gate) -> Origin {
+    let gate = gate.clone();
+    Origin::answer(move |request| {
+        if request.target.ends_with("/held") {
+            gate.wait();
+        }
+        ok(&request.target)
+    })
+}
+
+fn list(origin: &Origin) -> String {
+    format!("[\"{}\"]", origin.address())
+}
+
+fn send(gateway: &Gateway, path: &str) -> Raw {
+    let mut raw = Raw::connect(gateway.http());
+    raw.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    raw
+}
+
+fn wait_for_waiting(gateway: &Gateway, n: usize) {
+    let waiting = || gateway.metrics().get("ringway_upstream_waiting", &[("upstream", "app")]) as usize;
+    eventually(&format!("{n} wait"), || waiting() == n);
+}
+
+#[track_caller]
+fn assert_refused(response: &Response, cause: &str) {
+    assert_eq!((response.status, response.field("retry-after")), (503, "1"), "{response:?}");
+    assert!(response.text().contains(cause), "{}", response.text());
+}
+
+#[test]
+fn one_more_than_there_is_room_for_is_refused_where_none_may_wait() {
+    let gate = Gate::new();
+    let origin = holding(&gate);
+    let gateway = gateway(1, &list(&origin), "{ requests = 1, queue = 0 }");
+    let mut held = send(&gateway, "/normal/held");
+    gate.wait_for_waiting(1);
+    assert_refused(&get(gateway.http(), "/normal/more"), "upstream_overloaded");
+    gate.open();
+    assert_eq!(held.read_response().status, 200);
+    assert_eq!(get(gateway.http(), "/normal/after").status, 200);
+    assert_eq!(origin.requests().len(), 2);
+}
+
+#[test]
+fn those_that_wait_are_served_the_highest_class_first_and_the_log_says_how_long_they_waited() {
+    let gate = Gate::new();
+    let origin = holding(&gate);
+    let gateway = gateway(1, &list(&origin), "{ requests = 1, queue_time = \"20s\" }");
+    let mut held = send(&gateway, "/normal/held");
+    gate.wait_for_waiting(1);
+    let mut waiting = Vec::new();
+    for (n, path) in (1..).zip(["/low/1", "/normal/1", "/low/2", "/high/1", "/normal/2"]) {
+        waiting.push(send(&gateway, path));
+        wait_for_waiting(&gateway, n);
+    }
+    gate.open();
+    assert_eq!(held.read_response().status, 200);
+    waiting.iter_mut().for_each(|raw| assert_eq!(raw.read_response().status, 200));
+    let order: Vec<_> = origin.requests().into_iter().map(|request| request.target).collect();
+    assert_eq!(order, ["/normal/held", "/high/1", "/normal/1", "/normal/2", "/low/1", "/low/2"]);
+    let line = gateway.wait_log(|line| line.path() == "/low/2");
+    assert!(line.num("queue_us") > 0 && line.num("queue_us") <= line.num("duration_us"), "{line:?}");
+    assert_eq!(gateway.wait_log(|line| line.path() == "/normal/held").num("queue_us"), 0);
+    let metrics = gateway.metrics();
+    assert!((metrics.get("ringway_upstream_queue_seconds_count", &[]) - 5.0).abs() < 0.1);
+    assert!(metrics.get("ringway_upstream_places", &[]) < 0.5 && metrics.get("ringway_upstream_waiting", &[]) < 0.5);
+}
+
+#[test]
+fn a_full_queue_refuses_unless_one_of_a_lower_class_waits() {
+    let gate = Gate::new();
+    let origin = holding(&gate);
+    let gateway = gateway(1, &list(&origin), "{ requests = 1, queue = 1, queue_time = \"20s\" }");
+    let mut held = send(&gateway, "/normal/held");
+    gate.wait_for_waiting(1);
+    let mut low = send(&gateway, "/low/1");
+    wait_for_waiting(&gateway, 1);
+    assert_refused(&get(gateway.http(), "/low/2"), "upstream_overloaded");
+    let mut high = send(&gateway, "/high/1");
+    assert_refused(&low.read_response(), "upstream_overloaded");
+    assert_refused(&get(gateway.http(), "/normal/1"), "upstream_overloaded");
+    gate.open();
+    assert_eq!((held.read_response().status, high.read_response().status), (200, 200));
+}
+
+#[test]
+fn nobody_waits_longer_than_the_time() {
+    let gate = Gate::new();
+    let origin = holding(&gate);
+    let gateway = gateway(1, &list(&origin), "{ requests = 1, queue_time = \"100ms\" }");
+    let mut held = send(&gateway, "/normal/held");
+    gate.wait_for_waiting(1);
+    assert_refused(&get(gateway.http(), "/normal/late"), "queue_timeout");
+    let line = gateway.wait_log(|line| line.path() == "/normal/late");
+    assert!(line.num("queue_us") >= 100_000 && line.num("attempts") == 0, "{line:?}");
+    gate.open();
+    assert_eq!(held.read_response().status, 200);
+}
+
+#[test]
+fn a_client_that_leaves_waits_no_longer() {
+    let gate = Gate::new();
+    let origin = holding(&gate);
+    let gateway = gateway(1, &list(&origin), "{ requests = 1, queue_time = \"60s\" }");
+    let mut held = send(&gateway, "/normal/held");
+    gate.wait_for_waiting(1);
+    let leaves = send(&gateway, "/normal/left");
+    wait_for_waiting(&gateway, 1);
+    leaves.reset();
+    assert_eq!(gateway.wait_log(|line| line.path() == "/normal/left").ended(), "client_abort");
+    wait_for_waiting(&gateway, 0);
+    gate.open();
+    assert_eq!(held.read_response().status, 200);
+}
+
+#[test]
+fn the_lower_a_class_the_fewer_places_it_may_fill() {
+    let gate = Gate::new();
+    let origin = holding(&gate);
+    let gateway = gateway(1, &list(&origin), "{ requests = 20, queue = 0 }");
+    let mut held = Vec::new();
+    for (class, most) in [("low", 16), ("normal", 19), ("high", 20)] {
+        while held.len() < most {
+            held.push(send(&gateway, &format!("/{class}/held")));
+            gate.wait_for_waiting(held.len());
+        }
+        assert_refused(&get(gateway.http(), &format!("/{class}/more")), "upstream_overloaded");
+    }
+    gate.open();
+    held.iter_mut().for_each(|raw| assert_eq!(raw.read_response().status, 200));
+}
+
+#[test]
+fn each_endpoint_has_its_own_bound() {
+    let gate = Gate::new();
+    let origins = [holding(&gate), holding(&gate)];
+    let gateway = gateway(1, &addresses(&origins), "{ endpoint_requests = 2, queue_time = \"20s\" }");
+    let mut held: Vec<_> = (1..=4)
+        .map(|n| {
+            let raw = send(&gateway, "/high/held");
+            gate.wait_for_waiting(n);
+            raw
+        })
+        .collect();
+    assert_eq!(origins.each_ref().map(|origin| origin.requests().len()), [2, 2]);
+    let mut waits = send(&gateway, "/high/waits");
+    wait_for_waiting(&gateway, 1);
+    gate.open();
+    held.iter_mut().for_each(|raw| assert_eq!(raw.read_response().status, 200));
+    assert_eq!(waits.read_response().status, 200);
+}
+
+#[test]
+fn a_place_that_becomes_free_on_one_core_is_found_by_those_that_wait_on_another() {
+    let gate = Gate::new();
+    let origin = holding(&gate);
+    let gateway = gateway(4, &list(&origin), "{ requests = 1, queue_time = \"20s\" }");
+    let mut held = send(&gateway, "/normal/held");
+    gate.wait_for_waiting(1);
+    let mut waiting: Vec<_> = (0..16).map(|n| send(&gateway, &format!("/normal/{n}"))).collect();
+    wait_for_waiting(&gateway, 16);
+    gate.open();
+    assert_eq!(held.read_response().status, 200);
+    waiting.iter_mut().for_each(|raw| assert_eq!(raw.read_response().status, 200));
+    assert_eq!(origin.requests().len(), 17);
+}
+
+#[test]
+fn a_bound_that_follows_the_latency_begins_somewhere() {
+    let gate = Gate::new();
+    let origin = holding(&gate);
+    let gateway = gateway(1, &list(&origin), "{ adaptive = true, queue = 0 }");
+    let mut held: Vec<_> = (1..=20)
+        .map(|n| {
+            let raw = send(&gateway, "/high/held");
+            gate.wait_for_waiting(n);
+            raw
+        })
+        .collect();
+    assert_refused(&get(gateway.http(), "/high/more"), "upstream_overloaded");
+    gate.open();
+    held.iter_mut().for_each(|raw| assert_eq!(raw.read_response().status, 200));
+}
+
+fn waiting(more: &str, origin: &Origin) -> Gateway {
+    Gateway::start(&crate::support::simple(&[origin], more, ""))
+}
+
+fn ask(gateway: &Gateway, fields: &str) -> Response {
+    let mut raw = Raw::connect(gateway.http());
+    raw.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+    raw.read_response()
+}
+
+#[test]
+fn what_a_client_waits_is_told_on_less_what_has_passed() {
+    let origin = Origin::named("a");
+    let gateway = waiting("deadline = \"x-wait\"", &origin);
+    assert_eq!(ask(&gateway, "Grpc-Timeout: 5S\r\nX-Wait: 4s\r\n").status, 200);
+    let request = origin.wait_for(1);
+    assert_eq!((request.all("grpc-timeout").len(), request.all("x-wait").len()), (1, 1), "{request:?}");
+    let number = |name: &str, unit: &str| request.field(name).strip_suffix(unit).unwrap().parse::<u64>().unwrap();
+    assert!((1..5_000_000).contains(&number("grpc-timeout", "u")), "{request:?}");
+    assert!((1..4000).contains(&number("x-wait", "ms")), "{request:?}");
+    // What cannot be read says nothing, and is not ours to change.
+    assert_eq!(ask(&gateway, "Grpc-Timeout: soon\r\nX-Wait: 1.5s\r\n").status, 200);
+    let request = origin.wait_for(2);
+    assert_eq!((request.field("grpc-timeout"), request.field("x-wait")), ("soon", "1.5s"));
+}
+
+#[test]
+fn a_request_whose_time_is_over_goes_nowhere() {
+    let origin = Origin::named("a");
+    let gateway = waiting("deadline = \"x-wait\"", &origin);
+    for field in ["grpc-timeout: 0m\r\n", "x-wait: 0\r\n"] {
+        let response = ask(&gateway, field);
+        assert_eq!(response.status, 504, "{field}");
+        assert!(response.text().contains("deadline_expired"), "{}", response.text());
+    }
+    let line = gateway.wait_log(|_| true);
+    assert_eq!((line.ended(), line.num("attempts"), origin.requests().len()), ("deadline_expired", 0, 0));
+}
+
+#[test]
+fn no_attempt_and_no_wait_outlasts_what_the_client_waits() {
+    let origin = Origin::silent();
+    let gateway = waiting("limit = { requests = 1, queue_time = \"60s\" }", &origin);
+    let mut held = Raw::connect(gateway.http());
+    held.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    origin.wait_for(1);
+    let response = ask(&gateway, "grpc-timeout: 100m\r\n");
+    assert_eq!(response.status, 504, "{response:?}");
+    held.reset();
+    eventually("the place is free", || gateway.metrics().get("ringway_upstream_places", &[]) < 0.5);
+    let response = ask(&gateway, "grpc-timeout: 100m\r\n");
+    assert_eq!(response.status, 504);
+    assert!(response.text().contains("upstream_timeout_total"), "{}", response.text());
+}

@@ -43,7 +43,8 @@ impl Count {
 /// A table by slot that grows by pages of 64 without moving what it holds, so that a reader may walk it meanwhile.
 #[derive(Debug)]
 pub struct Table<T> {
-    pages: Box<[OnceLock<Box<[T]>>]>,
+    // Of known lengths: a place within bounds needs no second look.
+    pages: Box<[OnceLock<Box<[T; PAGE]>>; limits::LABELS / PAGE]>,
 }
 
 const PAGE: usize = 64;
@@ -58,7 +59,7 @@ impl<T: Default> Table<T> {
     /// An empty table.
     #[must_use]
     pub fn new() -> Self {
-        Self { pages: (0..limits::LABELS / PAGE).map(|_| OnceLock::new()).collect() }
+        Self { pages: Box::new(std::array::from_fn(|_| OnceLock::new())) }
     }
 
     /// The entry of a slot, made when it is first asked for. Slots at or over `limits::LABELS` share entry 0. For the
@@ -66,7 +67,7 @@ impl<T: Default> Table<T> {
     #[inline]
     pub fn at(&self, slot: usize) -> &T {
         let slot = if slot < limits::LABELS { slot } else { 0 };
-        let page = self.pages[slot / PAGE].get_or_init(|| (0..PAGE).map(|_| T::default()).collect());
+        let page = self.pages[slot / PAGE].get_or_init(|| Box::new(std::array::from_fn(|_| T::default())));
         &page[slot % PAGE]
     }
 

@@ -128,17 +128,17 @@ const PAGE: usize = 64;
 
 /// Cells by slot, made by pages when they are first asked for, by whichever thread asks.
 #[derive(Debug)]
-struct Pages<T>(Box<[OnceLock<Box<[T]>>]>);
+struct Pages<T>(Box<[OnceLock<Box<[T; PAGE]>>; limits::LABELS / PAGE]>);
 
 impl<T> Pages<T> {
     fn new() -> Self {
-        Self((0..limits::LABELS / PAGE).map(|_| OnceLock::new()).collect())
+        Self(Box::new(std::array::from_fn(|_| OnceLock::new())))
     }
 
     #[inline]
     fn at(&self, slot: usize, make: impl Fn() -> T) -> &T {
         let slot = if slot < limits::LABELS { slot } else { 0 };
-        let page = self.0[slot / PAGE].get_or_init(|| (0..PAGE).map(|_| make()).collect());
+        let page = self.0[slot / PAGE].get_or_init(|| Box::new(std::array::from_fn(|_| make())));
         &page[slot % PAGE]
     }
 }

@@ -27,6 +27,12 @@ enum Command {
         #[arg(long)]
         to: PathBuf,
     },
+    /// Draws the plots, and prints the tables, from the rows of an earlier simulation.
+    Draw {
+        /// The folder of its CSV files, and for the SVG files.
+        #[arg(long)]
+        to: PathBuf,
+    },
     /// Serves as a fleet of real servers.
     Fleet {
         /// What the servers' speeds and work are drawn from.
@@ -45,6 +51,12 @@ fn main() -> io::Result<ExitCode> {
         Command::Simulate { seeds, to } => {
             let results = experiments::all(seeds);
             rows::write(&results.rows, &results.series, &to)?;
+            plots::draw(&results, &to)?;
+            Ok(if bars::print(&results) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Draw { to } => {
+            let (rows, series) = rows::read(&to)?;
+            let results = experiments::Results { rows, series };
             plots::draw(&results, &to)?;
             Ok(if bars::print(&results) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }

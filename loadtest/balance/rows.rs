@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
+use crate::sim::scenario;
 use crate::sim::scenario::SECOND;
 use crate::sim::tally::BIN;
 use crate::sim::tally::Tally;
@@ -143,16 +144,19 @@ pub fn write(rows: &[Row], series: &[Series], folder: &Path) -> io::Result<()> {
         );
     }
     file(&folder.join("simulated.csv"), &text)?;
-    let mut text = String::from("scenario,policy,seeds,second,sent,first_server,failed\n");
-    for series in series {
+    let mut text = String::from("scenario,policy,seeds,servers,second,sent,first_server,failed\n");
+    // Only what is drawn: the rest is in the sums of the rows.
+    let drawn = [scenario::failing().name, scenario::episode().name];
+    for series in series.iter().filter(|one| drawn.contains(&one.scenario)) {
         for (bin, sent) in series.sent.iter().enumerate() {
             let of = |bins: &[u64]| bins.get(bin).copied().unwrap_or(0);
             let _infallible = writeln!(
                 text,
-                "\"{}\",\"{}\",{},{:.1},{sent},{},{}",
+                "\"{}\",\"{}\",{},{},{:.1},{sent},{},{}",
                 series.scenario,
                 series.policy,
                 series.seeds,
+                series.servers,
                 bin as f64 * BIN as f64 / SECOND as f64,
                 of(&series.watched),
                 of(&series.failed),
@@ -160,6 +164,63 @@ pub fn write(rows: &[Row], series: &[Series], folder: &Path) -> io::Result<()> {
         }
     }
     file(&folder.join("simulated-over-time.csv"), &text)
+}
+
+/// Reads what [`write`] has written; a line that it has not written is left out.
+#[expect(clippy::disallowed_methods, reason = "a measuring tool, between its runs")]
+pub fn read(folder: &Path) -> io::Result<(Vec<Row>, Vec<Series>)> {
+    let text = std::fs::read_to_string(folder.join("simulated.csv"))?;
+    let rows = text.lines().skip(1).filter_map(|line| row(&cells(line))).collect();
+    let text = std::fs::read_to_string(folder.join("simulated-over-time.csv"))?;
+    let mut all: Vec<Series> = Vec::new();
+    for line in text.lines().skip(1) {
+        let cells = cells(line);
+        let [scenario, policy, seeds, servers, _, sent, watched, failed] = cells.as_slice() else { continue };
+        let number = |cell: &String| cell.parse().unwrap_or(0);
+        if all.last().is_none_or(|last| last.scenario != *scenario || last.policy != *policy) {
+            all.push(Series::new(scenario, policy, number(servers) as usize));
+        }
+        if let Some(last) = all.last_mut() {
+            last.seeds = number(seeds);
+            last.sent.push(number(sent));
+            last.watched.push(number(watched));
+            last.failed.push(number(failed));
+        }
+    }
+    Ok((rows, all))
+}
+
+/// The cells of a line.
+fn cells(line: &str) -> Vec<String> {
+    let (mut cells, mut quoted) = (vec![String::new()], false);
+    for letter in line.chars() {
+        match letter {
+            '"' => quoted = !quoted,
+            ',' if !quoted => cells.push(String::new()),
+            _ => cells.last_mut().into_iter().for_each(|cell| cell.push(letter)),
+        }
+    }
+    cells
+}
+
+fn row(cells: &[String]) -> Option<Row> {
+    let [experiment, scenario, policy, x, seed, sent, failed, p50, p90, p99, p999, hottest, most_held, log] = cells
+    else {
+        return None;
+    };
+    Some(Row {
+        experiment: experiment.clone(),
+        scenario: scenario.clone(),
+        policy: policy.clone(),
+        x: x.parse().ok()?,
+        seed: seed.parse().ok()?,
+        sent: sent.parse().ok()?,
+        failed: failed.parse().ok()?,
+        latency: [p50.parse().ok()?, p90.parse().ok()?, p99.parse().ok()?, p999.parse().ok()?],
+        hottest: hottest.parse().ok()?,
+        most_held: most_held.parse().ok()?,
+        log: u64::from_str_radix(log, 16).ok()?,
+    })
 }
 
 /// Writes a file.

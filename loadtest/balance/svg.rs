@@ -42,6 +42,8 @@ pub struct Mark {
     pub x: f64,
     /// What happened.
     pub word: String,
+    /// How far down its word stands, in parts of the height.
+    pub down: f64,
 }
 
 /// Lines over two axes.
@@ -122,47 +124,53 @@ impl Chart {
                 "<line x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{}\" stroke=\"#333333\" stroke-dasharray=\"3 3\"/>",
                 top + height
             );
-            let _infallible = writeln!(
-                out,
-                "<text x=\"{x:.1}\" y=\"{:.1}\" transform=\"rotate(-90 {x:.1} {:.1})\" dy=\"-4\" text-anchor=\"end\">{}</text>",
-                top + 4.0,
-                top + 4.0,
-                escaped(&mark.word)
-            );
+            text(&mut out, (x + 5.0, top + 14.0 + mark.down * height), "start", &mark.word);
         }
         self.draw(&mut out);
         out.push_str("</svg>\n");
         out
     }
 
+    /// Draws the lines, the strong ones on top, and the legend in their order.
     fn draw(&self, out: &mut String) {
-        let (left, top, width, height) = FRAME;
         let mut colours = COLOURS.iter().cycle();
-        for (n, one) in self.lines.iter().enumerate() {
+        let mut coloured: Vec<(&Line, &str)> = Vec::new();
+        for one in &self.lines {
             let colour = if one.strong && !one.dashed { STRONG } else { colours.next().unwrap_or(&STRONG) };
-            let points: Vec<String> = one
-                .points
-                .iter()
-                .map(|(x, y)| {
-                    let (x, y) = (left + self.x.part(*x) * width, top + (1.0 - self.y.part(*y)) * height);
-                    format!("{x:.1},{y:.1}")
-                })
-                .collect();
-            let thick = if one.strong { 3.0 } else { 1.5 };
-            let dash = if one.dashed { " stroke-dasharray=\"6 4\"" } else { "" };
-            let _infallible = writeln!(
-                out,
-                "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{thick}\"{dash}/>",
-                points.join(" ")
-            );
+            coloured.push((one, colour));
+        }
+        for strong in [false, true] {
+            for (one, colour) in coloured.iter().filter(|(one, _)| one.strong == strong) {
+                self.draw_line(out, one, colour);
+            }
+        }
+        let (left, top, width, _) = FRAME;
+        for (n, (one, colour)) in coloured.iter().enumerate() {
             let y = top + 12.0 + n as f64 * 22.0;
             let (from, to) = (left + width + 20.0, left + width + 48.0);
-            let _infallible = writeln!(
-                out,
-                "<line x1=\"{from}\" y1=\"{y}\" x2=\"{to}\" y2=\"{y}\" stroke=\"{colour}\" stroke-width=\"{thick}\"{dash}/>"
-            );
+            let _infallible =
+                writeln!(out, "<line x1=\"{from}\" y1=\"{y}\" x2=\"{to}\" y2=\"{y}\" {}/>", one.stroke(colour));
             text(out, (to + 8.0, y + 4.0), "start", &one.name);
         }
+    }
+
+    fn draw_line(&self, out: &mut String, one: &Line, colour: &str) {
+        let (left, top, width, height) = FRAME;
+        let place = |(x, y): &(f64, f64)| {
+            let (x, y) = (left + self.x.part(*x) * width, top + (1.0 - self.y.part(*y)) * height);
+            format!("{x:.1},{y:.1}")
+        };
+        let points: Vec<String> = one.points.iter().map(place).collect();
+        let _infallible =
+            writeln!(out, "<polyline points=\"{}\" fill=\"none\" {}/>", points.join(" "), one.stroke(colour));
+    }
+}
+
+impl Line {
+    fn stroke(&self, colour: &str) -> String {
+        let thick = if self.strong { 3.0 } else { 1.5 };
+        let dash = if self.dashed { " stroke-dasharray=\"6 4\"" } else { "" };
+        format!("stroke=\"{colour}\" stroke-width=\"{thick}\"{dash}")
     }
 }
 
@@ -170,7 +178,7 @@ impl Heat {
     /// The drawing.
     pub fn svg(&self) -> String {
         let (left, top, wide, high) = (220.0, 150.0, 58.0, 26.0);
-        let width = left + wide * self.columns.len() as f64 + 20.0;
+        let width = left + wide * self.columns.len() as f64 + 70.0;
         let mut out = head(width, top + high * self.rows.len() as f64 + 40.0, self.title);
         for (n, column) in self.columns.iter().enumerate() {
             let x = left + wide * (n as f64 + 0.5);

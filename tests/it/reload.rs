@@ -119,13 +119,13 @@ fn an_exchange_ends_under_the_configuration_it_began_with() {
 #[test]
 fn pooled_connections_of_endpoints_that_stay_outlive_a_reload() {
     let (stays, comes) = (Origin::named("stays"), Origin::named("comes"));
-    let gateway = Gateway::start(&simple(&[&stays], "balance = \"round_robin\"", ""));
+    let gateway = Gateway::start(&simple(&[&stays], "balance = \"round_robin\"\nslow_start = \"0s\"", ""));
     let mut raw = Raw::connect(gateway.http());
     raw.get("/");
     for n in 0..5 {
         let both = [&stays, &comes];
         let some = if n % 2 == 0 { &both[..] } else { &both[..1] };
-        assert_eq!(gateway.reload(&simple(some, "balance = \"round_robin\"", "")).status, 200);
+        assert_eq!(gateway.reload(&simple(some, "balance = \"round_robin\"\nslow_start = \"0s\"", "")).status, 200);
         for _ in 0..4 {
             assert_eq!(raw.get("/").status, 200);
         }

@@ -55,7 +55,7 @@ fn a_client_is_known_by_its_address_and_the_first_key_that_is_there_counts() {
     let origins = Origin::fleet(&["a", "b", "c"]);
     let gateway = gateway(&origins, "balance = { hash = [\"header:x-user\", \"client\"], bound = \"off\" }");
     let mut met = BTreeSet::new();
-    let mut ask = |client: usize, fields: &str| {
+    let ask = |client: usize, fields: &str| {
         let mut raw = Raw::connect_from(&format!("127.0.0.{client}"), gateway.http());
         ask(&mut raw, "/shop/x", fields).text().to_owned()
     };

@@ -7,8 +7,8 @@ use std::time::Instant;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-/// How often a core's deadlines are looked at, and its log and date refreshed. A deadline fires at most this much late,
-/// and never early.
+/// How often a core's deadlines are looked at, and its log and date refreshed. A deadline fires up to three of
+/// these late and, as long as the core itself is not late, never early.
 pub const TICK: Duration = Duration::from_millis(50);
 
 /// A core's clock.

@@ -163,9 +163,10 @@ impl Wheel {
 
     /// The tick of a deadline of that lot that is armed now.
     fn after(&self, after: Duration, lot: u32) -> u64 {
-        // One tick more, since the current one has begun; another, so that it never fires early.
+        // The last look may have been at the end of its tick, and the next comes a whole tick later: until then the time is
+        // up to two ticks ahead of what the wheel takes it for.
         let ticks = u64::try_from(after.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2);
-        let due = self.now.get().saturating_add(ticks).saturating_add(1);
+        let due = self.now.get().saturating_add(ticks).saturating_add(2);
         self.last(lot).map_or(due, |last| due.min(last))
     }
 

@@ -1,6 +1,7 @@
 //! `[upstream.NAME]`: one service, and everything said of how its endpoints are chosen, watched, kept and spared. Plain
 //! data; it refuses to know how any of it is done.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -117,7 +118,7 @@ pub enum HashTable {
 }
 
 /// `sticky`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Sticky {
     /// The name of the cookie.
     pub cookie: String,
@@ -293,6 +294,13 @@ pub enum ProxyVersion {
     V2,
 }
 
+impl fmt::Debug for Sticky {
+    /// Without the secret: a model is shown where no secret belongs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sticky").field("cookie", &self.cookie).field("lifetime", &self.lifetime).finish_non_exhaustive()
+    }
+}
+
 impl Balance {
     /// The word of the configuration.
     #[must_use]
@@ -372,5 +380,18 @@ impl Default for Ejection {
             time_max: Duration::from_mins(1),
             share_percent: 50,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_is_shown_shows_no_secret() {
+        let secret = Some("sixteen bytes and more".to_owned());
+        let sticky = Sticky { cookie: "seat".into(), lifetime: Duration::from_secs(1), secret };
+        let shown = format!("{sticky:?}");
+        assert!(shown.contains("seat") && !shown.contains("sixteen"), "{shown}");
     }
 }

@@ -14,8 +14,7 @@
 //! takes long by a second one, and [`tally`] counts what an exchange did and makes the record of it.
 //!
 //! `serve` decides nothing: routes are found by `route`, endpoints picked by `balance`, what may be tried again is said by
-//! `policy`, framing is settled by `http`. It
-//! has no type parameters and holds no borrow of the shard across an await.
+//! `policy`, framing is settled by `http`. It has no type parameters and holds no borrow of the shard across an await.
 
 pub mod accept;
 pub(crate) mod admit;

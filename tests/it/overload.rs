@@ -17,7 +17,8 @@ fn grade(gateway: &Gateway) -> u64 {
 
 /// Opens connections that say nothing until the gateway has that many percent of its descriptors in use.
 fn climb(gateway: &Gateway, percent: usize, clients: &mut Vec<Raw>) {
-    while gateway.descriptors() < DESCRIPTORS * percent / 100 {
+    // Some are the admin interface's, of what has just been asked, and go again.
+    while gateway.descriptors() < DESCRIPTORS * percent / 100 + 5 {
         clients.extend((0..10).map(|_| Raw::connect(gateway.http())));
         let held = clients.len();
         eventually("they are in", || {

@@ -462,8 +462,7 @@ fn a_tunnel_that_carries_nothing_ends_and_one_that_carries_anything_does_not() {
     let begun = Instant::now();
     let mut raw = through(&gateway, ASK);
     assert_eq!(raw.read_to_end().len(), 12 * 5);
-    // What a tunnel carries is noticed to a tick, which is 50 ms.
-    assert!(begun.elapsed() >= Duration::from_millis(3900), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_secs(4), "{:?}", begun.elapsed());
     // Its last words are not answered by a reset, which could take ours away: for a while somebody still listens.
     let ended = Instant::now();
     let taken = (0..4).all(|_| {

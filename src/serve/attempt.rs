@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::ops::Range;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 use std::time::Instant;
@@ -369,7 +370,8 @@ pub(crate) fn count_failure(scene: &Scene<'_>, (flight, began): (&Flight, Instan
     }
 }
 
-/// Sends `out` and the rest of the request and relays the response, both at once, over a connection on loan.
+/// Sends `out` and the rest of the request and relays the response over a connection on loan, and settles what becomes of
+/// both connections.
 async fn converse(
     scene: &Scene<'_>,
     client: &mut Client<'_>,
@@ -377,9 +379,41 @@ async fn converse(
     held: Held<'_>,
     out: Block,
 ) -> Result<(Ended, Fate), Failed> {
-    let Scene { route, terms, tally, kept, .. } = *scene;
+    let Scene { tally, .. } = *scene;
     let Held { mut lease, began, flight, _room, .. } = held;
-    let asked = Asked::of(client, began, &flight);
+    let reused = lease.reused;
+    let (answer, lost) = talk(scene, client, body, (&mut lease, &flight, began), out).await;
+    match answer {
+        Some(Ok(answered)) if answered.last == Last::Tunnel && answered.lost.is_none() => {
+            Ok(Box::pin(tunnel::run(scene, client, body.consumed, lease)).await)
+        }
+        Some(Ok(answered)) => Ok(settle(scene, client, body.consumed, lease, answered)),
+        Some(Err(no)) => match lost.and_then(Result::err) {
+            None | Some(Lost::Halted | Lost::Sink(_)) => {
+                let failed = failed(&no, reused);
+                count_failure(scene, (&flight, began), &failed);
+                // A response that was refused, but came whole, is no reason to close its connection.
+                if let Some(clean) = no.clean.filter(|_| tally.uploaded.get()) {
+                    give_back(scene, lease, clean);
+                }
+                Err(failed)
+            }
+            lost => Ok(broken_off(scene, client, body, lost).await),
+        },
+        None => Ok(broken_off(scene, client, body, lost.and_then(Result::err)).await),
+    }
+}
+
+/// Both sides of an attempt at once: what came of the response, and of sending the request, as far as each has ended.
+async fn talk(
+    scene: &Scene<'_>,
+    client: &mut Client<'_>,
+    body: &mut Body,
+    (lease, flight, began): (&mut Lease, &Flight, Instant),
+    out: Block,
+) -> (Option<Result<Answered, Unanswered>>, Option<Result<(), Lost>>) {
+    let Scene { route, terms, tally, kept, .. } = *scene;
+    let asked = Asked::of(client, began, flight);
     let waits = asked.expects && body.source.taken() == 0;
     let read = if waits { terms.client().from_first_byte() } else { terms.client() };
     let Client { seat, inbound, response, .. } = client;
@@ -406,20 +440,11 @@ async fn converse(
     let written = Cell::new(0);
     let mut bounds = Bounds { read, write: terms.taker(), most: route.settings.max_body, written: &written };
     let (source, sink, kept) = (&mut body.source, Sink::new(body.framing), kept);
-    let side = async {
-        let bounds = &mut bounds;
-        let pump = Pump { out, source, sink, from: line, rest: inbound, to: upline, kept: Some(kept), bounds };
-        let sent = relay::pump(pump).await;
-        // The time for the response head runs from the end of the request, or of what the endpoint takes of it.
-        if !whole && !tally.answered() && matches!(sent, Ok(()) | Err(Lost::Sink(_))) {
-            upline.reading().arm(scene.patience(terms.response), Cut::Both);
-        }
-        sent?;
-        tally.uploaded.set(true);
-        line.gone().await;
-        Err(Lost::Source(Cutoff::Broken(Broken::Closed)))
-    };
-    let answer = async {
+    let bounds = &mut bounds;
+    let pump = Pump { out, source, sink, from: line, rest: inbound, to: upline, kept: Some(kept), bounds };
+    // Pinned where they are made, and lent: what is handed over is kept room for twice, and moved.
+    let side = pin!(upload(scene, pump, whole));
+    let answer = pin!(async {
         let answer = respond::respond(scene, &asked, (upline, upbound, response)).await;
         // What is read of the client now may be wanted for another attempt; where there will be none, nothing is waited for.
         if answer.as_ref().is_err_and(|no| !scene.course.wants(scene, failed(no, reused).fault)) {
@@ -427,30 +452,25 @@ async fn converse(
         }
         kept.halt(answer.is_err());
         answer
-    };
+    });
     // A client that breaks off, or goes, ends the exchange; a request that the endpoint would not take any more may
     // still be answered.
     let ends = |lost: &Result<(), Lost>| !matches!(lost, Err(Lost::Sink(_)));
-    let (answer, lost) = beside_until(answer, side, ends, || kept.is_busy()).await;
-    match answer {
-        Some(Ok(answered)) if answered.last == Last::Tunnel && answered.lost.is_none() => {
-            Ok(Box::pin(tunnel::run(scene, client, body.consumed, lease)).await)
-        }
-        Some(Ok(answered)) => Ok(settle(scene, client, body.consumed, lease, answered)),
-        Some(Err(no)) => match lost.and_then(Result::err) {
-            None | Some(Lost::Halted | Lost::Sink(_)) => {
-                let failed = failed(&no, reused);
-                count_failure(scene, (&flight, began), &failed);
-                // A response that was refused, but came whole, is no reason to close its connection.
-                if let Some(clean) = no.clean.filter(|_| tally.uploaded.get()) {
-                    give_back(scene, lease, clean);
-                }
-                Err(failed)
-            }
-            lost => Ok(broken_off(scene, client, body, lost).await),
-        },
-        None => Ok(broken_off(scene, client, body, lost.and_then(Result::err)).await),
+    beside_until(answer, side, ends, || kept.is_busy()).await
+}
+
+/// Sends the request to its end, and then waits for the client to go.
+async fn upload(scene: &Scene<'_>, pump: Pump<'_>, whole: bool) -> Result<(), Lost> {
+    let (from, to) = (pump.from, pump.to);
+    let sent = relay::pump(pump).await;
+    // The time for the response head runs from the end of the request, or of what the endpoint takes of it.
+    if !whole && !scene.tally.answered() && matches!(sent, Ok(()) | Err(Lost::Sink(_))) {
+        to.reading().arm(scene.patience(scene.terms.response), Cut::Both);
     }
+    sent?;
+    scene.tally.uploaded.set(true);
+    from.gone().await;
+    Err(Lost::Source(Cutoff::Broken(Broken::Closed)))
 }
 
 /// What an endpoint's failure to answer means for another attempt.

@@ -133,7 +133,8 @@ impl Course {
         for _ in 0..LOOKS {
             let Some(next) = self.next.take() else { break };
             if !next.pause.is_zero() {
-                task::sleep(next.pause).await;
+                // Rare, and so aligned that every exchange would be.
+                Box::pin(task::sleep(next.pause)).await;
             }
             match attempt::attempt(scene, client, body, next).await {
                 Ok(done) => return done,
@@ -258,9 +259,12 @@ fn note(tried: &Cell<Tried>, place: usize) {
 }
 
 fn pick(scene: &Scene<'_>, tried: &Tried) -> Option<usize> {
-    let Scene { shard, facts, route, key, sticky, .. } = *scene;
+    let Scene { shard, facts, route, tally, key, sticky, .. } = *scene;
     let ask = Ask { tried, key, sticky };
-    facts.generation.pick(route.upstream, &ask, shard.board_now(), &shard.rng)
+    // The first choice is made as the exchange begins, as near as matters, unless it has waited for a place.
+    let first = tally.attempts.get() == 0 && tally.queue_us.get() == 0;
+    let now = if first { shard.ledger.board().at(tally.began) } else { shard.board_now() };
+    facts.generation.pick(route.upstream, &ask, now, &shard.rng)
 }
 
 /// Answers in the upstream's stead. The connection is kept if the request was read whole, unless it was to become a tunnel:

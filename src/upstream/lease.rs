@@ -46,7 +46,8 @@ pub async fn lend(pools: &Rc<Pools>, dial: &Dial<'_>, now: Instant, fresh: bool)
         pools.slab.endpoint(dial.slot).attempts.add(1);
         return Ok(Lease { connection, inbound: Block::none(), reused: true, slot: dial.slot, loan });
     }
-    let connection = connect(dial, &pools.wheel, &pools.slab, pools.begin(now)).await;
+    // Large, and seldom needed: every attempt would be as large.
+    let connection = Box::pin(connect(dial, &pools.wheel, &pools.slab, pools.begin(now))).await;
     match connection {
         // One that may have no more connections was looked at, and not tried. Idle ones of other cores count too.
         Err(NoConnection::Full) => dial.shared.ask(),

@@ -51,7 +51,8 @@ pub(crate) async fn turns(shard: &Rc<Shard>, seat: &Seat, inbound: Block) -> Spe
         let fate = match next_head(shard, &mut client).await {
             Ok(true) => {
                 seat.served.set(seat.served.get().saturating_add(1));
-                exchange::exchange(shard, &mut client).await
+                // Boxed for as long as it lasts: thousands of clients may wait for their next request, few are served.
+                Box::pin(exchange::exchange(shard, &mut client)).await
             }
             Ok(false) => return Spell::Idle,
             Err(NoRequest::Ended) => Fate::Close,

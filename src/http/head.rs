@@ -72,18 +72,39 @@ pub enum Known {
 /// What the names of fields begin with that tell of the way a request came.
 const X_FORWARDED: &[u8] = b"x-forwarded-";
 
+/// Whether a name of token bytes is `text`, which has as many bytes, none of them a capital: eight bytes at a time.
+fn is_in_any_case(name: &[u8], text: &[u8]) -> bool {
+    let ((name, name_end), (text, text_end)) = (name.as_chunks::<8>(), text.as_chunks::<8>());
+    let eight = |(one, other): (&[u8; 8], &[u8; 8])| {
+        u64::from_ne_bytes(*one) | 0x2020_2020_2020_2020 == u64::from_ne_bytes(*other)
+    };
+    name.iter().zip(text).all(eight) && name_end.iter().zip(text_end).all(|(one, other)| one | 0x20 == *other)
+}
+
 impl Known {
     /// Which field a name is of, in either case.
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
-        // Most names differ from most candidates in their first byte, and most fields are none of these.
+        let candidates = Self::candidates(name.len());
+        // Most names differ from most candidates in their first byte.
+        let first = name.first().map(|byte| byte | 0x20);
+        let found = candidates.iter().find(|(text, _)| text.first().copied() == first && is_in_any_case(name, text));
+        if let Some((_, known)) = found {
+            return *known;
+        }
+        // No shorter one has a `-` that could be another byte.
+        if name.len() < b"forwarded".len() {
+            return Self::Other;
+        }
+        let forwarded = name.get(..X_FORWARDED.len()).filter(|_| name.len() > X_FORWARDED.len());
+        if !name.contains(&b'_') {
+            let ours = forwarded.is_some_and(|front| is_in_any_case(front, X_FORWARDED));
+            return if ours { Self::XForwarded } else { Self::Other };
+        }
         let same = |(one, other): (&u8, &u8)| one | 0x20 == *other || (*one == b'_' && *other == b'-');
-        let known = match Self::candidates(name.len()).iter().find(|(text, _)| name.iter().zip(*text).all(same)) {
-            Some((_, known)) => *known,
-            None if name.len() > X_FORWARDED.len() && name.iter().zip(X_FORWARDED).all(same) => Self::XForwarded,
-            None => return Self::Other,
-        };
-        if name.contains(&b'_') { Self::Twin } else { known }
+        let twin = |text: &[u8]| name.iter().zip(text).all(same);
+        let is_twin = candidates.iter().any(|(text, _)| twin(text)) || (forwarded.is_some() && twin(X_FORWARDED));
+        if is_twin { Self::Twin } else { Self::Other }
     }
 
     /// The names of a length.

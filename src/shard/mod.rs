@@ -75,7 +75,7 @@ impl Shard {
     /// A core's belongings, serving a snapshot.
     #[must_use]
     pub fn new(core: CoreId, slab: Arc<Slab>, log: Rc<RefCell<LogBuffer>>, snapshot: Arc<Snapshot>) -> Self {
-        let clock = Clock::default();
+        let clock = Clock::since(snapshot.board.epoch());
         let rng = Rng::from_system();
         let wheel = Rc::new(Wheel::new(clock.start()));
         let pools = Rc::new(Pools::new(wheel.clone(), slab.clone()));
@@ -138,13 +138,6 @@ impl Shard {
         self.overload.grade()
     }
 
-    /// The time now, exact, as the board counts it: microseconds on a clock that all cores share.
-    #[inline]
-    #[must_use]
-    pub fn board_now(&self) -> u64 {
-        self.ledger.board().at(self.clock.now())
-    }
-
     /// Counts an exchange and notes it for the log.
     pub fn observe(&self, record: &Record<'_>) {
         let cause = record.ended.cause;
@@ -174,14 +167,14 @@ impl Shard {
     /// What is due every tick: deadlines, the date, idle connections, the log. Says by how much the tick was late.
     pub fn tick(&self) -> Duration {
         let late = self.clock.tick().saturating_sub(TICK);
-        let (now, generation) = (self.clock.coarse(), self.generation());
-        self.wheel.advance(now);
+        let (age, generation) = (self.clock.coarse_age(), self.generation());
+        self.wheel.advance(self.clock.coarse());
         self.date.set(date::line(self.clock.unix_seconds()));
         let board = &generation.snapshot.board;
         self.gates.look();
-        self.pools.sweep(now, |slot| board.standing(slot).order() != Order::Ready);
+        self.pools.sweep(age, |slot| board.standing(slot).order() != Order::Ready);
         match self.overload() {
-            Grade::Calm if !self.draining.get() => self.warm.look(&generation, &self.pools, &self.rng, now),
+            Grade::Calm if !self.draining.get() => self.warm.look(&generation, &self.pools, &self.rng, age),
             Grade::Calm => {}
             _ => self.thin_out(),
         }

@@ -14,10 +14,12 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::address::Address;
+use crate::buf;
 use crate::id::CoreId;
 use crate::id::ListenerSlot;
 use crate::io::listen;
 use crate::io::listen::Acceptor;
+use crate::io::memory;
 use crate::io::ring;
 use crate::io::ring::Built;
 use crate::io::ring::Plan;
@@ -207,9 +209,15 @@ impl Life {
         self.follow();
         let mut cut = None;
         let mut last = [0; STANDING];
+        let mut ticks = 0_u32;
         while !self.over(self.end.get(), &mut cut) {
             task::sleep(TICK).await;
             let late = us(self.shard.tick());
+            ticks = ticks.wrapping_add(1);
+            if ticks.is_multiple_of(TIDYING) {
+                buf::thin_out();
+                memory::give_back();
+            }
             // A high-water mark that fades, so that a look now and then sees the spikes in between.
             let faded = self.shard.slab.loop_lag_us.get() / 64 * 63;
             self.shard.slab.loop_lag_us.set(late.max(faded));
@@ -342,5 +350,7 @@ impl Life {
 
 /// Time for what was cut to notice.
 const CUT_TIME: Duration = Duration::from_millis(500);
+/// Ticks between two looks at what may be given back.
+const TIDYING: u32 = 20;
 /// Ticks in a row that must have been late for the lag to stand: one that was held up, by whatever it was, says little.
 const STANDING: usize = 5;

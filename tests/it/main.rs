@@ -55,6 +55,7 @@ mod pool;
 mod races;
 mod reload;
 mod retries;
+mod rings;
 mod routing;
 mod server_date;
 mod socket_files;

@@ -62,3 +62,4 @@ mod socket_files;
 mod survival;
 mod timeouts;
 mod tunnel;
+mod unheard;

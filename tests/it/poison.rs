@@ -266,17 +266,9 @@ fn a_connection_that_an_early_answer_left_in_the_middle_of_a_body_is_not_used_ag
     eventually("each own request is whole, and no other", as_should_be);
 }
 
-/// What an answer of the gateway's own leaves unread of its request is never the next request.
-#[test]
-fn the_body_of_a_request_that_the_gateway_answers_itself_is_never_a_request() {
-    let (gate, own, silent, dead) =
-        (Gate::new(), Origin::answer(|request| ok(&request.target)), Origin::silent(), Origin::refusing());
-    let held = gate.clone();
-    let full = Origin::answer(move |_| {
-        held.wait();
-        ok("held")
-    });
-    let toml = format!(
+/// For each way in which a request may fail, a route of that name.
+fn failing([own, silent, dead, full]: [&Origin; 4]) -> String {
+    format!(
         "[process]\ncores = 1\nadmin = \"127.0.0.1:0\"\naccess_log = \"off\"\n\n[listen.http]\nbind = \"127.0.0.1:0\"\n\n\
          [defaults.upstream]\nretry = {{ attempts = 1 }}\n\n[upstream.own]\nendpoints = [\"{}\"]\n\n\
          [upstream.silent]\nendpoints = [\"{}\"]\ntimeout = {{ response = \"200ms\" }}\n\n\
@@ -289,8 +281,20 @@ fn the_body_of_a_request_that_the_gateway_answers_itself_is_never_a_request() {
         silent.addr(),
         dead.addr(),
         full.addr()
-    );
-    let gateway = Gateway::start(&toml);
+    )
+}
+
+/// What an answer of the gateway's own leaves unread of its request is never the next request.
+#[test]
+fn the_body_of_a_request_that_the_gateway_answers_itself_is_never_a_request() {
+    let (gate, own, silent, dead) =
+        (Gate::new(), Origin::answer(|request| ok(&request.target)), Origin::silent(), Origin::refusing());
+    let held = gate.clone();
+    let full = Origin::answer(move |_| {
+        held.wait();
+        ok("held")
+    });
+    let gateway = Gateway::start(&failing([&own, &silent, &dead, &full]));
     let mut first = Raw::connect(gateway.http());
     first.send("GET /full HTTP/1.1\r\nHost: a\r\n\r\n");
     gate.wait_for_waiting(1);

@@ -68,6 +68,18 @@ impl Generation {
         board.fleet(upstream.slot).retries.take(income, now, board.requests(upstream.slot))
     }
 
+    /// Counts a request that may be hedged: it earns so many hundredths of a hedge.
+    pub fn earn_hedge(&self, upstream: UpstreamIndex, percent: u32) {
+        self.ledger.earn_hedge(self.snapshot.upstream(upstream).slot, percent);
+    }
+
+    /// Whether a hedge may be paid for: out of one store of an upstream for all cores, which its requests fill.
+    #[must_use]
+    pub fn may_hedge(&self, upstream: UpstreamIndex) -> bool {
+        let (board, slot) = (self.ledger.board(), self.snapshot.upstream(upstream).slot);
+        board.fleet(slot).hedges.take_earned(board.hedges(slot))
+    }
+
     /// The listener of a slot, unless it has left the configuration.
     #[must_use]
     pub fn listener(&self, slot: ListenerSlot) -> Option<&Listener> {

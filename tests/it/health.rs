@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use serde_json::Value;
 
+use crate::support::Events;
 use crate::support::Gate;
 use crate::support::Gateway;
 use crate::support::Origin;
@@ -282,35 +283,6 @@ fn a_grpc_server_says_of_itself_whether_it_serves() {
     assert!(shown["health"]["reason"].as_str().unwrap().contains("does not know the service"), "{shown}");
 }
 
-/// What follows the events of a gateway reads.
-struct Events {
-    raw: Raw,
-    text: String,
-}
-
-impl Events {
-    fn follow(gateway: &Gateway, last_seen: &str) -> Self {
-        let mut raw = Raw::connect(gateway.admin());
-        let field = if last_seen.is_empty() { String::new() } else { format!("Last-Event-ID: {last_seen}\r\n") };
-        raw.send(format!("GET /v1/events HTTP/1.1\r\nHost: {}\r\n{field}\r\n", gateway.admin()));
-        let mut events = Self { raw, text: String::new() };
-        events.wait("retry: 1000");
-        events
-    }
-
-    /// Reads until this has been said.
-    #[track_caller]
-    fn wait(&mut self, part: &str) {
-        while !self.text.contains(part) {
-            self.text.push_str(&String::from_utf8(self.raw.read_some()).unwrap());
-        }
-    }
-
-    fn ids(&self) -> Vec<String> {
-        self.text.lines().filter_map(|line| line.strip_prefix("id: ")).map(str::to_owned).collect()
-    }
-}
-
 #[test]
 fn changes_are_streamed_as_they_come_and_can_be_taken_up_again() {
     let well = Arc::new(AtomicBool::new(true));
@@ -318,27 +290,27 @@ fn changes_are_streamed_as_they_come_and_can_be_taken_up_again() {
     let health = format!("health = {{ path = \"/healthz\", {QUICK}, fall = 2, rise = 1 }}");
     let mut gateway = Gateway::start(&simple(&[&origin], &health, ""));
     becomes(&gateway, 0, "up");
-    let mut live = Events::follow(&gateway, "");
+    let mut live = Events::follow(gateway.admin(), "");
     well.store(false, SeqCst);
     live.wait("2 checks in a row were bad: status 503");
-    assert!(live.text.contains("event: health\n"), "{}", live.text);
-    assert!(live.text.contains("\"from\":\"up\"") && live.text.contains("\"to\":\"down\""), "{}", live.text);
+    assert!(live.text().contains("event: health\n"), "{}", live.text());
+    assert!(live.text().contains("\"from\":\"up\"") && live.text().contains("\"to\":\"down\""), "{}", live.text());
     assert_eq!(gateway.reload(&simple(&[&origin], &health, "min_rate = \"1B\"")).status, 200);
     live.wait("listeners changed: http");
     gateway.expect_error("reload refused");
     assert_eq!(gateway.reload("nonsense").status, 422);
     live.wait("\"to\":\"refused\"");
-    assert!(!live.text.contains("every core listens"), "what was before is not told to who is new");
+    assert!(!live.text().contains("every core listens"), "what was before is not told to who is new");
     let seen = live.ids().remove(0);
-    let mut again = Events::follow(&gateway, &seen);
+    let mut again = Events::follow(gateway.admin(), &seen);
     again.wait("\"to\":\"refused\"");
-    assert!(!again.text.contains(&format!("id: {seen}\n")) && again.text.contains("listeners changed: http"));
-    let mut all = Events::follow(&gateway, "0");
+    assert!(!again.text().contains(&format!("id: {seen}\n")) && again.text().contains("listeners changed: http"));
+    let mut all = Events::follow(gateway.admin(), "0");
     all.wait("\"to\":\"refused\"");
     assert!(
-        all.text.contains("every core listens") && all.text.contains("a check was good: status 200"),
+        all.text().contains("every core listens") && all.text().contains("a check was good: status 200"),
         "{}",
-        all.text
+        all.text()
     );
 }
 
@@ -346,7 +318,7 @@ fn changes_are_streamed_as_they_come_and_can_be_taken_up_again() {
 fn so_many_may_follow_and_no_more_and_a_place_is_free_again() {
     let origin = Origin::named("a");
     let gateway = Gateway::before(&[&origin]);
-    let mut held: Vec<_> = (0..16).map(|_| Events::follow(&gateway, "")).collect();
+    let mut held: Vec<_> = (0..16).map(|_| Events::follow(gateway.admin(), "")).collect();
     assert_eq!(gateway.ask("GET", "/v1/events").status, 503);
     held.pop();
     eventually("a free place", || {

@@ -59,6 +59,13 @@ impl Generation {
         picker.pick(ask, now, rng)
     }
 
+    /// The place of any eligible endpoint of an upstream that has room, for a request that has looked at many without. `now` is
+    /// the board's.
+    #[must_use]
+    pub fn any(&self, upstream: UpstreamIndex, has_room: impl Fn(usize) -> bool, now: u64, rng: &Rng) -> Option<usize> {
+        self.pickers.get(upstream.index())?.borrow_mut().any(has_room, now, rng)
+    }
+
     /// Whether another attempt may be paid for. `now` is the board's.
     #[must_use]
     pub fn may_retry(&self, upstream: UpstreamIndex, now: u64) -> bool {

@@ -12,6 +12,7 @@
 //! gateway.wait_log(|line| line.ended() == "ok");
 //! ```
 
+mod events;
 mod gate;
 mod gateway;
 mod inside;
@@ -27,13 +28,16 @@ mod tests;
 use std::time::Duration;
 use std::time::Instant;
 
+pub use events::Events;
 pub use gate::Gate;
 pub use gateway::Gateway;
 pub use gateway::Signal;
+pub use gateway::ask;
 pub use gateway::run;
 pub use gateway::run_under;
 pub use gateway::simple;
 pub use inside::Inside;
+pub use inside::Watched;
 pub use message::Broken;
 pub use message::Incoming;
 pub use message::Request;

@@ -227,7 +227,7 @@ impl Course {
             // More have no room than can be told apart: now all are looked at.
             let Scene { shard, facts, upstream, route, .. } = *scene;
             let room = |place: usize| upstream.endpoints.get(place).is_some_and(|one| admit::has_room(scene, one));
-            let place = facts.generation.any(route.upstream, room, shard.board_now(), &shard.rng);
+            let place = facts.generation.any(route.upstream, room, shard.clock.now_us(), &shard.rng);
             return place.map(|place| (place, false));
         }
         if let Some(place) = pick(scene, &self.tried.get()) {

@@ -19,8 +19,27 @@ const CLASSES: [usize; 4] = [2 * 1024, 8 * 1024, 18 * 1024, 66 * 1024];
 /// Blocks of each class that a thread keeps.
 const STOCK: [usize; 4] = [512, 512, 512, 16];
 
+/// Blocks of one class that a thread keeps.
+struct Shelf {
+    blocks: Vec<Vec<u8>>,
+    /// The fewest there were since the shelves were last thinned out.
+    low: usize,
+}
+
+const SHELF: Shelf = Shelf { blocks: Vec::new(), low: 0 };
+
 thread_local! {
-    static SHELVES: RefCell<[Vec<Vec<u8>>; 4]> = const { RefCell::new([Vec::new(), Vec::new(), Vec::new(), Vec::new()]) };
+    static SHELVES: RefCell<[Shelf; 4]> = const { RefCell::new([SHELF; 4]) };
+}
+
+/// Frees what of the thread's stock nobody has asked for since this was last called.
+pub fn thin_out() {
+    let _ = SHELVES.try_with(|shelves| {
+        for Shelf { blocks, low } in shelves.borrow_mut().iter_mut() {
+            blocks.drain(..(*low).min(blocks.len()));
+            *low = blocks.len();
+        }
+    });
 }
 
 /// Bytes with room before and behind.
@@ -168,14 +187,17 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
+        if self.is_none() {
+            return;
+        }
         let mut bytes = mem::take(&mut self.bytes);
         let Some(class) = CLASSES.iter().position(|capacity| *capacity == bytes.capacity()) else { return };
         // The thread may be ending, its shelves gone: then the block is simply freed.
         let _ = SHELVES.try_with(|shelves| {
-            let shelf = &mut shelves.borrow_mut()[class];
-            if shelf.len() < STOCK[class] {
+            let Shelf { blocks, .. } = &mut shelves.borrow_mut()[class];
+            if blocks.len() < STOCK[class] {
                 bytes.clear();
-                shelf.push(bytes);
+                blocks.push(bytes);
             }
         });
     }
@@ -183,8 +205,13 @@ impl Drop for Block {
 
 fn take(room: usize) -> Vec<u8> {
     let Some(class) = CLASSES.iter().position(|capacity| room <= *capacity) else { return Vec::with_capacity(room) };
-    let stocked = SHELVES.try_with(|shelves| shelves.borrow_mut()[class].pop()).ok().flatten();
-    stocked.unwrap_or_else(|| Vec::with_capacity(CLASSES[class]))
+    let pop = |shelves: &RefCell<[Shelf; 4]>| {
+        let Shelf { blocks, low } = &mut shelves.borrow_mut()[class];
+        let block = blocks.pop();
+        *low = (*low).min(blocks.len());
+        block
+    };
+    SHELVES.try_with(pop).ok().flatten().unwrap_or_else(|| Vec::with_capacity(CLASSES[class]))
 }
 
 #[cfg(test)]
@@ -227,6 +254,20 @@ mod tests {
         drop(block);
         let again = Block::with_room(4000);
         assert_eq!(again.bytes.as_ptr(), place);
+    }
+
+    #[test]
+    fn what_nobody_asks_for_does_not_stay_in_stock() {
+        let stock = || SHELVES.with(|shelves| shelves.borrow()[0].blocks.len());
+        drop((0..8).map(|_| Block::with_room(1000)).collect::<Vec<_>>());
+        assert_eq!(stock(), 8);
+        thin_out();
+        assert_eq!(stock(), 8, "they were all in use a moment ago");
+        drop([Block::with_room(1000), Block::with_room(1000)]);
+        thin_out();
+        assert_eq!(stock(), 2);
+        thin_out();
+        assert_eq!(stock(), 0);
     }
 
     #[test]

@@ -17,7 +17,7 @@
 //! |---|---|---|
 //! | 11 | `main` | app |
 //! | 10 | `app` | config, control, worker, demo, snapshot, shard, observe, io, model, address, time, limits, id |
-//! | 9 | `worker` | shard, serve, snapshot, observe, io, model, address, time, limits, id, rand |
+//! | 9 | `worker` | shard, serve, snapshot, observe, io, buf, model, address, time, limits, id, rand |
 //! | 8 | `serve` | shard, snapshot, route, policy, balance, upstream, relay, wire, io, http, model, observe, address, time, buf, limits, id, rand |
 //! | 7 | `control` | config, model, snapshot, admin, health, shard, balance, observe, address, time, limits, id |
 //! | 6 | `shard` | snapshot, upstream, policy, balance, observe, io, http, model, address, time, buf, rand, id, limits |

@@ -14,10 +14,12 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::address::Address;
+use crate::buf;
 use crate::id::CoreId;
 use crate::id::ListenerSlot;
 use crate::io::listen;
 use crate::io::listen::Acceptor;
+use crate::io::memory;
 use crate::io::ring;
 use crate::io::ring::Built;
 use crate::io::ring::Plan;
@@ -127,45 +129,15 @@ fn pin(cpu: Option<usize>, inbox: &Inbox) {
 /// Settles what a dead core leaves behind: its connections are closed already, their places are given back, and its
 /// listeners are taken from the dead loop.
 fn bury(shard: &Shard, sockets: &Sockets) {
-    let slab = &shard.slab;
-    let generation = shard.generation();
-    let snapshot = &generation.snapshot;
-    for listener in &snapshot.listeners {
-        let open = &slab.listener(listener.slot).open;
-        (0..open.get()).for_each(|_| listener.connections.leave());
-        open.set(0);
-        listener.clients.forget(shard.core);
-    }
-    // Those that came by a listener that has left the configuration count here too.
-    (0..slab.connections.get()).for_each(|_| snapshot.connections.leave());
-    for endpoint in snapshot.upstreams.iter().flat_map(|upstream| &upstream.endpoints) {
-        let counts = slab.endpoint(endpoint.slot);
-        (0..counts.connections.get()).for_each(|_| endpoint.connections.leave());
-        (0..counts.places.get()).for_each(|_| endpoint.requests.leave());
-        counts.connections.set(0);
-        counts.in_flight.set(0);
-        counts.idle.set(0);
-        counts.places.set(0);
-    }
-    for upstream in &snapshot.upstreams {
-        let counts = slab.upstream(upstream.slot);
-        (0..counts.places.get()).for_each(|_| upstream.requests.leave());
-        counts.places.set(0);
-        counts.waiting.set(0);
-    }
-    snapshot.board.bury(shard.core);
-    slab.connections.set(0);
-    slab.parked.set(0);
-    slab.in_flight.set(0);
-    slab.tunnels_open.set(0);
-    slab.standing_lag_us.set(0);
+    shard.estate.settle(&shard.slab, shard.core);
+    shard.generation().snapshot.board.bury(shard.core);
     for own in sockets.borrow_mut().iter_mut() {
         match listen::renew(&own.address, &own.socket) {
             Ok(fresh) => own.socket = fresh,
             Err(error) => tracing::error!(%error, "a listener could not be opened again"),
         }
     }
-    slab.restarts.add(1);
+    shard.slab.restarts.add(1);
 }
 
 /// What a life of a core accepts from.
@@ -207,9 +179,15 @@ impl Life {
         self.follow();
         let mut cut = None;
         let mut last = [0; STANDING];
+        let mut ticks = 0_u32;
         while !self.over(self.end.get(), &mut cut) {
             task::sleep(TICK).await;
             let late = us(self.shard.tick());
+            ticks = ticks.wrapping_add(1);
+            if ticks.is_multiple_of(TIDYING) {
+                buf::thin_out();
+                memory::give_back();
+            }
             // A high-water mark that fades, so that a look now and then sees the spikes in between.
             let faded = self.shard.slab.loop_lag_us.get() / 64 * 63;
             self.shard.slab.loop_lag_us.set(late.max(faded));
@@ -342,5 +320,7 @@ impl Life {
 
 /// Time for what was cut to notice.
 const CUT_TIME: Duration = Duration::from_millis(500);
+/// Ticks between two looks at what may be given back.
+const TIDYING: u32 = 20;
 /// Ticks in a row that must have been late for the lag to stand: one that was held up, by whatever it was, says little.
 const STANDING: usize = 5;

@@ -153,6 +153,12 @@ impl Board {
         Self { epoch, rows, standings: Pages::new(), fleets: Pages::new(), changes: Arc::default() }
     }
 
+    /// From when on the board counts time.
+    #[must_use]
+    pub fn epoch(&self) -> Instant {
+        self.epoch
+    }
+
     /// A moment as the board counts it, in microseconds.
     #[inline]
     #[must_use]

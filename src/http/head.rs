@@ -72,18 +72,40 @@ pub enum Known {
 /// What the names of fields begin with that tell of the way a request came.
 const X_FORWARDED: &[u8] = b"x-forwarded-";
 
+/// Whether a name of token bytes is `text`, which has as many bytes, none of them a capital: eight bytes at a time.
+fn is_in_any_case(name: &[u8], text: &[u8]) -> bool {
+    let ((name, name_end), (text, text_end)) = (name.as_chunks::<8>(), text.as_chunks::<8>());
+    let eight = |(one, other): (&[u8; 8], &[u8; 8])| {
+        u64::from_ne_bytes(*one) | 0x2020_2020_2020_2020 == u64::from_ne_bytes(*other)
+    };
+    name.iter().zip(text).all(eight) && name_end.iter().zip(text_end).all(|(one, other)| one | 0x20 == *other)
+}
+
+/// Whether a name begins as `text` does, where `_` passes for `-`.
+fn is_twin(name: &[u8], text: &[u8]) -> bool {
+    name.iter().zip(text).all(|(one, other)| one | 0x20 == *other || (*one == b'_' && *other == b'-'))
+}
+
 impl Known {
     /// Which field a name is of, in either case.
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
-        // Most names differ from most candidates in their first byte, and most fields are none of these.
-        let same = |(one, other): (&u8, &u8)| one | 0x20 == *other || (*one == b'_' && *other == b'-');
-        let known = match Self::candidates(name.len()).iter().find(|(text, _)| name.iter().zip(*text).all(same)) {
-            Some((_, known)) => *known,
-            None if name.len() > X_FORWARDED.len() && name.iter().zip(X_FORWARDED).all(same) => Self::XForwarded,
-            None => return Self::Other,
-        };
-        if name.contains(&b'_') { Self::Twin } else { known }
+        // Most names differ from most candidates in their first byte, which is never a `-`.
+        let first = name.first().map(|byte| byte | 0x20);
+        for (text, known) in Self::candidates(name.len()) {
+            if text.first().copied() == first {
+                if is_in_any_case(name, text) {
+                    return *known;
+                }
+                if is_twin(name, text) {
+                    return Self::Twin;
+                }
+            }
+        }
+        if first == X_FORWARDED.first().copied() && name.len() > X_FORWARDED.len() && is_twin(name, X_FORWARDED) {
+            return if name.contains(&b'_') { Self::Twin } else { Self::XForwarded };
+        }
+        Self::Other
     }
 
     /// The names of a length.

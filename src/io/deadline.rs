@@ -20,6 +20,7 @@ use std::time::Instant;
 use crate::io::socket;
 use crate::io::socket::Cut;
 use crate::time::TICK;
+use crate::time::TICK_MS;
 
 /// All deadlines of one core.
 #[derive(Debug)]
@@ -165,7 +166,8 @@ impl Wheel {
     fn after(&self, after: Duration, lot: u32) -> u64 {
         // The last look may have been at the end of its tick, and the next comes a whole tick later: until then the time is
         // up to two ticks ahead of what the wheel takes it for.
-        let ticks = u64::try_from(after.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2);
+        let part = u64::from(after.subsec_nanos()).div_ceil(1_000_000 * TICK_MS);
+        let ticks = after.as_secs().saturating_mul(1000 / TICK_MS).saturating_add(part);
         let due = self.now.get().saturating_add(ticks).saturating_add(2);
         self.last(lot).map_or(due, |last| due.min(last))
     }

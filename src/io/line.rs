@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::pending;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ impl Line {
     /// [`Broken`], but not `TimedOut`.
     pub async fn read_for(&self, block: &mut Block, grace: Duration) -> Result<usize, Broken> {
         let canceller = self.canceller.take().unwrap_or_default();
-        let read = self.socket.read_until(std::mem::take(block), canceller.handle());
+        let read = pin!(self.socket.read_until(std::mem::take(block), canceller.handle()));
         let place = Cell::new(Some(canceller));
         self.reading.arm_wake(grace);
         let late = || {
@@ -155,7 +156,8 @@ impl Line {
             more
         };
         self.writing.arm_look(patience);
-        let (result, back) = urged(&self.writing, self.socket.write(std::mem::take(block)), late).await;
+        let write = pin!(self.socket.write(std::mem::take(block)));
+        let (result, back) = urged(&self.writing, write, late).await;
         *block = back;
         match result {
             Ok(n) if n > 0 => {

@@ -16,7 +16,6 @@ use crate::serve::tally::Tally;
 use crate::shard::gates::Gate;
 use crate::snapshot::Endpoint;
 use crate::snapshot::Upstream;
-use crate::time::us;
 
 /// A place at an upstream, until dropped.
 #[derive(Debug)]
@@ -98,7 +97,7 @@ async fn wait<'a>(scene: &Scene<'a>, client: &Client<'_>, gate: &Rc<Gate>) -> Re
     if gate.queue.len() >= queue as usize && !(queue > 0 && gate.queue.put_out(rank)) {
         return Err(Cause::UpstreamOverloaded);
     }
-    let (began, counts) = (shard.clock.now(), shard.slab.upstream(upstream.slot));
+    let (began, counts) = (shard.clock.now_us(), shard.slab.upstream(upstream.slot));
     counts.waiting.add(1);
     let turn = async {
         let waiting = gate.queue.enter(rank);
@@ -116,7 +115,7 @@ async fn wait<'a>(scene: &Scene<'a>, client: &Client<'_>, gate: &Rc<Gate>) -> Re
     let turn = beside(turn, client.seat.line.gone(), |()| true);
     let outcome = within(&shard.wheel, scene.patience(queue_time), turn).await;
     counts.waiting.sub(1);
-    let waited = us(shard.clock.now().saturating_duration_since(began));
+    let waited = shard.clock.now_us().saturating_sub(began);
     counts.waited(waited);
     tally.queue_us.set(waited);
     match outcome {

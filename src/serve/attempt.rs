@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
-use std::time::Instant;
 
 use crate::address::Peer;
 use crate::balance::ledger::Flight;
@@ -102,13 +101,13 @@ pub(crate) struct Scene<'a> {
 impl Scene<'_> {
     /// How long something may take that has `most`, within all the time there is to a response head.
     pub(crate) fn patience(&self, most: Duration) -> Duration {
-        let left = |until: Instant| until.saturating_duration_since(self.shard.clock.now());
+        let left = |until: u64| Duration::from_micros(until.saturating_sub(self.shard.clock.now_us()));
         self.terms.until.map_or(most, |until| left(until).min(most))
     }
 
     /// Whether all the time to a response head is over.
     pub(crate) fn is_late(&self) -> bool {
-        self.terms.until.is_some_and(|until| until <= self.shard.clock.now())
+        self.terms.until.is_some_and(|until| until <= self.shard.clock.now_us())
     }
 }
 
@@ -118,7 +117,7 @@ pub(crate) struct Terms {
     /// To a whole response head, each attempt.
     response: Duration,
     /// When there must be one, all attempts and waits together.
-    until: Option<Instant>,
+    until: Option<u64>,
     /// Longest pause of the client.
     client: Duration,
     /// Bytes a second of it.
@@ -160,7 +159,7 @@ pub(crate) struct Held<'a> {
     /// Its place in the upstream.
     pub(crate) place: usize,
     /// When the attempt began.
-    pub(crate) began: Instant,
+    pub(crate) began: u64,
     /// What is told of its endpoint.
     pub(crate) flight: Flight,
     _room: Option<Room<'a>>,
@@ -175,7 +174,7 @@ impl Terms {
         listener: Option<&Listener>,
         upstream: &Upstream,
         route: &Route,
-        began: Instant,
+        began: u64,
         asked: deadline::Asked,
     ) -> Self {
         let (upstream, route) = (&upstream.settings, &route.settings);
@@ -184,7 +183,7 @@ impl Terms {
         let client = listener.map_or(upstream.timeout.body, |listener| listener.body_timeout);
         Self {
             response: route.response_timeout.unwrap_or(upstream.timeout.response),
-            until: total.and_then(|total| began.checked_add(total)),
+            until: total.map(|total| began.saturating_add(us(total))),
             client: route.body_timeout.unwrap_or(client),
             client_rate: route.min_rate.or(listener.map(|listener| listener.min_rate)).unwrap_or(0),
             endpoint: route.body_timeout.unwrap_or(upstream.timeout.body),
@@ -296,14 +295,14 @@ pub(crate) async fn attempt(
 }
 
 /// Counts an attempt at an endpoint, and says when it began.
-fn begin(scene: &Scene<'_>, place: usize) -> Instant {
+fn begin(scene: &Scene<'_>, place: usize) -> u64 {
     let Scene { shard, tally, .. } = *scene;
     tally.attempts.set(tally.attempts.get() + 1);
     tally.endpoint.set(Some(place));
     tally.phase.set(Phase::Connect);
     // The first attempt begins as the exchange does, as near as matters.
     let first = tally.attempts.get() == 1 && tally.queue_us.get() == 0;
-    if first { tally.began } else { shard.clock.now() }
+    if first { tally.began } else { shard.clock.now_us() }
 }
 
 /// Lends a connection to the endpoint at `place`, for an attempt that begins now; `fresh` wants a new one.
@@ -331,8 +330,8 @@ pub(crate) async fn lend<'a>(
     // CONNECT is not idempotent: a kept connection that has died meanwhile could not be made good.
     let connect = client.request.view(client.inbound.bytes()).method_kind() == Method::Connect;
     let fresh = fresh || connect || upstream.settings.proxy_protocol.is_some();
-    let flight = shard.ledger.begin(endpoint.slot, shard.ledger.board().at(began));
-    let reason = match lease::lend(&shard.pools, &dial, shard.clock.coarse(), fresh).await {
+    let flight = shard.ledger.begin(endpoint.slot, began);
+    let reason = match lease::lend(&shard.pools, &dial, shard.clock.coarse_age(), fresh).await {
         Ok(lease) => {
             scene.course.count_retry(scene);
             return Ok(Held { lease, endpoint, place, began, flight, _room: room });
@@ -356,17 +355,17 @@ pub(crate) async fn lend<'a>(
 
 /// Counts an attempt that came to nothing; one that found no room was none, and a response that was refused is counted as
 /// what it was.
-pub(crate) fn count_failure(scene: &Scene<'_>, (flight, began): (&Flight, Instant), failed: &Failed) {
+pub(crate) fn count_failure(scene: &Scene<'_>, (flight, began): (&Flight, u64), failed: &Failed) {
     let Scene { shard, upstream, .. } = *scene;
     if failed.cause == Cause::NoEndpoint || matches!(failed.fault, Fault::Full | Fault::Status(_)) {
         return;
     }
     shard.slab.endpoint(flight.slot()).failures.add(1);
-    let passed = us(shard.clock.now().saturating_duration_since(began));
+    let passed = shard.clock.now_us().saturating_sub(began);
     shard.slab.upstream(upstream.slot).observe(metrics::class(0), passed);
     // A kept connection that had died says nothing of its endpoint.
     if failed.fault != Fault::Stale {
-        flight.failed(shard.board_now(), None);
+        flight.failed(shard.clock.now_us(), None);
     }
 }
 
@@ -409,7 +408,7 @@ async fn talk(
     scene: &Scene<'_>,
     client: &mut Client<'_>,
     body: &mut Body,
-    (lease, flight, began): (&mut Lease, &Flight, Instant),
+    (lease, flight, began): (&mut Lease, &Flight, u64),
     out: Block,
 ) -> (Option<Result<Answered, Unanswered>>, Option<Result<(), Lost>>) {
     let Scene { route, terms, tally, kept, .. } = *scene;
@@ -487,7 +486,7 @@ pub(crate) fn failed(no: &Unanswered, reused: bool) -> Failed {
 /// Puts a connection back, unless it was opened in one client's name: then it is of no use to another.
 fn give_back(scene: &Scene<'_>, lease: Lease, clean: Clean) {
     if scene.upstream.settings.proxy_protocol.is_none() {
-        lease.give_back(clean, scene.shard.clock.coarse());
+        lease.give_back(clean, scene.shard.clock.coarse_age());
     }
 }
 
@@ -509,7 +508,8 @@ pub(crate) fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoi
         }
     }
     // Each hop is told what is left: what has passed here is no longer the service's.
-    let left = asked.shortest().map(|_| asked.less(shard.clock.now().saturating_duration_since(tally.began)));
+    let left =
+        asked.shortest().map(|_| asked.less(Duration::from_micros(shard.clock.now_us().saturating_sub(tally.began))));
     let anew = left.as_ref().map(|left| left.fields(upstream.settings.deadline.as_deref()));
     let hop = Hop {
         marks: &client.marks,

@@ -186,7 +186,7 @@ impl Course {
             return false;
         }
         let counts = shard.slab.upstream(upstream.slot);
-        if !scene.facts.generation.may_retry(scene.route.upstream, shard.board_now()) {
+        if !scene.facts.generation.may_retry(scene.route.upstream, shard.clock.now_us()) {
             counts.unpaid.add(1);
             return false;
         }
@@ -227,7 +227,7 @@ impl Course {
             // More have no room than can be told apart: now all are looked at.
             let Scene { shard, facts, upstream, route, .. } = *scene;
             let room = |place: usize| upstream.endpoints.get(place).is_some_and(|one| admit::has_room(scene, one));
-            let place = facts.generation.any(route.upstream, room, shard.board_now(), &shard.rng);
+            let place = facts.generation.any(route.upstream, room, shard.clock.now_us(), &shard.rng);
             return place.map(|place| (place, false));
         }
         if let Some(place) = pick(scene, &self.tried.get()) {
@@ -278,7 +278,7 @@ fn pick(scene: &Scene<'_>, tried: &Tried) -> Option<usize> {
     let ask = Ask { tried, key, sticky };
     // The first choice is made as the exchange begins, as near as matters, unless it has waited for a place.
     let first = tally.attempts.get() == 0 && tally.queue_us.get() == 0;
-    let now = if first { shard.ledger.board().at(tally.began) } else { shard.board_now() };
+    let now = if first { tally.began } else { shard.clock.now_us() };
     facts.generation.pick(route.upstream, &ask, now, &shard.rng)
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::buf::Block;
 use crate::http::head::HeadLimits;
+use crate::io::task;
 use crate::model;
 use crate::serve::conn::Client;
 use crate::serve::conn::Seat;
@@ -52,7 +53,7 @@ pub(crate) async fn turns(shard: &Rc<Shard>, seat: &Seat, inbound: Block) -> Spe
             Ok(true) => {
                 seat.served.set(seat.served.get().saturating_add(1));
                 // Boxed for as long as it lasts: thousands of clients may wait for their next request, few are served.
-                Box::pin(exchange::exchange(shard, &mut client)).await
+                task::boxed(|| exchange::exchange(shard, &mut client)).await
             }
             Ok(false) => return Spell::Idle,
             Err(NoRequest::Ended) => Fate::Close,

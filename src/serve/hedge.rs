@@ -23,7 +23,6 @@ use crate::serve::attempt::Scene;
 use crate::serve::conn::Client;
 use crate::serve::course::Next;
 use crate::serve::respond;
-use crate::time::us;
 use crate::wire::h1;
 
 /// Which of the [outcomes](crate::observe::metrics::HEDGES).
@@ -96,11 +95,7 @@ pub(crate) async fn race<'a>(
     }
     if let Some(Ok(held)) = &outcome {
         tally.endpoint.set(Some(held.place));
-        let before = held
-            .began
-            .saturating_duration_since(tally.began)
-            .saturating_sub(Duration::from_micros(tally.queue_us.get()));
-        tally.upstream_us.set(us(before));
+        tally.upstream_us.set(held.began.saturating_sub(tally.began).saturating_sub(tally.queue_us.get()));
     }
     outcome
 }

@@ -1,8 +1,6 @@
 //! Step 7: the response. Its head is awaited, interim ones are passed on, and then head and body go to the client as they
 //! come, the head and what came with it in one send.
 
-use std::time::Instant;
-
 use crate::balance::ledger::Flight;
 use crate::balance::orca::Report;
 use crate::buf::Block;
@@ -32,7 +30,6 @@ use crate::relay::Pump;
 use crate::serve::attempt::Scene;
 use crate::serve::conn::Client;
 use crate::serve::conn::Seat;
-use crate::time::us;
 use crate::wire::body::Clean;
 use crate::wire::body::Cutoff;
 use crate::wire::body::Sink;
@@ -52,7 +49,7 @@ pub(crate) struct Asked<'a> {
     /// Whose it is.
     seat: &'a Seat,
     /// When the attempt began.
-    began: Instant,
+    began: u64,
     /// What is told of its endpoint.
     flight: &'a Flight,
 }
@@ -114,7 +111,7 @@ const ADDED_ROOM: usize = 400;
 
 impl<'a> Asked<'a> {
     /// What the request at the front of the client's buffer says.
-    pub(crate) fn of(client: &Client<'a>, began: Instant, flight: &'a Flight) -> Self {
+    pub(crate) fn of(client: &Client<'a>, began: u64, flight: &'a Flight) -> Self {
         let request = client.request.view(client.inbound.bytes());
         Self {
             method: request.method_kind(),
@@ -138,7 +135,7 @@ pub(crate) async fn respond(
     let client = &asked.seat.line;
     let switch = await_final(scene, asked, (line, inbound, head)).await?;
     line.reading().disarm();
-    let passed = us(shard.clock.now().saturating_duration_since(asked.began));
+    let passed = shard.clock.now_us().saturating_sub(asked.began);
     tally.upstream_us.set(tally.upstream_us.get() + passed);
     if route.settings.hedge.is_some_and(|hedge| matches!(hedge.after, HedgeAfter::Percentile(_))) {
         shard.gates.route(route.slot).times.borrow_mut().note(passed);
@@ -178,7 +175,7 @@ pub(crate) async fn respond(
         Lost::Source(Cutoff::Faulty(_)) | Lost::TooLarge => Cause::UpstreamBadResponse,
     });
     if matches!(lost, Some(Cause::UpstreamTimeoutBody | Cause::UpstreamTruncated | Cause::UpstreamBadResponse)) {
-        asked.flight.failed(shard.board_now(), None);
+        asked.flight.failed(shard.clock.now_us(), None);
     }
     let last = match (framing, close) {
         _ if switch.is_some() => Last::Tunnel,
@@ -248,10 +245,10 @@ fn judge(
     let after = later.and_then(|value| retry::after(value, shard.clock.unix_seconds()));
     let report = Some(own_field(scene)).filter(|name| !name.is_empty()).and_then(|name| response.named(name));
     if let Some(report) = report.and_then(Report::parse) {
-        shard.ledger.reported(asked.flight.slot(), &report, shard.board_now());
+        shard.ledger.reported(asked.flight.slot(), &report, shard.clock.now_us());
     }
     match status {
-        429 | 500.. => asked.flight.failed(shard.board_now(), after),
+        429 | 500.. => asked.flight.failed(shard.clock.now_us(), after),
         _ => asked.flight.answered(passed),
     }
     let wanted = retry::has_status(&upstream.settings.retry.on, status);

@@ -2,7 +2,6 @@
 //! made of it at the end.
 
 use std::cell::Cell;
-use std::time::Instant;
 
 use crate::http::forward::Server;
 use crate::http::head::Method;
@@ -20,13 +19,12 @@ use crate::shard::Shard;
 use crate::shard::generation::Generation;
 use crate::snapshot::Listener;
 use crate::snapshot::Route;
-use crate::time::us;
 
 /// An exchange's counts.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    /// When its head was whole.
-    pub(crate) began: Instant,
+    /// When its head was whole, in microseconds on the clock that all cores share.
+    pub(crate) began: u64,
     /// Its id.
     pub(crate) id: Id,
     /// How far it is.
@@ -103,7 +101,7 @@ impl Tally {
     pub(crate) fn begin(shard: &Shard, kept: Option<&[u8]>) -> Self {
         let id = kept.map_or_else(|| Id::new(&shard.ids.make()), Id::new);
         Self {
-            began: shard.clock.now(),
+            began: shard.clock.now_us(),
             id,
             phase: Cell::new(Phase::Request),
             body_in: Cell::new(0),
@@ -135,7 +133,7 @@ impl Tally {
         // What a drain cut looks like a client or an endpoint that broke off; it was neither.
         let cut = shard.expired.get() && ended.cause != Cause::Ok;
         let ended = if cut { Ended { cause: Cause::Drain, ..ended } } else { ended };
-        let duration_us = us(shard.clock.now().saturating_duration_since(self.began));
+        let duration_us = shard.clock.now_us().saturating_sub(self.began);
         // What was never said to the client is still told to the operator: 499 for one that went, as nginx has it. What
         // is said over a connection that the drain has cut is never heard.
         let status = match self.status.get() {

@@ -29,19 +29,35 @@ impl Ids {
         self.count.set(count);
         // A bijection, so that two counts never give one id.
         let mixed = (count ^ (count >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let wide = (u128::from(self.prefix) << 64) | u128::from(mixed);
         let mut id = [0; ID_BYTES];
-        for (place, digit) in id.iter_mut().enumerate() {
-            let nibble = (wide >> (4 * (ID_BYTES - 1 - place))) & 0xf;
-            *digit = b"0123456789abcdef".get(usize::try_from(nibble).unwrap_or(0)).copied().unwrap_or(b'0');
+        for (place, half) in id.chunks_exact_mut(ID_BYTES / 4).zip([self.prefix >> 32, self.prefix, mixed >> 32, mixed])
+        {
+            place.copy_from_slice(&digits(half & 0xffff_ffff));
         }
         id
     }
 }
 
+/// The eight hexadecimal digits of a number of 32 bits, all at once.
+fn digits(number: u64) -> [u8; 8] {
+    // Halves, then quarters, … are moved apart until each byte has four bits, the highest at the front.
+    let spread = (number | number << 16) & 0x0000_ffff_0000_ffff;
+    let spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
+    let spread = (spread | spread << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    let letters = ((spread + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+    (spread + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn digits_are_those_of_the_number() {
+        for number in [0, 1, 0x0123_4567, 0x89ab_cdef, 0xffff_ffff, 0xfedc_ba98] {
+            assert_eq!(digits(number), format!("{number:08x}").as_bytes());
+        }
+    }
 
     #[test]
     fn ids_are_hexadecimal_and_never_repeat() {

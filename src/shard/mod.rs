@@ -1,6 +1,7 @@
 //! Everything one core owns. Nothing of it is ever seen by another thread, and nothing of it is locked: cells are
 //! borrowed for one call and never across an await.
 
+pub mod estate;
 pub mod gates;
 pub mod generation;
 pub mod ids;
@@ -26,6 +27,7 @@ use crate::observe::metrics::Slab;
 use crate::observe::metrics::Thrift;
 use crate::observe::record::Record;
 use crate::rand::Rng;
+use crate::shard::estate::Estate;
 use crate::shard::gates::Gates;
 use crate::shard::generation::Generation;
 use crate::shard::ids::Ids;
@@ -64,6 +66,8 @@ pub struct Shard {
     pub expired: Cell<bool>,
     /// Whether the next exchange is to panic; see [`mailbox::Drill`].
     pub drill: Cell<bool>,
+    /// What it owes to numbers that all cores share.
+    pub estate: Estate,
     overload: Arc<Overload>,
     warm: Warm,
     date: Cell<[u8; date::DATE_BYTES]>,
@@ -75,12 +79,14 @@ impl Shard {
     /// A core's belongings, serving a snapshot.
     #[must_use]
     pub fn new(core: CoreId, slab: Arc<Slab>, log: Rc<RefCell<LogBuffer>>, snapshot: Arc<Snapshot>) -> Self {
-        let clock = Clock::default();
+        let clock = Clock::since(snapshot.board.epoch());
         let rng = Rng::from_system();
         let wheel = Rc::new(Wheel::new(clock.start()));
         let pools = Rc::new(Pools::new(wheel.clone(), slab.clone()));
         let (overload, warm) = (snapshot.overload.clone(), Warm::default());
         warm.bind(&snapshot);
+        let estate = Estate::default();
+        estate.bind(&snapshot);
         let ledger = Ledger::new(snapshot.board.clone(), core);
         let generation = Generation::bind(snapshot, None, &ledger, &pools, &rng);
         let ids = Ids::new(&rng);
@@ -97,6 +103,7 @@ impl Shard {
             draining: Cell::new(false),
             expired: Cell::new(false),
             drill: Cell::new(false),
+            estate,
             overload,
             warm,
             date: Cell::new([b' '; date::DATE_BYTES]),
@@ -118,6 +125,7 @@ impl Shard {
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         let before = self.generation();
         self.warm.bind(&snapshot);
+        self.estate.bind(&snapshot);
         let next = Generation::bind(snapshot, Some(&before), &self.ledger, &self.pools, &self.rng);
         self.generation.replace(Rc::new(next));
     }
@@ -136,13 +144,6 @@ impl Shard {
     #[must_use]
     pub fn overload(&self) -> Grade {
         self.overload.grade()
-    }
-
-    /// The time now, exact, as the board counts it: microseconds on a clock that all cores share.
-    #[inline]
-    #[must_use]
-    pub fn board_now(&self) -> u64 {
-        self.ledger.board().at(self.clock.now())
     }
 
     /// Counts an exchange and notes it for the log.
@@ -174,14 +175,14 @@ impl Shard {
     /// What is due every tick: deadlines, the date, idle connections, the log. Says by how much the tick was late.
     pub fn tick(&self) -> Duration {
         let late = self.clock.tick().saturating_sub(TICK);
-        let (now, generation) = (self.clock.coarse(), self.generation());
-        self.wheel.advance(now);
+        let (age, generation) = (self.clock.coarse_age(), self.generation());
+        self.wheel.advance(self.clock.coarse());
         self.date.set(date::line(self.clock.unix_seconds()));
         let board = &generation.snapshot.board;
         self.gates.look();
-        self.pools.sweep(now, |slot| board.standing(slot).order() != Order::Ready);
+        self.pools.sweep(age, |slot| board.standing(slot).order() != Order::Ready);
         match self.overload() {
-            Grade::Calm if !self.draining.get() => self.warm.look(&generation, &self.pools, &self.rng, now),
+            Grade::Calm if !self.draining.get() => self.warm.look(&generation, &self.pools, &self.rng, age),
             Grade::Calm => {}
             _ => self.thin_out(),
         }

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::Duration;
 
 use crate::balance::board::Health;
 use crate::balance::board::Order;
@@ -85,7 +85,7 @@ impl Warm {
     }
 
     /// Opens what is missing; to be called every tick with the generation that was bound last.
-    pub(super) fn look(&self, generation: &Rc<Generation>, pools: &Rc<Pools>, rng: &Rng, now: Instant) {
+    pub(super) fn look(&self, generation: &Rc<Generation>, pools: &Rc<Pools>, rng: &Rng, now: Duration) {
         let places = self.places.borrow();
         for _ in 0..places.len().min(LOOKS) {
             let at = self.cursor.get();
@@ -100,7 +100,7 @@ impl Warm {
         }
     }
 
-    fn dial(&self, place: &Place, generation: &Rc<Generation>, pools: &Rc<Pools>, (lot, now): (usize, Instant)) {
+    fn dial(&self, place: &Place, generation: &Rc<Generation>, pools: &Rc<Pools>, (lot, now): (usize, Duration)) {
         let dialing = Dialing::begin(&place.tries, &self.dials);
         let (generation, pools, upstream, endpoint) =
             (generation.clone(), pools.clone(), place.upstream, place.endpoint);

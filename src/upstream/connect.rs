@@ -4,7 +4,6 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use std::time::Instant;
 
 use crate::address::Address;
 use crate::id::EndpointSlot;
@@ -44,8 +43,8 @@ pub struct Connection {
 /// What a connection has behind it, and what chance takes off the bounds of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Life {
-    /// When it was begun.
-    pub began: Instant,
+    /// When it was begun, on the core's clock.
+    pub began: Duration,
     /// Exchanges that it has carried to their end.
     pub served: u32,
     /// What is taken off the bounds within which it is kept.
@@ -84,7 +83,7 @@ pub async fn connect(
     wheel: &Rc<Wheel>,
     slab: &Arc<Slab>,
     life: Life,
-) -> Result<Connection, NoConnection> {
+) -> Result<Box<Connection>, NoConnection> {
     if !dial.shared.enter(dial.connections_max) {
         return Err(NoConnection::Full);
     }
@@ -95,7 +94,7 @@ pub async fn connect(
         Some(Err(error)) => Err(verdict(&error)),
         Some(Ok(socket)) => {
             slab.endpoint(dial.slot).opened.add(1);
-            Ok(Connection { line: Line::new(wheel, socket), address: dial.address.clone(), life, open })
+            Ok(Box::new(Connection { line: Line::new(wheel, socket), address: dial.address.clone(), life, open }))
         }
     }
 }

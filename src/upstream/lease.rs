@@ -2,7 +2,7 @@
 //! connection. Only the proof that the response was read to its true end puts it back.
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::Duration;
 
 use crate::buf::Block;
 use crate::id::EndpointSlot;
@@ -18,7 +18,7 @@ use crate::wire::body::Clean;
 #[derive(Debug)]
 pub struct Lease {
     // Declared first so that it closes before the endpoint is counted free.
-    connection: Connection,
+    connection: Box<Connection>,
     /// What was read of the response and not used yet.
     pub inbound: Block,
     /// Whether it was kept: then it may have been closed while it was idle.
@@ -40,7 +40,7 @@ struct Loan {
 ///
 /// # Errors
 /// [`NoConnection`]; nothing was sent.
-pub async fn lend(pools: &Rc<Pools>, dial: &Dial<'_>, now: Instant, fresh: bool) -> Result<Lease, NoConnection> {
+pub async fn lend(pools: &Rc<Pools>, dial: &Dial<'_>, now: Duration, fresh: bool) -> Result<Lease, NoConnection> {
     let loan = Loan::new(pools, dial.slot);
     if !fresh && let Some(connection) = pools.take(dial.slot, dial.address, now) {
         pools.slab.endpoint(dial.slot).attempts.add(1);
@@ -70,7 +70,7 @@ impl Lease {
 
     /// Puts the connection back, unless there is more to read on it than the response: then it would answer the next
     /// request with what nobody asked for.
-    pub fn give_back(self, _proof: Clean, now: Instant) {
+    pub fn give_back(self, _proof: Clean, now: Duration) {
         if self.inbound.is_empty() {
             self.loan.pools.put(self.slot, self.connection, now);
         }

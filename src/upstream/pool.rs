@@ -12,7 +12,6 @@ use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use std::time::Instant;
 
 use crate::address::Address;
 use crate::id::EndpointSlot;
@@ -66,24 +65,26 @@ pub struct Terms {
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
-    since: Instant,
+    // Boxed, since it is handed to and fro.
+    connection: Box<Connection>,
+    /// On the core's clock.
+    since: Duration,
 }
 
 impl Terms {
     /// Why a connection is not to be lent again, however good it is.
-    fn spent(&self, life: &Life, now: Instant) -> Option<Parting> {
+    fn spent(&self, life: &Life, now: Duration) -> Option<Parting> {
         if life.served >= life.share.off_number(self.requests) {
             return Some(Parting::Requests);
         }
-        (now.saturating_duration_since(life.began) >= life.share.off(self.age)).then_some(Parting::Age)
+        (now.saturating_sub(life.began) >= life.share.off(self.age)).then_some(Parting::Age)
     }
 
     /// Why an idle connection is not to stay. `place` counts from the front of its stack.
-    fn over(&self, idle: &Idle, place: usize, now: Instant) -> Option<Parting> {
+    fn over(&self, idle: &Idle, place: usize, now: Duration) -> Option<Parting> {
         let life = &idle.connection.life;
         self.spent(life, now).or_else(|| {
-            let late = now.saturating_duration_since(idle.since) >= life.share.off(self.idle);
+            let late = now.saturating_sub(idle.since) >= life.share.off(self.idle);
             (late && place >= self.warm).then_some(Parting::Idle)
         })
     }
@@ -125,7 +126,7 @@ impl Pools {
 
     /// What a connection that is begun now has behind it.
     #[must_use]
-    pub fn begin(&self, now: Instant) -> Life {
+    pub fn begin(&self, now: Duration) -> Life {
         Life { began: now, served: 0, share: Share::draw(&self.rng) }
     }
 
@@ -134,7 +135,7 @@ impl Pools {
     ///
     /// Past `limits::LABELS` endpoints share a slot: a connection to another address is closed, never lent.
     #[must_use]
-    pub fn take(&self, slot: EndpointSlot, address: &Address, now: Instant) -> Option<Connection> {
+    pub fn take(&self, slot: EndpointSlot, address: &Address, now: Duration) -> Option<Box<Connection>> {
         let mut stacks = self.stacks.borrow_mut();
         let stack = stacks.get_mut(slot.index())?;
         let terms = stack.terms?;
@@ -152,7 +153,7 @@ impl Pools {
 
     /// Keeps a connection that has carried an exchange, or closes it: it has done enough, or its endpoint has left; or
     /// closes another, if there are enough.
-    pub(super) fn put(&self, slot: EndpointSlot, mut connection: Connection, now: Instant) {
+    pub(super) fn put(&self, slot: EndpointSlot, mut connection: Box<Connection>, now: Duration) {
         let mut stacks = self.stacks.borrow_mut();
         let Some(stack) = stacks.get_mut(slot.index()) else { return };
         let Some(terms) = stack.terms else { return self.part(Parting::Removed) };
@@ -172,7 +173,7 @@ impl Pools {
 
     /// Keeps a connection that nobody has asked for yet, below all others. One that there is no room for, or whose
     /// endpoint has left the configuration meanwhile, is closed.
-    pub fn lay(&self, slot: EndpointSlot, connection: Connection, now: Instant) {
+    pub fn lay(&self, slot: EndpointSlot, connection: Box<Connection>, now: Duration) {
         let mut stacks = self.stacks.borrow_mut();
         let Some(stack) = stacks.get_mut(slot.index()) else { return };
         match stack.terms {
@@ -185,7 +186,7 @@ impl Pools {
     /// Looks at a part of the pools and closes what is old or was closed by its endpoint, and all of those that `leave`
     /// says of that they take no requests; and of all of them what another core is in want of: as many connections as an
     /// endpoint may have are open, and these are idle. To be called every tick.
-    pub fn sweep(&self, now: Instant, leave: impl Fn(EndpointSlot) -> bool) {
+    pub fn sweep(&self, now: Duration, leave: impl Fn(EndpointSlot) -> bool) {
         let mut stacks = self.stacks.borrow_mut();
         for Stack { idle, asked, .. } in stacks.iter_mut() {
             let Some(now_asked) = idle.front().map(|idle| idle.connection.asked()) else { continue };
@@ -204,7 +205,7 @@ impl Pools {
             let leaves = leave(slot);
             let mut stay = 0;
             idle.retain(|idle| {
-                let fresh = now.saturating_duration_since(idle.since) <= TICK;
+                let fresh = now.saturating_sub(idle.since) <= TICK;
                 let over = leaves.then_some(Parting::Removed).or_else(|| terms.over(idle, stay, now));
                 let news = || !fresh && idle.connection.line.socket().has_news();
                 let over = over.or_else(|| news().then_some(Parting::Endpoint));
@@ -237,6 +238,7 @@ impl Pools {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+    use std::time::Instant;
 
     use super::*;
     use crate::io::ring;
@@ -254,14 +256,13 @@ mod tests {
     struct Yard {
         pools: Pools,
         origin: TcpListener,
-        now: Instant,
+        now: Duration,
     }
 
     impl Yard {
         /// Runs a test on a loop.
         fn run<F: Future<Output = ()> + 'static>(terms: Terms, test: impl FnOnce(Self) -> F + 'static) {
-            let now = Instant::now();
-            let wheel = Rc::new(Wheel::new(now));
+            let (now, wheel) = (Duration::ZERO, Rc::new(Wheel::new(Instant::now())));
             let pools = Pools::new(wheel.clone(), Arc::default());
             pools.bind(std::iter::once((SLOT, terms)));
             let yard = Self { pools, origin: TcpListener::bind("127.0.0.1:0").unwrap(), now };
@@ -274,7 +275,7 @@ mod tests {
             Address::Ip(self.origin.local_addr().unwrap())
         }
 
-        async fn open(&self) -> Connection {
+        async fn open(&self) -> Box<Connection> {
             let (shared, patience, address) = (Arc::default(), Duration::from_secs(20), self.address());
             let dial = Dial { slot: SLOT, address: &address, shared: &shared, connections_max: 8, patience };
             connect(&dial, &self.pools.wheel, &self.pools.slab, self.pools.begin(self.now)).await.unwrap()

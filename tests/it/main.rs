@@ -56,6 +56,7 @@ mod pool;
 mod races;
 mod reload;
 mod retries;
+mod rings;
 mod routing;
 mod server_date;
 mod socket_files;

@@ -75,6 +75,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/io/", "the kernel's interfaces"),
     ("src/buf.rs", "buffers lent to the kernel"),
     ("loadtest/", "the measuring tools talk to the ring directly"),
+    ("tests/it/support/rings.rs", "a system call filter for the gateway under test"),
 ];
 
 /// Where `macro_rules!` may be written, besides tests.

@@ -362,6 +362,13 @@ thread_local! {
 /// Without the blanks around it (OWS, RFC 9110 §5.6.3).
 pub(in crate::http) fn trim(text: &[u8]) -> &[u8] {
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    // Most have none that the parser left.
+    if let ([first, ..], [.., last]) = (text, text)
+        && !blank(first)
+        && !blank(last)
+    {
+        return text;
+    }
     let start = text.iter().position(|byte| !blank(byte)).unwrap_or(text.len());
     let end = text.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
     text.get(start..end).unwrap_or(&[])

@@ -31,6 +31,8 @@ use super::message::Response;
 use super::metrics::Metrics;
 use super::origin::Origin;
 use super::raw::Raw;
+use super::rings;
+use super::rings::Rings;
 use super::scratch::Scratch;
 
 /// What a configuration without `[process]` begins with.
@@ -89,6 +91,14 @@ pub fn run(args: &[&str]) -> Exit {
     finish(Process::spawn(args, Path::new(env!("CARGO_TARGET_TMPDIR"))))
 }
 
+/// Starts `ringway run` on a kernel of such rings and waits until it ends by itself.
+#[track_caller]
+pub fn run_on(rings: Rings, toml: &str) -> Exit {
+    let scratch = Scratch::new();
+    let file = scratch.write("gateway.toml", toml);
+    finish(rings::under(rings, || Process::spawn(&["run", "-c", file.to_str().unwrap()], scratch.path())))
+}
+
 /// Starts `ringway run` under limits of the shell and ends it by TERM once it is ready, unless it has ended by itself.
 #[track_caller]
 pub fn run_under(limits: &str, toml: &str) -> Exit {
@@ -128,6 +138,15 @@ impl Gateway {
         let scratch = Scratch::new();
         let file = scratch.write("gateway.toml", toml);
         let process = Process::spawn_under(limits, &["run", "-c", file.to_str().unwrap()], scratch.path());
+        Self::ready(process, scratch, told_addresses)
+    }
+
+    /// Starts `ringway run` on a kernel of such rings, with a whole configuration.
+    #[track_caller]
+    pub fn start_on(rings: Rings, toml: &str) -> Self {
+        let scratch = Scratch::new();
+        let file = scratch.write("gateway.toml", toml);
+        let process = rings::under(rings, || Process::spawn(&["run", "-c", file.to_str().unwrap()], scratch.path()));
         Self::ready(process, scratch, told_addresses)
     }
 

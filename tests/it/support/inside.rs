@@ -40,7 +40,7 @@ pub struct Inside {
     pub snapshot: Arc<Snapshot>,
     pub slots: Slots,
     thread: Option<JoinHandle<()>>,
-    _files: Vec<SocketFile>,
+    files: Vec<SocketFile>,
 }
 
 impl Inside {
@@ -49,15 +49,7 @@ impl Inside {
         let model = config::load_text("inside.toml", toml).expect("a configuration without faults").model;
         let mut slots = Slots::default();
         let snapshot = Arc::new(Snapshot::compile(model, &mut slots));
-        let listener = &snapshot.listeners[0];
-        let (mut addr, mut files, mut opened) = (None, Vec::new(), Vec::new());
-        for bind in &listener.settings.bind {
-            let mut new = listen::open(bind, 1, false, listener.settings.socket_mode).expect("an address");
-            addr = addr.or(new.address.ip());
-            files.extend(new.file);
-            opened.push(Opened { slot: listener.slot, address: bind.clone(), socket: new.sockets.remove(0) });
-        }
-        let addr = addr.expect("an IP address");
+        let (addr, opened, files) = open(&snapshot);
         let (mailbox, inbox) = Mailbox::open().expect("a mailbox");
         let slab = Arc::new(Slab::default());
         let seed = Seed {
@@ -71,14 +63,39 @@ impl Inside {
             opened,
         };
         let thread = Some(worker::spawn(seed).expect("a thread"));
-        let inside = Self { addr, mailbox, slab, snapshot, slots, thread, _files: files };
+        let inside = Self { addr, mailbox, slab, snapshot, slots, thread, files };
         eventually("the core serves", || inside.mailbox.stage() == Stage::Serving);
         inside
+    }
+
+    /// Puts another configuration with one listener in force. The listener is opened anew, and the one before closed.
+    pub fn publish(&mut self, toml: &str) {
+        let model = config::load_text("inside.toml", toml).expect("a configuration without faults").model;
+        self.snapshot = Arc::new(Snapshot::compile(model, &mut self.slots));
+        let (addr, opened, files) = open(&self.snapshot);
+        self.addr = addr;
+        self.files.extend(files);
+        let sequence = self.snapshot.sequence;
+        self.post(Message::Publish { snapshot: self.snapshot.clone(), opened });
+        eventually("the configuration is in force", || self.mailbox.acknowledged() == sequence);
     }
 
     pub fn post(&self, message: Message) {
         self.mailbox.post(message).expect("room in the mailbox");
     }
+}
+
+/// Opens what the one listener of a configuration listens on: its first IP address, the sockets, and socket files to keep.
+fn open(snapshot: &Snapshot) -> (SocketAddr, Vec<Opened>, Vec<SocketFile>) {
+    let listener = &snapshot.listeners[0];
+    let (mut addr, mut files, mut opened) = (None, Vec::new(), Vec::new());
+    for bind in &listener.settings.bind {
+        let mut new = listen::open(bind, 1, false, listener.settings.socket_mode).expect("an address");
+        addr = addr.or(new.address.ip());
+        files.extend(new.file);
+        opened.push(Opened { slot: listener.slot, address: bind.clone(), socket: new.sockets.remove(0) });
+    }
+    (addr.expect("an IP address"), opened, files)
 }
 
 impl Drop for Inside {

@@ -22,6 +22,7 @@ mod metrics;
 mod origin;
 mod process;
 mod raw;
+pub mod rings;
 mod scratch;
 mod tests;
 
@@ -34,6 +35,7 @@ pub use gateway::Gateway;
 pub use gateway::Signal;
 pub use gateway::ask;
 pub use gateway::run;
+pub use gateway::run_on;
 pub use gateway::run_under;
 pub use gateway::simple;
 pub use inside::Inside;
@@ -51,6 +53,7 @@ pub use process::Mood;
 pub use process::serve;
 pub use raw::Raw;
 pub use raw::get;
+pub use rings::Rings;
 pub use scratch::Scratch;
 
 /// The longest that anything is waited for. Long, because it only matters when something is broken.

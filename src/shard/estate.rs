@@ -17,13 +17,15 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::clients::Clients;
 use crate::snapshot::slots::Shared;
 
+type BySlot<T> = RefCell<Vec<Option<T>>>;
+
 /// Whom a core may owe to.
 #[derive(Debug, Default)]
 pub struct Estate {
-    listeners: RefCell<Vec<Option<(Arc<Shared>, Arc<Clients>)>>>,
-    upstreams: RefCell<Vec<Option<Arc<Shared>>>>,
+    listeners: BySlot<(Arc<Shared>, Arc<Clients>)>,
+    upstreams: BySlot<Arc<Shared>>,
     /// Open connections, requests in flight.
-    endpoints: RefCell<Vec<Option<[Arc<Shared>; 2]>>>,
+    endpoints: BySlot<[Arc<Shared>; 2]>,
     process: RefCell<Option<Arc<Shared>>>,
 }
 

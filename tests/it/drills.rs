@@ -3,6 +3,7 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use ringway::count::Count;
 use ringway::io::ring::Wanted;
 use ringway::observe::ended::Cause;
 use ringway::shard::mailbox::Drill;
@@ -139,7 +140,7 @@ fn a_core_that_dies_owes_nothing_to_what_has_left_the_configuration() {
     let counted = || {
         let place = slab.endpoint(endpoint.slot);
         let counts = [&slab.connections, &slab.listener(listener.slot).open, &slab.upstream(upstream.slot).places];
-        let counts = counts.map(|count| count.get());
+        let counts = counts.map(Count::get);
         [counts.as_slice(), &[place.connections.get(), place.places.get(), place.in_flight.get()]].concat()
     };
 

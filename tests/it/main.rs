@@ -63,3 +63,4 @@ mod socket_files;
 mod survival;
 mod timeouts;
 mod tunnel;
+mod unheard;

@@ -26,6 +26,7 @@ use ringway::address::Address;
 use serde_json::Value;
 
 use super::PATIENCE;
+use super::gate::Gate;
 use super::log::LogLine;
 use super::message::Response;
 use super::metrics::Metrics;
@@ -139,6 +140,20 @@ impl Gateway {
         let file = scratch.write("gateway.toml", toml);
         let process = Process::spawn_under(limits, &["run", "-c", file.to_str().unwrap()], scratch.path());
         Self::ready(process, scratch, told_addresses)
+    }
+
+    /// Starts `ringway run` with a whole configuration; nobody reads its standard error until [`Gateway::listen`].
+    #[track_caller]
+    pub fn start_unheard(toml: &str) -> Self {
+        let scratch = Scratch::new();
+        let file = scratch.write("gateway.toml", toml);
+        let process = Process::spawn_deaf(&["run", "-c", file.to_str().unwrap()], scratch.path());
+        Self::ready(process, scratch, told_addresses)
+    }
+
+    /// Reads standard error from now on.
+    pub fn listen(&self) {
+        self.process.ears.open();
     }
 
     /// Starts `ringway run` on a kernel of such rings, with a whole configuration.
@@ -417,22 +432,31 @@ struct Process {
     child: Child,
     output: Arc<Collected>,
     readers: Vec<JoinHandle<()>>,
+    /// Opened for those who are to read standard error.
+    ears: Gate,
 }
 
 impl Process {
     fn spawn(args: &[&str], folder: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
         command.args(args);
-        Self::run(command, folder)
+        Self::run(command, folder, false)
+    }
+
+    fn spawn_deaf(args: &[&str], folder: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+        command.args(args);
+        Self::run(command, folder, true)
     }
 
     fn spawn_under(limits: &str, args: &[&str], folder: &Path) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{limits} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_ringway")]).args(args);
-        Self::run(command, folder)
+        Self::run(command, folder, false)
     }
 
-    fn run(mut command: Command, folder: &Path) -> Self {
+    /// Nobody reads the standard error of a process that is `deaf`, until its ears are opened.
+    fn run(mut command: Command, folder: &Path, deaf: bool) -> Self {
         let mut child = command
             .current_dir(folder)
             .env_remove("RUST_LOG")
@@ -443,14 +467,15 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let output = Arc::new(Collected::default());
+        let (output, ears) = (Arc::new(Collected::default()), Gate::new());
+        let shut = deaf.then(|| ears.clone());
         let readers = vec![
-            collect(child.stdout.take().unwrap(), &output, |output, line| {
+            collect(child.stdout.take().unwrap(), &output, None, |output, line| {
                 if let Some(line) = line { output.stdout.push(line) } else { output.ended = true }
             }),
-            collect(child.stderr.take().unwrap(), &output, |output, line| output.stderr.extend(line)),
+            collect(child.stderr.take().unwrap(), &output, shut, |output, line| output.stderr.extend(line)),
         ];
-        Self { child, output, readers }
+        Self { child, output, readers, ears }
     }
 
     fn signal(&self, signal: Signal) {
@@ -484,6 +509,7 @@ impl Process {
     }
 
     fn join(&mut self) {
+        self.ears.open();
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
         }
@@ -533,14 +559,16 @@ impl Output {
     }
 }
 
-/// Hands on every line, and then none.
+/// Hands on every line, and then none; begins once the gate is open.
 fn collect(
     stream: impl Read + Send + 'static,
     output: &Arc<Collected>,
+    gate: Option<Gate>,
     take: impl Fn(&mut Output, Option<String>) + Send + 'static,
 ) -> JoinHandle<()> {
     let output = output.clone();
     std::thread::spawn(move || {
+        gate.iter().for_each(Gate::wait_long);
         let mut lines = BufReader::new(stream).split(b'\n');
         loop {
             let line = lines.next().map(|line| String::from_utf8_lossy(&line.unwrap_or_default()).into_owned());

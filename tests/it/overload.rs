@@ -349,3 +349,4 @@ fn a_loop_that_is_late_all_the_time_is_answered_grade_by_grade() {
     let stutter = Stutter::of(gateway.pid());
     let steps = steps.each_ref().map(String::as_str);
     by_reloads(&gateway, &origin, "lag", steps, move || drop(stutter));
+}

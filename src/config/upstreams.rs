@@ -92,7 +92,7 @@ impl UpstreamForm {
     ) -> Option<Upstream> {
         let owner = format!("upstream {}", super::report::quote(name));
         let fits = self.fits(&owner, defaults, faults);
-        let health = both(&self.health, &defaults.health).probed(&owner, faults);
+        let health = both(&self.health, &defaults.health).probed(&owner, endpoints, faults);
         let model = Upstream {
             name: name.to_owned(),
             endpoints: endpoints.value()?.clone(),

@@ -9,11 +9,16 @@ use ringway::observe::ended::Cause;
 use ringway::shard::mailbox::Drill;
 use ringway::shard::mailbox::Message;
 use ringway::shard::mailbox::Stage;
+use serde_json::Value;
 
+use crate::support::Events;
 use crate::support::Gate;
 use crate::support::Inside;
+use crate::support::Metrics;
 use crate::support::Origin;
 use crate::support::Raw;
+use crate::support::Watched;
+use crate::support::ask;
 use crate::support::eventually;
 use crate::support::get;
 use crate::support::ok;
@@ -71,6 +76,29 @@ fn a_core_that_dies_is_started_again_counted_and_leaves_nothing_behind() {
             assert!(open <= 1, "{open} connections to an endpoint that one request at a time went to");
         }
     }
+}
+
+#[test]
+fn a_core_that_dies_is_told_of_to_whoever_follows_the_events() {
+    let origin = Origin::named("a");
+    let watched = Watched::start(&simple(&[&origin], "", ""));
+    let mut events = Events::follow(watched.admin, "0");
+    events.wait("every core listens");
+    for death in 1..=2 {
+        watched.inside.post(Message::Drill(Drill::Core));
+        events.wait(&format!("started again for the {death}. time: "));
+        eventually("it serves again", || watched.inside.mailbox.stage() == Stage::Serving);
+        assert_eq!(get(watched.inside.addr, "/").text(), "a");
+    }
+    let told = events.of("core");
+    let words = |event: &Value| ["what", "from"].map(|key| event[key].as_str().unwrap_or("").to_owned());
+    assert_eq!(told.iter().map(words).collect::<Vec<_>>(), [["core 0", "died"], ["core 0", "died"]], "{told:?}");
+    let shown: Value = serde_json::from_str(ask(watched.admin, "GET", "/v1/cores").text()).unwrap();
+    let core = &shown["cores"][0];
+    assert_eq!((&core["restarts"], &core["stage"]), (&2.into(), &"serving".into()), "{shown}");
+    assert!(core["fault"].as_str().is_some_and(|fault| !fault.is_empty()), "{shown}");
+    let metrics = Metrics::parse(ask(watched.admin, "GET", "/metrics").text());
+    assert!(metrics.get("ringway_core_restarts_total", &[("core", "0")]) > 1.5);
 }
 
 #[test]

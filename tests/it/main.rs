@@ -32,6 +32,7 @@ mod demo;
 mod drain;
 mod drills;
 mod edges;
+mod ejection;
 mod ended_log;
 mod exhaustion;
 mod failures;

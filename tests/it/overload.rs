@@ -1,7 +1,13 @@
 //! The gateway itself is short of something: what it does grade by grade, what it says of it, and that it comes back.
 
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::support::Events;
 use crate::support::Gate;
 use crate::support::Gateway;
 use crate::support::Origin;
@@ -241,4 +247,106 @@ fn resets_under_overload(io: &str) {
         assert_eq!(raw.read_response().text(), "app");
     }
     assert_eq!(gateway.stop().code(), Some(0));
+}
+
+/// A configuration whose grades are entered, of one resource alone, by these words of `[process]`.
+fn graded(origin: &Origin, overload: &str) -> String {
+    let never = "descriptors = [100, 100, 100]";
+    let low = "routes = [{ path = \"/low\", upstream = \"app\", class = \"low\" }, ";
+    format!(
+        "[process]\ncores = 1\nadmin = \"127.0.0.1:0\"\naccess_log = \"off\"\noverload = {{ {never}, {overload} }}\n\n{}",
+        simple(&[origin], "", "").replace("routes = [", low)
+    )
+}
+
+/// Climbs from grade to grade by reloads, and back by one. `steps` are the words for each grade, the calmest first.
+fn by_reloads(gateway: &Gateway, origin: &Origin, resource: &str, steps: [&str; 4], calm: impl FnOnce()) {
+    let mut events = Events::follow(gateway.admin(), "");
+    let grade_of = || gateway.metrics().get("ringway_overload_grade", &[]) as u64;
+    assert_eq!(grade_of(), 0);
+    let reload = |at: usize| assert_eq!(gateway.reload(&graded(origin, steps[at])).status, 200);
+    reload(1);
+    events.wait("\"to\":\"thrift\"");
+    assert!(Raw::connect(gateway.http()).get("/").closes());
+    assert_eq!((get(gateway.http(), "/low").status, grade_of()), (200, 1));
+    reload(2);
+    events.wait("\"to\":\"shed\"");
+    assert_eq!((get(gateway.http(), "/low").status, get(gateway.http(), "/").status, grade_of()), (503, 200, 2));
+    let mut early = Raw::connect(gateway.http());
+    eventually("it is in", || gateway.metrics().sum("ringway_connections", &[]) > 0.5);
+    reload(3);
+    events.wait("\"to\":\"closed\"");
+    Raw::connect(gateway.http()).expect_closed();
+    assert_eq!((early.get("/").status, grade_of()), (200, 3));
+    let metrics = gateway.metrics();
+    assert!(metrics.get("ringway_connections_refused_total", &[("reason", "overload")]) > 0.5);
+    assert!(metrics.get("ringway_overload_pressure", &[("resource", resource)]) > 0.0);
+    assert_eq!(gateway.get_json("/v1/overview")["overload"]["resources"][resource]["grade"], 3);
+    calm();
+    reload(0);
+    events.wait("\"to\":\"calm\"");
+    assert_eq!(grade_of(), 0);
+    assert!(!Raw::connect(gateway.http()).get("/").closes());
+    let told = events.of("overload");
+    let to: Vec<_> = told.iter().filter_map(|event| event["to"].as_str()).collect();
+    assert_eq!(to, ["thrift", "shed", "closed", "shed", "thrift", "calm"], "one after the other, either way");
+    assert!(told[0]["reason"].as_str().unwrap().contains(resource), "{told:?}");
+    gateway.wait_stderr("overload over");
+}
+
+#[test]
+fn memory_beyond_what_it_may_have_is_answered_grade_by_grade() {
+    let origin = Origin::named("app");
+    let lag = "lag = [\"1m\", \"1m\", \"1m\"]";
+    // More than a MiB is held by a process that has just begun.
+    let steps = ["[100, 100, 100]", "[50, 100, 100]", "[50, 50, 100]", "[50, 50, 50]"];
+    let steps = steps.map(|steps| format!("memory = {steps}, memory_of = \"1MiB\", {lag}"));
+    let gateway = Gateway::start(&graded(&origin, &steps[0]));
+    by_reloads(&gateway, &origin, "memory", steps.each_ref().map(String::as_str), || {});
+}
+
+/// Makes a process late all the time, as long as it lasts: it stands still, runs for a moment, and stands still again.
+struct Stutter {
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Stutter {
+    fn of(pid: u32) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let (own, pid) = (over.clone(), pid.to_string());
+        let send = move |signal: &str| drop(Command::new("kill").args(["-s", signal, &pid]).status());
+        let thread = std::thread::spawn(move || {
+            while !own.load(Relaxed) {
+                send("STOP");
+                std::thread::sleep(Duration::from_millis(150)); // three ticks of a core
+                send("CONT");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        Self { over, thread: Some(thread) }
+    }
+}
+
+impl Drop for Stutter {
+    fn drop(&mut self) {
+        self.over.store(true, Relaxed);
+        drop(self.thread.take().map(JoinHandle::join));
+    }
+}
+
+#[test]
+fn a_loop_that_is_late_all_the_time_is_answered_grade_by_grade() {
+    let origin = Origin::named("app");
+    let steps = [
+        "\"1m\", \"1m\", \"1m\"",
+        "\"20ms\", \"1m\", \"1m\"",
+        "\"20ms\", \"20ms\", \"1m\"",
+        "\"20ms\", \"20ms\", \"20ms\"",
+    ];
+    let steps = steps.map(|steps| format!("memory = [100, 100, 100], lag = [{steps}]"));
+    let gateway = Gateway::start(&graded(&origin, &steps[0]));
+    let stutter = Stutter::of(gateway.pid());
+    let steps = steps.each_ref().map(String::as_str);
+    by_reloads(&gateway, &origin, "lag", steps, move || drop(stutter));
 }

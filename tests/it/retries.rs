@@ -258,3 +258,21 @@ fn a_connection_that_is_still_owed_a_body_is_not_kept_because_its_response_was_r
     let uploads = first.requests().into_iter().filter(|request| request.method == "PUT");
     assert!(uploads.clone().all(|request| !request.complete), "{:?}", uploads.collect::<Vec<_>>());
 }
+
+#[test]
+fn a_client_that_leaves_within_the_pause_before_a_retry_is_not_waited_for() {
+    let origin = answers("503 No", "busy");
+    let retry = "retry = { attempts = 3, on = [\"503\"], backoff = \"1m\", backoff_max = \"1m\" }\nejection = \"off\"";
+    let gateway = Gateway::start(&one_core(&format!("endpoints = [\"{}\"]\n{retry}", origin.address())));
+    // The pause is a part of a minute by chance: of a few, one at the least is long enough to leave within it.
+    let left = (0..4).any(|_| {
+        let (before, lines) = (origin.requests().len(), gateway.log_lines().len());
+        let mut raw = Raw::connect(gateway.http());
+        raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        origin.wait_for(before + 1);
+        raw.reset();
+        let line = gateway.wait_log_lines(lines + 1, |_| true).remove(lines);
+        line.ended() == "client_abort" && line.num("attempts") == 1
+    });
+    assert!(left, "each was noticed by the next attempt alone");
+}

@@ -249,12 +249,7 @@ impl Gateway {
     /// Asks the admin interface.
     #[track_caller]
     pub fn ask(&self, method: &str, path: &str) -> Response {
-        let mut raw = Raw::connect(self.admin);
-        raw.send(format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-            self.admin
-        ));
-        raw.read_response()
+        ask(self.admin, method, path)
     }
 
     /// The JSON at a path of the admin interface, which answers 200.
@@ -388,6 +383,14 @@ impl Drop for Gateway {
         self.process.kill();
         self.assert_nothing_wrong();
     }
+}
+
+/// Asks the admin interface at an address.
+#[track_caller]
+pub fn ask(admin: SocketAddr, method: &str, path: &str) -> Response {
+    let mut raw = Raw::connect(admin);
+    raw.send(format!("{method} {path} HTTP/1.1\r\nHost: {admin}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
+    raw.read_response()
 }
 
 /// A configuration of one listener `http` and one upstream `app` behind every host and path. `app` and `listen` are more

@@ -33,6 +33,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod tls;
 mod tree;
 mod unit;
 mod upstreams;

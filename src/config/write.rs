@@ -7,6 +7,7 @@ use super::kind::Kind;
 use super::kind::string;
 use super::report::Span;
 use super::routes::RouteForm;
+use super::tls;
 use super::upstreams;
 use crate::model::Host;
 use crate::model::Listener;
@@ -78,6 +79,7 @@ fn listener(listener: &Listener) -> String {
     keep_alive.add(&keys::KEEP_ALIVE_AGE, &listener.keep_alive.age);
     lines.group(keys::LISTEN_KEEP_ALIVE.name, &keep_alive);
     lines.add(&keys::SERVER, &listener.server);
+    tls::listen_lines(listener, &mut lines);
     lines.table(&format!("[listen.{}]", name(&listener.name)))
 }
 
@@ -130,6 +132,12 @@ impl Lines {
         if !group.is_empty() {
             self.0.push(format!("{name} = {}", group.inline()));
         }
+    }
+
+    /// The same, also where the table is empty: that it is there says something.
+    pub(super) fn whole_group(&mut self, name: &str, group: &Self) {
+        let table = if group.is_empty() { "{}".into() } else { group.inline() };
+        self.0.push(format!("{name} = {table}"));
     }
 
     /// As a table in a line.

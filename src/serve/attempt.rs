@@ -545,14 +545,14 @@ fn settle(scene: &Scene<'_>, client: &Client<'_>, consumed: usize, lease: Lease,
         // The client must not take what it has for the whole: where only the end of the connection says that, it
         // must be no clean end. And what a client does not take is not to be kept for it by the kernel.
         if answered.last == Last::UntilClose || cause == Cause::ClientTimeoutBody {
-            client.seat.line.socket().reset_on_close();
+            client.seat.line.reset_on_close();
         }
         return (tally.ended(cause), Fate::Close);
     }
     // Bytes that nobody will read would turn the close into a reset, and that could overtake the response.
     let fate = match answered.last {
         Last::No => Fate::Keep,
-        _ if uploaded && client.inbound.len() <= consumed && !client.seat.line.socket().has_news() => Fate::Close,
+        _ if uploaded && client.inbound.len() <= consumed && !client.seat.line.has_news() => Fate::Close,
         _ => Fate::Linger,
     };
     (tally.ended(Cause::Ok), fate)
@@ -576,7 +576,7 @@ async fn broken_off(scene: &Scene<'_>, client: &mut Client<'_>, body: &Body, los
     if tally.answered() {
         // The end of the connection may be all that tells a client of HTTP/1.0 where its response ends.
         if request.version() == Version::Http10 {
-            client.seat.line.socket().reset_on_close();
+            client.seat.line.reset_on_close();
         }
         return (tally.ended(answer.cause), Fate::Close);
     }

@@ -113,7 +113,7 @@ pub(crate) async fn park(shard: &Shard, seat: &Seat) -> bool {
     shard.slab.parked.add(1);
     seat.line.park(patience).await;
     shard.slab.parked.sub(1);
-    seat.line.socket().has_bytes()
+    seat.line.has_bytes()
 }
 
 fn limits(settings: &model::Listener) -> HeadLimits {

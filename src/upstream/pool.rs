@@ -142,7 +142,7 @@ impl Pools {
         while let Some(idle) = stack.idle.pop_back() {
             let over = terms.over(&idle, stack.idle.len(), now);
             let over = over.or_else(|| (idle.connection.address != *address).then_some(Parting::Surplus));
-            let over = over.or_else(|| idle.connection.line.socket().has_news().then_some(Parting::Endpoint));
+            let over = over.or_else(|| idle.connection.line.has_news().then_some(Parting::Endpoint));
             match over {
                 None => return Some(idle.connection),
                 Some(parting) => self.part(parting),
@@ -207,7 +207,7 @@ impl Pools {
             idle.retain(|idle| {
                 let fresh = now.saturating_sub(idle.since) <= TICK;
                 let over = leaves.then_some(Parting::Removed).or_else(|| terms.over(idle, stay, now));
-                let news = || !fresh && idle.connection.line.socket().has_news();
+                let news = || !fresh && idle.connection.line.has_news();
                 let over = over.or_else(|| news().then_some(Parting::Endpoint));
                 over.map_or_else(|| stay += 1, |parting| self.part(parting));
                 over.is_none()

@@ -37,10 +37,10 @@ pub(super) fn upstream() -> impl Strategy<Value = Upstream> {
     let deadline = option::of("[a-z0-9!#$%&'*+.^_`|~-]{1,64}".prop_filter("a word", |name| name != "off"));
     let proxy = select(vec![None, Some(ProxyVersion::V1), Some(ProxyVersion::V2)]);
     let watch = (option::of(health()), ejection());
-    (endpoints(), chosen(), timeouts(), retry(), (keep(), limits()), watch, small, (deadline, proxy, response()))
+    (endpoints(), chosen(), timeouts(), retry(), (keep(), limits()), watch, small, (deadline, proxy, option::of(super::tls::upstream()), response()))
         .prop_map(|(endpoints, (balance, sticky), timeout, retry, (keep, limits), (health, ejection), small, told)| {
             let (slow_start, panic_percent, connections_max, min_rate, feedback) = small;
-            let (deadline, proxy_protocol, response) = told;
+            let (deadline, proxy_protocol, tls, response) = told;
             Upstream {
                 name: String::new(),
                 endpoints,
@@ -60,6 +60,7 @@ pub(super) fn upstream() -> impl Strategy<Value = Upstream> {
                 response,
                 min_rate,
                 proxy_protocol,
+                tls,
             }
         })
 }

@@ -312,7 +312,7 @@ pub(crate) async fn lend<'a>(
     place: usize,
     fresh: bool,
 ) -> Result<Held<'a>, Failed> {
-    let Scene { shard, upstream, tally, .. } = *scene;
+    let Scene { shard, facts, upstream, tally, .. } = *scene;
     let uncount = || tally.attempts.set(tally.attempts.get().saturating_sub(1));
     let began = begin(scene, place);
     let Some(endpoint) = upstream.endpoints.get(place) else { return Err(Failed::none()) };
@@ -320,12 +320,19 @@ pub(crate) async fn lend<'a>(
         uncount();
         return Err(Failed { cause: Cause::UpstreamOverloaded, ..Failed::none() });
     };
+    // Whom a connection is for is told before the handshake; in the open it goes with the request.
+    let before = if upstream.settings.tls.is_some() { introduction(scene, client) } else { Vec::new() };
+    let secure = match facts.generation.secure(scene.route.upstream, &before) {
+        Ok(secure) => secure,
+        Err(reason) => return Err(unconnected(reason)),
+    };
     let dial = Dial {
         slot: endpoint.slot,
         address: &endpoint.address,
         shared: &endpoint.connections,
         connections_max: upstream.settings.connections_max,
         patience: scene.patience(upstream.settings.timeout.connect),
+        secure,
     };
     // CONNECT is not idempotent: a kept connection that has died meanwhile could not be made good.
     let connect = client.request.view(client.inbound.bytes()).method_kind() == Method::Connect;
@@ -497,15 +504,8 @@ pub(crate) fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoi
     let bytes = client.inbound.bytes();
     let request = client.request.view(bytes);
     let mut out = Block::with_room(body.data.end + scene.upgrade.len() + kept.len() + ADDED_ROOM);
-    if let Some(version) = upstream.settings.proxy_protocol {
-        let ends = match (facts.identity.client, client.seat.reached()) {
-            (Peer::Ip(from), Some(to)) => Ends::Between(from, to),
-            _ => Ends::Own,
-        };
-        match version {
-            ProxyVersion::V1 => proxy::write_line(out.tail(), ends),
-            ProxyVersion::V2 => proxy::write_binary(out.tail(), ends),
-        }
+    if upstream.settings.proxy_protocol.is_some() && upstream.settings.tls.is_none() {
+        out.tail().extend_from_slice(&introduction(scene, client));
     }
     // Each hop is told what is left: what has passed here is no longer the service's.
     let left =
@@ -530,6 +530,21 @@ pub(crate) fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoi
     } else {
         sink.append(out.tail(), data, None);
         kept.copy_to(out.tail(), |out, bytes| sink.append(out, bytes, end));
+    }
+    out
+}
+
+/// The PROXY protocol header of a connection that is opened in this client's name; nothing where none is wanted.
+fn introduction(scene: &Scene<'_>, client: &Client<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    let Some(version) = scene.upstream.settings.proxy_protocol else { return out };
+    let ends = match (scene.facts.identity.client, client.seat.reached()) {
+        (Peer::Ip(from), Some(to)) => Ends::Between(from, to),
+        _ => Ends::Own,
+    };
+    match version {
+        ProxyVersion::V1 => proxy::write_line(&mut out, ends),
+        ProxyVersion::V2 => proxy::write_binary(&mut out, ends),
     }
     out
 }
@@ -590,6 +605,7 @@ fn unconnected(reason: NoConnection) -> Failed {
         NoConnection::Exhausted => (Cause::NoEndpoint, "the gateway is out of descriptors or ports", Fault::Connect),
         NoConnection::Refused => (Cause::UpstreamRefused, "", Fault::Connect),
         NoConnection::TimedOut => (Cause::UpstreamTimeoutConnect, "", Fault::Connect),
+        NoConnection::Insecure(detail) => (Cause::UpstreamTls, detail, Fault::Connect),
     };
     Failed { cause, detail, fault }
 }

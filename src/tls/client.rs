@@ -31,6 +31,8 @@ use crate::tls::files::Faulty;
 /// The side that faces an upstream.
 pub struct Client {
     config: Arc<ClientConfig>,
+    /// A number that no other has had in this process, and not 0: what connections made with it are known by.
+    pub number: u64,
     /// The name that the upstream's certificate must have, if it is not the address of each endpoint.
     name: Option<ServerName<'static>>,
     /// What it was made of.
@@ -45,11 +47,11 @@ pub struct Client {
 const REMEMBERED: usize = 256;
 
 impl Client {
-    /// The side of these settings; `system` are the roots that count where they name no authority.
+    /// The side of these settings, with that number; `system` are the roots that count where they name no authority.
     ///
     /// # Errors
     /// [`Faulty`].
-    pub fn new(settings: &UpstreamTls, system: &Arc<RootCertStore>) -> Result<Self, Faulty> {
+    pub fn new(settings: &UpstreamTls, number: u64, system: &Arc<RootCertStore>) -> Result<Self, Faulty> {
         let place = settings.ca.as_deref().unwrap_or(Path::new(""));
         let wrong = |error: String| files::faulty(place, error);
         let roots = match &settings.ca {
@@ -83,7 +85,7 @@ impl Client {
         let name = settings.name.as_deref().map(ServerName::try_from).transpose();
         let name = name.map_err(|_| wrong("the name is none that a certificate can have".into()))?.map(|n| n.to_owned());
         let print = print(settings)?;
-        Ok(Self { config: Arc::new(config), name, settings: settings.clone(), shown, print })
+        Ok(Self { config: Arc::new(config), number, name, settings: settings.clone(), shown, print })
     }
 
     /// For one core: what its handshakes have settled is remembered there alone.
@@ -110,6 +112,27 @@ impl Client {
     pub fn name_of(&self, address: Option<IpAddr>) -> Option<ServerName<'static>> {
         self.name.clone().or_else(|| address.map(|ip| ServerName::IpAddress(ip.into())))
     }
+}
+
+/// Why a handshake with an upstream failed, in words of ours: what rustls says may hold what the other side has said.
+#[must_use]
+pub fn reason(fault: &str) -> &'static str {
+    let known = [
+        ("UnknownIssuer", "its certificate is of no authority that counts"),
+        ("not valid for name", "its certificate is for another name"),
+        ("NotValidForName", "its certificate is for another name"),
+        ("expired", "its certificate has expired"),
+        ("Expired", "its certificate has expired"),
+        ("not valid yet", "its certificate is not valid yet"),
+        ("NotValidYet", "its certificate is not valid yet"),
+        ("pinned", "its key is none of those that are pinned"),
+        ("invalid peer certificate", "its certificate is not good"),
+        ("fatal alert", "it refused the handshake"),
+        ("alert", "it refused the handshake"),
+        ("corrupt message", "it does not speak TLS"),
+        ("InvalidMessage", "it does not speak TLS"),
+    ];
+    known.iter().find(|(part, _)| fault.contains(part)).map_or("the TLS handshake failed", |(_, words)| words)
 }
 
 /// What the files of these settings say, in short: where it is the same, nothing has changed.

@@ -27,6 +27,8 @@ pub struct Store {
     /// What the keys of tickets are made of where no file says: the same for all cores, and across reloads.
     own: Secrets,
     material: Arc<Material>,
+    /// Sides that face upstreams, made so far.
+    births: u64,
 }
 
 /// What a configuration's files hold.
@@ -69,7 +71,7 @@ impl Store {
     /// Nothing yet; `secret` is the process's own.
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
-        Self { own: Secrets::of(secret), material: Arc::default() }
+        Self { own: Secrets::of(secret), material: Arc::default(), births: 0 }
     }
 
     /// What is in force.
@@ -83,7 +85,7 @@ impl Store {
     /// # Errors
     /// Every fault; nothing has changed.
     pub fn load(&mut self, model: &Model, zeal: Zeal) -> Result<Vec<Faulty>, Vec<Faulty>> {
-        let mut reading = Reading { store: self, zeal, next: Material::default(), faults: Vec::new(), kept: Vec::new() };
+        let mut reading = Reading { store: self, zeal, births: self.births, next: Material::default(), faults: Vec::new(), kept: Vec::new() };
         for listener in &model.listeners {
             if let Some(settings) = &listener.tls {
                 reading.server(&listener.name, settings);
@@ -97,7 +99,8 @@ impl Store {
                 reading.client(&upstream.name, settings, &system);
             }
         }
-        let Reading { next, faults, kept, .. } = reading;
+        let Reading { next, births, faults, kept, .. } = reading;
+        self.births = births;
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -136,6 +139,7 @@ fn system_roots() -> RootCertStore {
 struct Reading<'a> {
     store: &'a Store,
     zeal: Zeal,
+    births: u64,
     next: Material,
     faults: Vec<Faulty>,
     kept: Vec<Faulty>,
@@ -193,7 +197,10 @@ impl Reading<'_> {
         let same = old.clone().filter(|old| print.as_ref().is_ok_and(|print| *print == old.print));
         let made = match same {
             Some(same) => Ok(same),
-            None => Client::new(settings, system).map(Arc::new),
+            None => {
+                self.births += 1;
+                Client::new(settings, self.births, system).map(Arc::new)
+            }
         };
         let Some((client, fault)) = self.or_old(made, old) else { return };
         if let (Some(certificate), Some((path, _))) = (&client.shown, &settings.identity) {

@@ -184,7 +184,7 @@ fn written_response(bytes: &[u8], head: &ResponseHead, framing: Framing, method:
         request_id: b"an-id",
         date: b"a date",
         server: Server::Pass,
-        kept: "",
+        kept: [""; 2],
         added: b"",
     };
     let mut out = Vec::new();

@@ -22,6 +22,7 @@ use super::report::quote;
 use super::routes::RouteForm;
 use super::routes::plain;
 use super::suggest::advice;
+use super::tls;
 use super::tls::Listens;
 use super::unit;
 use super::upstreams::UpstreamForm;
@@ -239,7 +240,7 @@ fn oddities(
         let message = format!("every endpoint of upstream {name} is a backup: none has priority 0");
         Fault::wrong(named.at, message).help("the lowest number is taken first: begin with 0")
     });
-    let insecure = named.form.1.tls.oddity(&format!("upstream {name}"), &defaults.tls);
+    let insecure = tls::oddity(&format!("upstream {name}"), named.form.1.tls.or(&defaults.tls));
     zoned.into_iter().chain(backups).chain(insecure)
 }
 

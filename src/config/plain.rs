@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
+use super::key::Keys;
 use super::key::OFF;
 use super::key::Place;
 use super::kind::Kind;
@@ -112,6 +113,10 @@ impl<K: Kind> Kind for Off<K> {
 
     fn schema(&self) -> serde_json::Value {
         json!({ "anyOf": [self.0.schema(), { "const": OFF }] })
+    }
+
+    fn parts(&self) -> Option<Keys> {
+        self.0.parts()
     }
 }
 

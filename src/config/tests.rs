@@ -501,7 +501,7 @@ fn every_key_has_an_effect() {
         }
     }
     try_on(SMALL, &SMALL.replace("\"/*\"", "\"/orders/*\""));
-    assert_eq!(tried, 187);
+    assert_eq!(tried, 219);
 }
 
 /// A key, or each key below it, with its example.
@@ -529,9 +529,6 @@ fn with_what_it_takes(text: &str, line: &str) -> String {
         "hsts.age" => return text.to_owned(),
         _ if name.starts_with("hsts.") => ("[listen.http]", age),
         _ if name.starts_with("handshake.") => ("[listen.http]", tls),
-        "tls.cert" => ("[upstream.app]", "tls.key = \"/a.key\""),
-        "tls.key" => ("[upstream.app]", "tls.cert = \"/a.crt\""),
-        _ if name.starts_with("tls.") => return text.to_owned(),
         "proxy_protocol" => ("[listen.http]", "trusted_proxies = [\"unix\"]"),
         "health.path" | "health.tcp" | "health.grpc" | "sticky.cookie" => return text.to_owned(),
         _ if name.starts_with("health.") => ("[upstream.app]", "health.path = \"/up\""),

@@ -53,6 +53,11 @@ pub(super) struct Redirect;
 /// A DNS name or an IP address.
 pub(super) struct ServerName;
 
+/// A table with these keys.
+pub(super) struct TowardsUpstream {
+    pub(super) keys: Keys,
+}
+
 /// A list of SHA-256 sums.
 pub(super) struct Pins;
 
@@ -416,101 +421,90 @@ pub(super) fn listen_lines(listener: &Listener, lines: &mut Lines) {
     lines.add(&keys::REDIRECT, &listener.redirect);
 }
 
-// === an upstream ===
+// === impl TowardsUpstream ===
 
-/// What `[upstream.NAME]` says of it.
-#[derive(Default)]
-pub(super) struct UpstreamTlsForm {
-    /// Whether there is a table, or "off" in its place.
-    on: Field<bool>,
-    name: Field<String>,
-    ca: Field<PathBuf>,
-    cert: Field<PathBuf>,
-    key: Field<PathBuf>,
-    pins: Field<Vec<[u8; 32]>>,
-    policy: Field<Policy>,
-    insecure: Field<bool>,
-}
+impl Kind for TowardsUpstream {
+    type Value = UpstreamTls;
 
-impl UpstreamTlsForm {
-    pub(super) fn read(reader: Option<&Reader<'_>>, faults: &mut Faults) -> Self {
-        let (table, off) = reader.map_or((None, None), |reader| reader.switched(&keys::UPSTREAM_TLS, faults));
-        let table = table.as_ref();
-        Self {
-            on: match (table, off) {
-                (_, Some(at)) => Field::Set(false, at),
-                (Some(table), None) => Field::Set(true, table.at),
-                (None, None) => Field::Absent,
-            },
-            name: get(table, &keys::UPSTREAM_TLS_NAME, faults),
-            ca: get(table, &keys::UPSTREAM_TLS_CA, faults),
-            cert: get(table, &keys::UPSTREAM_TLS_CERT, faults),
-            key: get(table, &keys::UPSTREAM_TLS_KEY, faults),
-            pins: get(table, &keys::UPSTREAM_TLS_PINS, faults),
-            policy: get(table, &keys::UPSTREAM_TLS_POLICY, faults),
-            insecure: get(table, &keys::UPSTREAM_TLS_INSECURE, faults),
+    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<UpstreamTls> {
+        if !matches!(node.value, Value::Table(_)) {
+            refuse(node, place, &self.accepted(), faults);
+            return None;
         }
-    }
-
-    /// What an upstream has of it; nothing after a fault.
-    pub(super) fn model(
-        &self,
-        owner: &str,
-        endpoints: &[Endpoint],
-        defaults: &Self,
-        faults: &mut Faults,
-    ) -> Option<Option<UpstreamTls>> {
-        let on = self.on.or(&defaults.on);
-        let (Some(true), Some(at)) = (on.value(), on.at()) else { return Some(None) };
-        let (cert, key) = (self.cert.or(&defaults.cert), self.key.or(&defaults.key));
-        let alone = match (cert, key) {
+        let owner = place.to_string();
+        let reader = Reader::open(node, &owner, self.keys, faults)?;
+        let name = reader.get(&keys::UPSTREAM_TLS_NAME, faults);
+        let ca = reader.get(&keys::UPSTREAM_TLS_CA, faults);
+        let (cert, key) = (reader.get(&keys::UPSTREAM_TLS_CERT, faults), reader.get(&keys::UPSTREAM_TLS_KEY, faults));
+        let alone = match (&cert, &key) {
             (Field::Set(_, at), Field::Absent) => Some(("cert", "key", *at)),
             (Field::Absent, Field::Set(_, at)) => Some(("key", "cert", *at)),
             _ => None,
         };
         if let Some((there, missing, at)) = alone {
-            let message = format!("{owner} has `tls.{there}` without `tls.{missing}`");
+            let message = format!("{place} has `{there}` without `{missing}`");
             faults.add(Fault::wrong(at, message).help("a certificate and its key are named together"));
-            return None;
         }
-        let insecure = resolve(&self.insecure, &defaults.insecure, &keys::UPSTREAM_TLS_INSECURE)?;
-        let name = self.name.or(&defaults.name);
-        let unnamed = endpoints.iter().find(|endpoint| endpoint.address.ip().is_none());
-        if let (Some(endpoint), Field::Absent) = (unnamed, name) {
-            let message = format!("{owner} speaks TLS with {}, which has no name to be known by", endpoint.address);
-            faults.add(Fault::wrong(at, message).help("say in `tls.name` which name its certificate must have"));
-            return None;
-        }
-        Some(Some(UpstreamTls {
+        let pins = reader.get(&keys::UPSTREAM_TLS_PINS, faults);
+        let policy = reader.get(&keys::UPSTREAM_TLS_POLICY, faults);
+        let insecure = reader.get(&keys::UPSTREAM_TLS_INSECURE, faults);
+        Some(UpstreamTls {
             name: name.value().cloned(),
-            ca: self.ca.or(&defaults.ca).value().cloned(),
+            ca: ca.value().cloned(),
             identity: cert.value().cloned().zip(key.value().cloned()),
-            pins: resolve(&self.pins, &defaults.pins, &keys::UPSTREAM_TLS_PINS)?,
-            policy: resolve(&self.policy, &defaults.policy, &keys::UPSTREAM_TLS_POLICY)?,
-            insecure,
-        }))
+            pins: pins.resolve(&keys::UPSTREAM_TLS_PINS)?,
+            policy: policy.resolve(&keys::UPSTREAM_TLS_POLICY)?,
+            insecure: insecure.resolve(&keys::UPSTREAM_TLS_INSECURE)?,
+        })
     }
 
-    /// What is odd about it: whoever answers is taken for the upstream.
-    pub(super) fn oddity(&self, owner: &str, defaults: &Self) -> Option<Fault> {
-        let on = self.on.or(&defaults.on).value() == Some(&true);
-        let insecure = self.insecure.or(&defaults.insecure);
-        let at = insecure.at().filter(|_| on && insecure.value() == Some(&true))?;
-        let message = format!("{owner} is insecure: whoever answers at its addresses is taken for it");
-        Some(Fault::wrong(at, message).help("name its authority as `tls.ca`, or pin its key, and take `insecure` away"))
+    fn show(&self, tls: &UpstreamTls) -> String {
+        let mut shown = Lines::default();
+        shown.add_some(&keys::UPSTREAM_TLS_NAME, tls.name.as_ref());
+        shown.add_some(&keys::UPSTREAM_TLS_CA, tls.ca.as_ref());
+        shown.add_some(&keys::UPSTREAM_TLS_CERT, tls.identity.as_ref().map(|(cert, _)| cert));
+        shown.add_some(&keys::UPSTREAM_TLS_KEY, tls.identity.as_ref().map(|(_, key)| key));
+        shown.add(&keys::UPSTREAM_TLS_PINS, &tls.pins);
+        shown.add(&keys::UPSTREAM_TLS_POLICY, &tls.policy);
+        shown.add(&keys::UPSTREAM_TLS_INSECURE, &tls.insecure);
+        if shown.is_empty() { "{}".into() } else { shown.inline() }
+    }
+
+    fn accepted(&self) -> String {
+        let names: Vec<&str> = self.keys.iter().map(|key| key.name()).collect();
+        format!("a table of {}, which may be empty", names.join(", "))
+    }
+
+    fn schema(&self) -> serde_json::Value {
+        schema::table(self.keys)
+    }
+
+    fn parts(&self) -> Option<Keys> {
+        Some(self.keys)
     }
 }
 
-/// The lines of an upstream.
-pub(super) fn upstream_lines(tls: Option<&UpstreamTls>, lines: &mut Lines) {
-    let Some(tls) = tls else { return };
-    let mut shown = Lines::default();
-    shown.add_some(&keys::UPSTREAM_TLS_NAME, tls.name.as_ref());
-    shown.add_some(&keys::UPSTREAM_TLS_CA, tls.ca.as_ref());
-    shown.add_some(&keys::UPSTREAM_TLS_CERT, tls.identity.as_ref().map(|(cert, _)| cert));
-    shown.add_some(&keys::UPSTREAM_TLS_KEY, tls.identity.as_ref().map(|(_, key)| key));
-    shown.add(&keys::UPSTREAM_TLS_PINS, &tls.pins);
-    shown.add(&keys::UPSTREAM_TLS_POLICY, &tls.policy);
-    shown.add(&keys::UPSTREAM_TLS_INSECURE, &tls.insecure);
-    lines.whole_group(keys::UPSTREAM_TLS.0.name, &shown);
+/// What an upstream with these endpoints has of it; nothing after a fault.
+pub(super) fn upstream(
+    owner: &str,
+    said: &Field<Option<UpstreamTls>>,
+    endpoints: &[Endpoint],
+    faults: &mut Faults,
+) -> Option<Option<UpstreamTls>> {
+    let tls = said.resolve(&keys::UPSTREAM_TLS)?;
+    let unnamed = endpoints.iter().find(|endpoint| endpoint.address.ip().is_none());
+    if let (Some(UpstreamTls { name: None, .. }), Some(endpoint), Some(at)) = (&tls, unnamed, said.at()) {
+        let message = format!("{owner} speaks TLS with {}, which has no name to be known by", endpoint.address);
+        faults.add(Fault::wrong(at, message).help("say in `tls.name` which name its certificate must have"));
+        return None;
+    }
+    Some(tls)
+}
+
+/// What is odd about it: whoever answers is taken for the upstream.
+pub(super) fn oddity(owner: &str, said: &Field<Option<UpstreamTls>>) -> Option<Fault> {
+    let insecure = said.value()?.as_ref()?.insecure;
+    let at = said.at().filter(|_| insecure)?;
+    let message = format!("{owner} is insecure: whoever answers at its addresses is taken for it");
+    Some(Fault::wrong(at, message).help("name its authority as `tls.ca`, and take `insecure` away"))
 }

@@ -18,7 +18,6 @@ use super::report::Faults;
 use super::report::Span;
 use super::report::tick;
 use super::tls;
-use super::tls::UpstreamTlsForm;
 use super::write::Lines;
 use crate::model::Balance;
 use crate::model::Endpoint;
@@ -32,6 +31,7 @@ use crate::model::RetryOn;
 use crate::model::Sticky;
 use crate::model::Timeouts;
 use crate::model::Upstream;
+use crate::model::UpstreamTls;
 
 mod watch;
 
@@ -53,7 +53,7 @@ pub(super) struct UpstreamForm {
     ejection: EjectionForm,
     deadline: Field<Option<String>>,
     proxy_protocol: Field<Option<ProxyVersion>>,
-    pub(super) tls: UpstreamTlsForm,
+    pub(super) tls: Field<Option<UpstreamTls>>,
     response: ResponseForm,
 }
 
@@ -81,7 +81,7 @@ impl UpstreamForm {
             ejection: EjectionForm::read(reader, faults),
             deadline: get(reader, &keys::DEADLINE, faults),
             proxy_protocol: get(reader, &keys::UPSTREAM_PROXY_PROTOCOL, faults),
-            tls: UpstreamTlsForm::read(reader, faults),
+            tls: get(reader, &super::keys::tls::UPSTREAM_TLS, faults),
             response: ResponseForm::read(reader, faults),
         }
     }
@@ -98,7 +98,7 @@ impl UpstreamForm {
         let fits = self.fits(&owner, defaults, faults);
         let health = both(&self.health, &defaults.health).probed(&owner, faults);
         let listed = endpoints.value().map(Vec::as_slice).unwrap_or_default();
-        let tls = self.tls.model(&owner, listed, &defaults.tls, faults);
+        let tls = tls::upstream(&owner, self.tls.or(&defaults.tls), listed, faults);
         let model = Upstream {
             name: name.to_owned(),
             endpoints: endpoints.value()?.clone(),
@@ -214,7 +214,7 @@ pub(super) fn lines(upstream: &Upstream, lines: &mut Lines) {
     watch::lines(upstream, lines);
     lines.add(&keys::DEADLINE, &upstream.deadline);
     lines.add(&keys::UPSTREAM_PROXY_PROTOCOL, &upstream.proxy_protocol);
-    tls::upstream_lines(upstream.tls.as_ref(), lines);
+    lines.add(&super::keys::tls::UPSTREAM_TLS, &upstream.tls);
     let mut response = Lines::default();
     response.add(&keys::RESPONSE_HEAD, &upstream.response.head_bytes);
     response.add(&keys::RESPONSE_FIELDS, &upstream.response.fields);

@@ -134,12 +134,6 @@ impl Lines {
         }
     }
 
-    /// The same, also where the table is empty: that it is there says something.
-    pub(super) fn whole_group(&mut self, name: &str, group: &Self) {
-        let table = if group.is_empty() { "{}".into() } else { group.inline() };
-        self.0.push(format!("{name} = {table}"));
-    }
-
     /// As a table in a line.
     pub(super) fn inline(&self) -> String {
         format!("{{ {} }}", self.0.join(", "))

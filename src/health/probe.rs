@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::net::UnixStream;
+use tokio_rustls::TlsConnector;
 
 use crate::address::Address;
 use crate::health::Said;
@@ -22,6 +23,7 @@ use crate::health::answer::Wanted;
 use crate::health::grpc;
 use crate::model::Probe;
 use crate::model::ProxyVersion;
+use crate::tls::client;
 
 /// What a check says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +70,10 @@ async fn check(target: &Target, kept: Option<Stream>, keep: bool) -> (Verdict, O
             Err(error) => return (fault("no connection", &error), None),
         },
     };
+    let stream = match secured(stream, target).await {
+        Ok(stream) => stream,
+        Err(verdict) => return (verdict, None),
+    };
     match &target.settings.probe {
         Probe::Tcp => (Verdict::Good(Said::Connected), None),
         Probe::Grpc { service } => (grpc(stream, target, service).await, None),
@@ -75,6 +81,18 @@ async fn check(target: &Target, kept: Option<Stream>, keep: bool) -> (Verdict, O
             Exchange::Done(verdict, stream) => (verdict, stream),
             Exchange::Nothing(verdict) => (verdict, None),
         },
+    }
+}
+
+/// The connection with a TLS handshake behind it, where one is due.
+async fn secured(mut stream: Stream, target: &Target) -> Result<Stream, Verdict> {
+    let Some(secure) = &target.secure else { return Ok(stream) };
+    let before = introduction(target);
+    stream.write_all(&before).await.map_err(|error| fault("the connection broke", &error))?;
+    let connector = TlsConnector::from(secure.config.clone());
+    match connector.connect(secure.name.clone(), stream).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) => Err(Verdict::Bad(format!("no secure connection: {}", client::reason(&error.to_string())))),
     }
 }
 
@@ -155,8 +173,13 @@ fn request((method, path, host): (&str, &str, &str), mut bytes: Vec<u8>, keep: b
     Some(bytes)
 }
 
-/// What a connection begins with: a PROXY protocol header that says that nobody is behind it, where one is due.
+/// What the request begins with: under TLS the introduction went before the handshake.
 fn opening(target: &Target) -> Vec<u8> {
+    if target.secure.is_some() { Vec::new() } else { introduction(target) }
+}
+
+/// What a connection begins with: a PROXY protocol header that says that nobody is behind it, where one is due.
+fn introduction(target: &Target) -> Vec<u8> {
     match target.proxy {
         None => Vec::new(),
         Some(ProxyVersion::V1) => b"PROXY UNKNOWN\r\n".to_vec(),

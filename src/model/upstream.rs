@@ -253,7 +253,7 @@ pub enum Probe {
     },
     /// A connection is enough.
     Tcp,
-    /// `grpc.health.v1.Health/Check` over HTTP/2 without TLS.
+    /// `grpc.health.v1.Health/Check` over HTTP/2.
     Grpc {
         /// The service that is asked for; empty: the server as a whole.
         service: String,

@@ -8,7 +8,6 @@ use crate::config::key::Key;
 use crate::config::key::Need::Default;
 use crate::config::key::Need::Optional;
 use crate::config::key::Need::Required;
-use crate::config::key::Switched;
 use crate::config::kind::Bytes;
 use crate::config::kind::Integer;
 use crate::config::kind::Switch;
@@ -20,6 +19,7 @@ use crate::config::tls::FilePath;
 use crate::config::tls::Pins;
 use crate::config::tls::Redirect;
 use crate::config::tls::ServerName;
+use crate::config::tls::TowardsUpstream;
 use crate::model::Need;
 use crate::model::Policy;
 use crate::model::UnknownName;
@@ -33,7 +33,8 @@ pub(in crate::config) static TLS: Key<Off<Certificates>> = Key {
     doc: "TLS, by the certificates of this list: a client gets the one that is for the name it asks for, exactly or by a \
           wildcard. Two for the same names may have keys of different sorts: a client gets one that it can verify. The \
           files are read at start and at each reload, and again when they change.",
-    example: "[{ cert = \"/etc/ringway/shop.crt\", key = \"/etc/ringway/shop.key\" }]",
+    example: "[{ cert = \"/etc/ringway/shop.crt\", key = \"/etc/ringway/shop.key\", \
+              ocsp = \"/etc/ringway/shop.ocsp\" }]",
 };
 
 pub(in crate::config) static CERT: Key<FilePath> = Key {
@@ -199,19 +200,25 @@ pub(in crate::config) static REDIRECT: Key<Off<Redirect>> = Key {
 
 // === [upstream.NAME] ===
 
-pub(in crate::config) static UPSTREAM_TLS: Switched = Switched(Group {
+pub(in crate::config) static UPSTREAM_TLS: Key<Off<TowardsUpstream>> = Key {
     name: "tls",
-    keys: &[
-        &UPSTREAM_TLS_NAME,
-        &UPSTREAM_TLS_CA,
-        &UPSTREAM_TLS_CERT,
-        &UPSTREAM_TLS_KEY,
-        &UPSTREAM_TLS_PINS,
-        &UPSTREAM_TLS_POLICY,
-        &UPSTREAM_TLS_INSECURE,
-    ],
-    doc: "TLS towards the endpoints, also for their health checks; `{}` is enough. Their certificates are verified.",
-});
+    kind: Off(TowardsUpstream {
+        keys: &[
+            &UPSTREAM_TLS_NAME,
+            &UPSTREAM_TLS_CA,
+            &UPSTREAM_TLS_CERT,
+            &UPSTREAM_TLS_KEY,
+            &UPSTREAM_TLS_PINS,
+            &UPSTREAM_TLS_POLICY,
+            &UPSTREAM_TLS_INSECURE,
+        ],
+    }),
+    need: Default(None),
+    doc: "TLS towards the endpoints, also for their health checks at their own port; `{}` is enough. Their certificates are \
+          verified.",
+    example: "{ name = \"orders.internal\", ca = \"/etc/ringway/internal.pem\", cert = \"/etc/ringway/gateway.crt\", key = \
+              \"/etc/ringway/gateway.key\", pins = [], policy = \"modern\", insecure = false }",
+};
 
 pub(in crate::config) static UPSTREAM_TLS_NAME: Key<ServerName> = Key {
     name: "name",

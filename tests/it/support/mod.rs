@@ -23,6 +23,7 @@ mod process;
 mod raw;
 mod scratch;
 mod tests;
+mod tls;
 
 use std::time::Duration;
 use std::time::Instant;
@@ -48,6 +49,10 @@ pub use process::serve;
 pub use raw::Raw;
 pub use raw::get;
 pub use scratch::Scratch;
+pub use tls::Authority;
+pub use tls::Issued;
+pub use tls::SecureOrigin;
+pub use tls::program;
 
 /// The longest that anything is waited for. Long, because it only matters when something is broken.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -78,7 +78,8 @@ impl Kind for Certificates {
         };
         if items.is_empty() {
             let message = format!("{place} has no certificate");
-            let help = "write at least one, such as { cert = \"/etc/ringway/shop.crt\", key = \"/etc/ringway/shop.key\" }";
+            let help =
+                "write at least one, such as { cert = \"/etc/ringway/shop.crt\", key = \"/etc/ringway/shop.key\" }";
             faults.add(Fault::wrong(node.span, message).help(help));
             return None;
         }
@@ -224,10 +225,7 @@ impl Kind for ServerName {
 fn is_name(text: &str) -> bool {
     let label = |label: &str| {
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        (1..=63).contains(&label.len())
-            && label.bytes().all(letter)
-            && !label.starts_with('-')
-            && !label.ends_with('-')
+        (1..=63).contains(&label.len()) && label.bytes().all(letter) && !label.starts_with('-') && !label.ends_with('-')
     };
     let last = text.rsplit('.').next().unwrap_or_default();
     text.len() <= 253 && text.split('.').all(label) && !last.bytes().all(|byte| byte.is_ascii_digit())
@@ -341,7 +339,9 @@ impl ListenTlsForm {
         if let (Some(Some(_)), Some(Some(_))) = (&certificates, &redirect) {
             let at = self.redirect.or(&defaults.redirect).at().unwrap_or(at);
             let message = format!("{owner} speaks TLS, and sends every request on to where TLS is spoken");
-            faults.add(Fault::wrong(at, message).help("`redirect` belongs to the listener of port 80: take it away here"));
+            faults.add(
+                Fault::wrong(at, message).help("`redirect` belongs to the listener of port 80: take it away here"),
+            );
             return None;
         }
         let clients = self.clients(owner, at, defaults, faults);
@@ -384,7 +384,8 @@ impl ListenTlsForm {
         };
         let at = self.need.or(&defaults.need).at().unwrap_or(at);
         let asked = if need == Need::Required { "requires" } else { "asks for" };
-        let message = format!("{owner} {asked} certificates of clients, and names no authority whose certificates count");
+        let message =
+            format!("{owner} {asked} certificates of clients, and names no authority whose certificates count");
         faults.add(Fault::wrong(at, message).help("name a file of authorities as `client_certificates.ca`"));
         None
     }

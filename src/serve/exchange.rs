@@ -51,7 +51,9 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
             let mut place = String::new();
             let outcome = match (elsewhere(client, listener, &mut place), route) {
                 (Some(answer), _) => course::answer_whole(shard, client, &tally, &body, answer).await,
-                (None, None) => course::answer_whole(shard, client, &tally, &body, Answer::to(Cause::NoRoute, "")).await,
+                (None, None) => {
+                    course::answer_whole(shard, client, &tally, &body, Answer::to(Cause::NoRoute, "")).await
+                }
                 (None, Some(route)) => course::run(shard, client, &mut body, (&facts, route), (&tally, &upgrade)).await,
             };
             tally.body_in.set(tally.body_in.get() + body.source.taken());

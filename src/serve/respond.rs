@@ -304,12 +304,7 @@ fn added(scene: &Scene<'_>, seat: &Seat) -> Vec<u8> {
 }
 
 /// Takes a head that opens a tunnel out of `inbound`, and what came behind it, which goes through the tunnel first.
-fn opening(
-    scene: &Scene<'_>,
-    seat: &Seat,
-    (inbound, head): (&mut Block, &ResponseHead),
-    protocols: &[u8],
-) -> Headed {
+fn opening(scene: &Scene<'_>, seat: &Seat, (inbound, head): (&mut Block, &ResponseHead), protocols: &[u8]) -> Headed {
     let Scene { shard, facts, tally, .. } = *scene;
     let response = head.view(inbound.bytes());
     let mut out = Block::with_room(inbound.len() + protocols.len() + ADDED_ROOM);

@@ -304,7 +304,10 @@ mod tests {
         assert_eq!(read.fingerprint, hex(&sha256(&der)));
         let told = read.forwarded();
         assert!(told.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()), "{told}");
-        assert!(told.contains(";Subject=\"CN=a \\\"b\\\"%2C c%00d,O=Shop\";URI=spiffe://shop/orders%00;DNS="), "{told}");
+        assert!(
+            told.contains(";Subject=\"CN=a \\\"b\\\"%2C c%00d,O=Shop\";URI=spiffe://shop/orders%00;DNS="),
+            "{told}"
+        );
     }
 
     #[test]

@@ -83,7 +83,8 @@ impl Client {
         };
         config.alpn_protocols = vec![tls::HTTP_1_1.to_vec()];
         let name = settings.name.as_deref().map(ServerName::try_from).transpose();
-        let name = name.map_err(|_| wrong("the name is none that a certificate can have".into()))?.map(|n| n.to_owned());
+        let name =
+            name.map_err(|_| wrong("the name is none that a certificate can have".into()))?.map(|n| n.to_owned());
         let print = print(settings)?;
         Ok(Self { config: Arc::new(config), number, name, settings: settings.clone(), shown, print })
     }
@@ -119,6 +120,7 @@ impl Client {
 pub fn reason(fault: &str) -> &'static str {
     let known = [
         ("UnknownIssuer", "its certificate is of no authority that counts"),
+        ("BadSignature", "its certificate is of no authority that counts"),
         ("not valid for name", "its certificate is for another name"),
         ("NotValidForName", "its certificate is for another name"),
         ("expired", "its certificate has expired"),

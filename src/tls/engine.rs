@@ -226,9 +226,7 @@ fn take<Data>(
         Ok(ConnectionState::PeerClosed) => Ok(Step::Ended),
         Ok(ConnectionState::WriteTraffic(mut traffic)) => match want {
             Want::Open => Ok(Step::Idle),
-            Want::Seal(content) => {
-                encrypted(out, |room| traffic.encrypt(content, room)).map(|()| Step::Done)
-            }
+            Want::Seal(content) => encrypted(out, |room| traffic.encrypt(content, room)).map(|()| Step::Done),
             Want::End => encrypted(out, |room| traffic.queue_close_notify(room)).map(|()| Step::Done),
         },
         // 0-RTT is never offered nor taken; and what is to come in later versions, or after both ends, is nothing to act on.
@@ -249,11 +247,7 @@ fn encrypted(
 }
 
 /// Appends what `write` writes into `room` bytes.
-fn append(
-    out: &mut Block,
-    room: usize,
-    write: impl FnOnce(&mut [u8]) -> Option<usize>,
-) -> Result<(), rustls::Error> {
+fn append(out: &mut Block, room: usize, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> Result<(), rustls::Error> {
     out.reserve(room);
     let before = out.len();
     let whole = out.tail().len();

@@ -12,9 +12,12 @@ use crate::tls::tickets::Secrets;
 use crate::tls::tickets::Tickets;
 
 /// Configurations of a server and of a client that trusts it.
-pub(crate) fn configs(versions: &'static [&'static rustls::SupportedProtocolVersion]) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+pub(crate) fn configs(
+    versions: &'static [&'static rustls::SupportedProtocolVersion],
+) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = rcgen::CertificateParams::new(vec!["test.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let certificate =
+        rcgen::CertificateParams::new(vec!["test.example".to_owned()]).unwrap().self_signed(&key).unwrap();
     let chain = vec![certificate.der().clone()];
     let mut roots = RootCertStore::empty();
     roots.add(chain[0].clone()).unwrap();

@@ -85,7 +85,14 @@ impl Store {
     /// # Errors
     /// Every fault; nothing has changed.
     pub fn load(&mut self, model: &Model, zeal: Zeal) -> Result<Vec<Faulty>, Vec<Faulty>> {
-        let mut reading = Reading { store: self, zeal, births: self.births, next: Material::default(), faults: Vec::new(), kept: Vec::new() };
+        let mut reading = Reading {
+            store: self,
+            zeal,
+            births: self.births,
+            next: Material::default(),
+            faults: Vec::new(),
+            kept: Vec::new(),
+        };
         for listener in &model.listeners {
             if let Some(settings) = &listener.tls {
                 reading.server(&listener.name, settings);
@@ -115,7 +122,9 @@ pub fn paths(model: &Model) -> Vec<&Path> {
     let mut all: Vec<&Path> = Vec::new();
     for settings in model.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
         for pair in &settings.certificates {
-            all.extend([Some(&pair.cert), Some(&pair.key), pair.ocsp.as_ref()].into_iter().flatten().map(PathBuf::as_path));
+            all.extend(
+                [Some(&pair.cert), Some(&pair.key), pair.ocsp.as_ref()].into_iter().flatten().map(PathBuf::as_path),
+            );
         }
         let clients = settings.clients.iter().flat_map(|clients| [Some(&clients.ca), clients.crl.as_ref()]);
         all.extend(clients.chain([settings.ticket_keys.as_ref()]).flatten().map(PathBuf::as_path));

@@ -67,7 +67,8 @@ impl Secrets {
         match secrets {
             Some(secrets) if !secrets.is_empty() => Ok(Self(secrets)),
             _ => {
-                let words = "each of its lines must be a secret of 64 hexadecimal digits or more (openssl rand -hex 32)";
+                let words =
+                    "each of its lines must be a secret of 64 hexadecimal digits or more (openssl rand -hex 32)";
                 Err(files::faulty(path, words.into()))
             }
         }

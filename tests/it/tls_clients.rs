@@ -24,13 +24,18 @@ fn who_must_show_a_certificate_is_let_in_with_a_good_one_alone_and_told_of() {
     let gateway = Gateway::start(&asks(&origin, &shop, &format!("need = \"required\", ca = \"{ca}\"")));
     let ask = |shows: Option<&Issued>| {
         let mut client = authority.client(shows).try_connect(gateway.http(), "shop.example").ok()?;
-        client.send("GET / HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-Client-Cert: Hash=00;Subject=\"CN=root\"\r\n\r\n");
+        client.send(
+            "GET / HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-Client-Cert: Hash=00;Subject=\"CN=root\"\r\n\r\n",
+        );
         client.try_read_response().ok()
     };
     assert_eq!(ask(Some(&alice)).unwrap().status, 200);
     let told = origin.wait_for(1);
     let told = told.field("X-Forwarded-Client-Cert");
-    assert!(told.starts_with("Hash=") && told.contains("Subject=\"CN=alice\"") && told.ends_with(";DNS=alice.example"), "{told}");
+    assert!(
+        told.starts_with("Hash=") && told.contains("Subject=\"CN=alice\"") && told.ends_with(";DNS=alice.example"),
+        "{told}"
+    );
     let logged = gateway.wait_log(|line| line.ended() == "ok");
     assert_eq!(logged.str("client_certificate"), told);
     assert!(ask(None).is_none() && ask(Some(&mallory)).is_none());
@@ -74,8 +79,11 @@ fn a_ticket_from_where_nobody_is_asked_opens_nothing_where_somebody_is() {
     let ca = authority.ca().display().to_string();
     let open = format!("tls = [{}]", shop.pair());
     let closed = format!("{open}\nclient_certificates = {{ need = \"required\", ca = \"{ca}\" }}");
-    let gateway =
-        Gateway::start(&simple(&[&origin], "", &format!("{open}\n\n[listen.closed]\nbind = \"127.0.0.1:0\"\n{closed}")));
+    let gateway = Gateway::start(&simple(
+        &[&origin],
+        "",
+        &format!("{open}\n\n[listen.closed]\nbind = \"127.0.0.1:0\"\n{closed}"),
+    ));
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let client = authority.client_of(version);
         for _ in 0..2 {

@@ -60,7 +60,9 @@ fn connections_are_kept_and_handshakes_taken_up_again() {
     let process = "[process]\ncores = 1\nadmin = \"127.0.0.1:0\"\n";
     let config = towards(&origin.addr, &format!("{{ ca = \"{ca}\" }}"), "keep_alive = { requests = 3, warm = 1 }");
     let gateway = Gateway::start(&format!("{process}{config}"));
-    eventually("a connection to be kept warm", || gateway.metrics().sum("ringway_upstream_connections_idle", &[]) > 0.5);
+    eventually("a connection to be kept warm", || {
+        gateway.metrics().sum("ringway_endpoint_idle_connections", &[]) > 0.5
+    });
     for _ in 0..9 {
         assert_eq!(get(gateway.http(), "/").status, 200);
     }
@@ -136,7 +138,8 @@ fn a_nul_in_an_upstreams_name_ends_nothing() {
     });
     let origin = SecureOrigin::start(authority.origin(&shown, false), &ok("eve"), true);
     let ca = authority.ca().display().to_string();
-    let gateway = Gateway::start(&towards(&origin.addr, &format!("{{ ca = \"{ca}\", name = \"orders.internal\" }}"), ""));
+    let gateway =
+        Gateway::start(&towards(&origin.addr, &format!("{{ ca = \"{ca}\", name = \"orders.internal\" }}"), ""));
     assert_eq!(get(gateway.http(), "/").status, 502);
 }
 
@@ -149,11 +152,14 @@ fn who_is_behind_it_is_told_before_the_handshake_and_checks_speak_tls_too() {
     let health = "health = { path = \"/up\", interval = \"50ms\", initially = \"down\" }";
     let config = towards(&origin.addr, &format!("{{ ca = \"{ca}\" }}"), health);
     let gateway = Gateway::start(&config);
-    eventually("the check to bring it up", || get(gateway.http(), "/").status == 200);
+    let state = || gateway.get_json("/v1/upstreams/app")["endpoints"][0]["health"].to_string();
+    eventually("the check to bring it up", || state().contains("\"up\""));
     assert!(origin.asked.lock().unwrap().iter().any(|(request, _)| request.target == "/up"));
-    // In the open it stays down.
-    let stranger = Authority::new().ca().display().to_string();
-    let _ = stranger;
+    assert_eq!(get(gateway.http(), "/").status, 200);
+    let stranger = Authority::new();
+    let other = format!("{{ ca = \"{}\" }}", stranger.ca().display());
+    assert_eq!(gateway.reload(&towards(&origin.addr, &other, health)).status, 200);
+    eventually("one that is not believed to be down", || state().contains("no authority that counts"));
     let announced = Origin::script(|conn| {
         let first = conn.read_some().unwrap_or_default();
         let text = String::from_utf8_lossy(&first).into_owned();

@@ -279,6 +279,4 @@ pub(in crate::config) static UPSTREAM_TLS_INSECURE: Key<Switch> = Key {
     example: "true",
 };
 
-const POLICIES: Words<Policy> =
-    Words { words: &[("modern", Policy::Modern), ("intermediate", Policy::Intermediate)] };
-
+const POLICIES: Words<Policy> = Words { words: &[("modern", Policy::Modern), ("intermediate", Policy::Intermediate)] };

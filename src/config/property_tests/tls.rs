@@ -29,11 +29,8 @@ fn policy() -> impl Strategy<Value = Policy> {
 /// TLS, what browsers are told, and where requests are sent on to: not all of it at once.
 pub(super) fn listens() -> impl Strategy<Value = (Option<ListenTls>, Option<Hsts>, Option<u16>)> {
     let age = (1..=63_244_800_u64).prop_map(Duration::from_secs);
-    let hsts = (age, any::<bool>(), any::<bool>()).prop_map(|(age, subdomains, preload)| Hsts {
-        age,
-        subdomains,
-        preload,
-    });
+    let hsts =
+        (age, any::<bool>(), any::<bool>()).prop_map(|(age, subdomains, preload)| Hsts { age, subdomains, preload });
     let ports = prop_oneof![Just(443), 1..=u16::MAX];
     (option::of(listen()), option::of(hsts), option::of(ports))
         .prop_map(|(tls, hsts, redirect)| (tls.clone(), hsts, redirect.filter(|_| tls.is_none())))

@@ -62,9 +62,10 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
-        params.distinguished_name.push(DnType::CommonName, "an authority of tests");
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let scratch = Scratch::new();
+        // Its own: two of one name are taken for one, and its signatures for bad ones.
+        params.distinguished_name.push(DnType::CommonName, scratch.path().display().to_string());
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         scratch.write("ca.pem", &issuer.pem());
         Self { scratch, issuer }
     }
@@ -142,7 +143,8 @@ impl Authority {
 
     /// What an origin is configured by that shows this; if it is to ask for one, clients must show a certificate of ours.
     pub fn origin(&self, shows: &Issued, asks: bool) -> ServerConfig {
-        let config = ServerConfig::builder_with_provider(provider()).with_protocol_versions(rustls::ALL_VERSIONS).unwrap();
+        let config =
+            ServerConfig::builder_with_provider(provider()).with_protocol_versions(rustls::ALL_VERSIONS).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
         let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
@@ -233,6 +235,16 @@ impl Secure {
         self.read_response()
     }
 
+    /// Bytes until these have come; the status of the head among them.
+    #[track_caller]
+    pub fn read_until(&mut self, end: &[u8]) -> u16 {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(end) {
+            bytes.extend(self.0.some().unwrap_or_else(|broken| panic!("no bytes: {broken}")));
+        }
+        String::from_utf8_lossy(&bytes).split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap()
+    }
+
     /// Everything until the gateway says its end; an error where it has only stopped.
     pub fn read_to_end(&mut self) -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
@@ -287,7 +299,13 @@ impl SecureOrigin {
     }
 }
 
-fn serve(stream: TcpStream, config: &Arc<ServerConfig>, answer: &str, notes: &Mutex<Vec<(Request, bool)>>, clean: bool) {
+fn serve(
+    stream: TcpStream,
+    config: &Arc<ServerConfig>,
+    answer: &str,
+    notes: &Mutex<Vec<(Request, bool)>>,
+    clean: bool,
+) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let connection = ServerConnection::new(config.clone()).unwrap();
     let mut incoming = Incoming::new(StreamOwned::new(connection, stream));
@@ -316,7 +334,8 @@ fn serve(stream: TcpStream, config: &Arc<ServerConfig>, answer: &str, notes: &Mu
 /// Runs a program with this input and gives what it has printed. Fails clearly where the program is not there.
 #[track_caller]
 pub fn program(name: &str, args: &[&str], input: &str) -> (bool, String) {
-    let spawned = Command::new(name).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let spawned =
+        Command::new(name).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = spawned.unwrap_or_else(|fault| panic!("this test needs the program {name}: {fault}"));
     drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
     let output = child.wait_with_output().unwrap();

@@ -7,7 +7,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::address::Peer;
 use crate::balance::ledger::Flight;
 use crate::buf::Block;
 use crate::http::Refusal;
@@ -18,14 +17,11 @@ use crate::http::framing::Framing;
 use crate::http::h1::chunked::ChunkLimits;
 use crate::http::head::Method;
 use crate::http::head::Version;
-use crate::http::proxy;
-use crate::http::proxy::Ends;
 use crate::http::upgrade;
 use crate::io::both::beside_until;
 use crate::io::line::Broken;
 use crate::io::socket::Cut;
 use crate::model;
-use crate::model::ProxyVersion;
 use crate::observe::ended::Cause;
 use crate::observe::ended::Ended;
 use crate::observe::ended::Phase;
@@ -321,7 +317,8 @@ pub(crate) async fn lend<'a>(
         return Err(Failed { cause: Cause::UpstreamOverloaded, ..Failed::none() });
     };
     // Whom a connection is for is told before the handshake; in the open it goes with the request.
-    let before = if upstream.settings.tls.is_some() { introduction(scene, client) } else { Vec::new() };
+    let before =
+        if upstream.settings.tls.is_some() { client.introduction(upstream, facts.identity) } else { Vec::new() };
     let secure = match facts.generation.secure(scene.route.upstream, &before) {
         Ok(secure) => secure,
         Err(reason) => return Err(unconnected(reason)),
@@ -505,7 +502,7 @@ pub(crate) fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoi
     let request = client.request.view(bytes);
     let mut out = Block::with_room(body.data.end + scene.upgrade.len() + kept.len() + ADDED_ROOM);
     if upstream.settings.proxy_protocol.is_some() && upstream.settings.tls.is_none() {
-        out.tail().extend_from_slice(&introduction(scene, client));
+        out.tail().extend_from_slice(&client.introduction(upstream, facts.identity));
     }
     // Each hop is told what is left: what has passed here is no longer the service's.
     let left =
@@ -530,21 +527,6 @@ pub(crate) fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoi
     } else {
         sink.append(out.tail(), data, None);
         kept.copy_to(out.tail(), |out, bytes| sink.append(out, bytes, end));
-    }
-    out
-}
-
-/// The PROXY protocol header of a connection that is opened in this client's name; nothing where none is wanted.
-fn introduction(scene: &Scene<'_>, client: &Client<'_>) -> Vec<u8> {
-    let mut out = Vec::new();
-    let Some(version) = scene.upstream.settings.proxy_protocol else { return out };
-    let ends = match (scene.facts.identity.client, client.seat.reached()) {
-        (Peer::Ip(from), Some(to)) => Ends::Between(from, to),
-        _ => Ends::Own,
-    };
-    match version {
-        ProxyVersion::V1 => proxy::write_line(&mut out, ends),
-        ProxyVersion::V2 => proxy::write_binary(&mut out, ends),
     }
     out
 }

@@ -10,12 +10,14 @@ use crate::address::Peer;
 use crate::buf::Block;
 use crate::http::head::RequestHead;
 use crate::http::head::ResponseHead;
+use crate::http::identity::Identity;
 use crate::http::identity::Marks;
 use crate::http::proxy;
 use crate::http::proxy::Ends;
 use crate::io::line::Broken;
 use crate::io::line::Line;
 use crate::io::socket::Socket;
+use crate::model::ProxyVersion;
 use crate::observe::metrics::Thrift;
 use crate::rand::Share;
 use crate::serve::accept::Place;
@@ -25,6 +27,7 @@ use crate::serve::secure;
 use crate::serve::secure::Secured;
 use crate::shard::Shard;
 use crate::snapshot::Listener;
+use crate::snapshot::Upstream;
 use crate::snapshot::overload::Grade;
 use crate::time::TICK;
 use crate::wire::h1::REQUEST_ROOM;
@@ -84,10 +87,8 @@ pub(crate) fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) ->
         } else {
             Block::none()
         };
-        if seat.place.secure {
-            if !Box::pin(secure::begin(&shard, &mut seat, std::mem::take(&mut inbound))).await {
-                return;
-            }
+        if seat.place.secure && !Box::pin(secure::begin(&shard, &mut seat, std::mem::take(&mut inbound))).await {
+            return;
         }
         // What a busy connection needs is large and boxed for as long as it is busy; an idle one keeps its seat alone.
         let mut spell = Box::pin(h1::turns(&shard, &seat, inbound)).await;
@@ -190,5 +191,20 @@ impl<'a> Client<'a> {
             request: RequestHead::default(),
             response: ResponseHead::default(),
         }
+    }
+
+    /// The PROXY protocol header of a connection that is opened in this client's name; nothing where none is wanted.
+    pub(crate) fn introduction(&self, upstream: &Upstream, identity: Identity) -> Vec<u8> {
+        let mut out = Vec::new();
+        let Some(version) = upstream.settings.proxy_protocol else { return out };
+        let ends = match (identity.client, self.seat.reached()) {
+            (Peer::Ip(from), Some(to)) => Ends::Between(from, to),
+            _ => Ends::Own,
+        };
+        match version {
+            ProxyVersion::V1 => proxy::write_line(&mut out, ends),
+            ProxyVersion::V2 => proxy::write_binary(&mut out, ends),
+        }
+        out
     }
 }

@@ -34,6 +34,7 @@ pub struct Stamp {
 impl Stamp {
     /// Of a file as it is; links are followed. Nothing where there is none.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "asked at start and on the control thread")]
     pub fn of(path: &Path) -> Option<Self> {
         use std::os::unix::fs::MetadataExt;
         let found = fs::metadata(path).ok()?;
@@ -48,6 +49,7 @@ const MOST: u64 = 4 << 20;
 ///
 /// # Errors
 /// [`Faulty`].
+#[expect(clippy::disallowed_methods, reason = "read at start and on the control thread")]
 pub fn bytes(path: &Path) -> Result<Vec<u8>, Faulty> {
     let read = fs::metadata(path).and_then(|found| match found.len() {
         _ if !found.is_file() => Err(std::io::Error::other("it is no file")),

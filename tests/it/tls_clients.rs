@@ -104,7 +104,7 @@ fn a_ticket_from_where_nobody_is_asked_opens_nothing_where_somebody_is() {
 fn a_nul_in_a_name_ends_nothing() {
     let (authority, origin) = (Authority::new(), Origin::named("app"));
     let shop = authority.issue("shop", &["shop.example"]);
-    let eve = authority.issue_with("eve", &[], KeyPair::generate().unwrap(), |params| {
+    let eve = authority.issue_with("eve", &[], &KeyPair::generate().unwrap(), |params| {
         params.distinguished_name.push(rcgen::DnType::CommonName, "alice\0\", CN=bob\r\nX: y");
         params.subject_alt_names = vec![
             SanType::DnsName(Ia5String::try_from("alice.example\0.eve.example").unwrap()),

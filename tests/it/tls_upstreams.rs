@@ -132,7 +132,7 @@ fn a_handshake_that_stalls_has_its_time() {
 #[test]
 fn a_nul_in_an_upstreams_name_ends_nothing() {
     let authority = Authority::new();
-    let shown = authority.issue_with("orders", &[], KeyPair::generate().unwrap(), |params| {
+    let shown = authority.issue_with("orders", &[], &KeyPair::generate().unwrap(), |params| {
         let name = Ia5String::try_from("orders.internal\0.eve.example").unwrap();
         params.subject_alt_names = vec![SanType::DnsName(name)];
     });

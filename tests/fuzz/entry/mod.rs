@@ -4,6 +4,7 @@
 //! - what is written of a message is not read back as the same.
 
 pub mod naive;
+pub mod tls;
 
 use naive::Reading;
 use ringway::address::Peer;

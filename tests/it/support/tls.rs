@@ -20,14 +20,19 @@ use rcgen::IsCa;
 use rcgen::KeyPair;
 use rustls::ClientConfig;
 use rustls::ClientConnection;
+use rustls::DigitallySignedStruct;
 use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::ServerConnection;
 use rustls::StreamOwned;
 use rustls::SupportedProtocolVersion;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::client::danger::ServerCertVerified;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::ServerName;
+use rustls::pki_types::UnixTime;
 
 use super::PATIENCE;
 use super::message::Broken;
@@ -77,7 +82,7 @@ impl Authority {
 
     /// Issues a certificate for these names (or addresses) with an ECDSA key, in files that begin with `file`.
     pub fn issue(&self, file: &str, names: &[&str]) -> Issued {
-        self.issue_with(file, names, KeyPair::generate().unwrap(), |_| {})
+        self.issue_with(file, names, &KeyPair::generate().unwrap(), |_| {})
     }
 
     /// The same, with that key, and changed in some way.
@@ -85,7 +90,7 @@ impl Authority {
         &self,
         file: &str,
         names: &[&str],
-        key: KeyPair,
+        key: &KeyPair,
         change: impl FnOnce(&mut CertificateParams),
     ) -> Issued {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
@@ -95,7 +100,7 @@ impl Authority {
         let serial = rcgen::SerialNumber::from(file.bytes().fold(7_u64, |sum, byte| sum * 31 + u64::from(byte)));
         params.serial_number = Some(serial.clone());
         change(&mut params);
-        let made = params.signed_by(&key, &self.issuer).unwrap();
+        let made = params.signed_by(key, &self.issuer).unwrap();
         let cert = self.scratch.write(&format!("{file}.crt"), &made.pem());
         let signs = self.scratch.write(&format!("{file}.key"), &key.serialize_pem());
         Issued { cert, key: signs, der: made.der().clone(), signs: key.serialize_der(), serial }
@@ -141,6 +146,16 @@ impl Authority {
         }
     }
 
+    /// What is shown beside a certificate (OCSP).
+    #[track_caller]
+    pub fn stapled(&self, version: &'static SupportedProtocolVersion, addr: SocketAddr, name: &str) -> Vec<u8> {
+        let seen = Arc::new(Stapled(Mutex::default()));
+        let mut config = self.config(None, &[version]);
+        config.dangerous().set_certificate_verifier(seen.clone());
+        drop(Client { config: Arc::new(config) }.connect(addr, name));
+        seen.0.lock().unwrap().clone()
+    }
+
     /// What an origin is configured by that shows this; if it is to ask for one, clients must show a certificate of ours.
     pub fn origin(&self, shows: &Issued, asks: bool) -> ServerConfig {
         let config =
@@ -171,6 +186,46 @@ impl Issued {
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// Believes anybody, and keeps what is shown beside the certificate.
+#[derive(Debug)]
+struct Stapled(Mutex<Vec<u8>>);
+
+impl ServerCertVerifier for Stapled {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        ocsp: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        ocsp.clone_into(&mut self.0.lock().unwrap());
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
 }
 
 /// A client that remembers what was settled with whom.

@@ -72,7 +72,7 @@ const SMALL: &str = "[listen.http]\nbind = \"127.0.0.1:8080\"\n[upstream.app]\ne
 #[test]
 fn every_faulty_file_is_explained() {
     let files = files("tests/config/faulty");
-    assert!(files.len() >= 73);
+    assert!(files.len() >= 75);
     let held = std::fs::read_dir("tests/config/snapshots").unwrap().count();
     assert_eq!(held, files.len(), "a snapshot without its file");
     insta::with_settings!({

@@ -95,7 +95,9 @@ impl<K: Kind> Kind for Off<K> {
             _ => {
                 let before = faults.len();
                 let value = self.0.read(node, place, faults);
-                if faults.len() > before {
+                // What is wrong within a table or a list has its own advice.
+                let within = matches!(node.value, Value::Table(_) | Value::List(_));
+                if faults.len() > before && !within {
                     faults.accepted_too("\"off\"");
                 }
                 value.map(Some)

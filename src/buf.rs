@@ -195,6 +195,9 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
+        if self.is_none() {
+            return;
+        }
         let mut bytes = mem::take(&mut self.bytes);
         let Some(class) = CLASSES.iter().position(|capacity| *capacity == bytes.capacity()) else { return };
         // The thread may be ending, its shelves gone: then the block is simply freed.

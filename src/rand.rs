@@ -67,13 +67,17 @@ impl Share {
         Self(rng.next().to_le_bytes()[0])
     }
 
-    /// A duration less this share.
+    /// A duration less this share; nothing is taken off more than 584 years.
+    #[inline]
     #[must_use]
     pub fn off(self, whole: Duration) -> Duration {
-        whole.saturating_sub(whole / TENTHS * u32::from(self.0))
+        let nanos = whole.as_secs().checked_mul(1_000_000_000);
+        let Some(nanos) = nanos.and_then(|nanos| nanos.checked_add(whole.subsec_nanos().into())) else { return whole };
+        Duration::from_nanos(nanos - nanos / u64::from(TENTHS) * u64::from(self.0))
     }
 
     /// A number less this share.
+    #[inline]
     #[must_use]
     pub fn off_number(self, whole: u32) -> u32 {
         let off = u64::from(whole) * u64::from(self.0) / u64::from(TENTHS);

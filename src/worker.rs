@@ -129,45 +129,15 @@ fn pin(cpu: Option<usize>, inbox: &Inbox) {
 /// Settles what a dead core leaves behind: its connections are closed already, their places are given back, and its
 /// listeners are taken from the dead loop.
 fn bury(shard: &Shard, sockets: &Sockets) {
-    let slab = &shard.slab;
-    let generation = shard.generation();
-    let snapshot = &generation.snapshot;
-    for listener in &snapshot.listeners {
-        let open = &slab.listener(listener.slot).open;
-        (0..open.get()).for_each(|_| listener.connections.leave());
-        open.set(0);
-        listener.clients.forget(shard.core);
-    }
-    // Those that came by a listener that has left the configuration count here too.
-    (0..slab.connections.get()).for_each(|_| snapshot.connections.leave());
-    for endpoint in snapshot.upstreams.iter().flat_map(|upstream| &upstream.endpoints) {
-        let counts = slab.endpoint(endpoint.slot);
-        (0..counts.connections.get()).for_each(|_| endpoint.connections.leave());
-        (0..counts.places.get()).for_each(|_| endpoint.requests.leave());
-        counts.connections.set(0);
-        counts.in_flight.set(0);
-        counts.idle.set(0);
-        counts.places.set(0);
-    }
-    for upstream in &snapshot.upstreams {
-        let counts = slab.upstream(upstream.slot);
-        (0..counts.places.get()).for_each(|_| upstream.requests.leave());
-        counts.places.set(0);
-        counts.waiting.set(0);
-    }
-    snapshot.board.bury(shard.core);
-    slab.connections.set(0);
-    slab.parked.set(0);
-    slab.in_flight.set(0);
-    slab.tunnels_open.set(0);
-    slab.standing_lag_us.set(0);
+    shard.estate.settle(&shard.slab, shard.core);
+    shard.generation().snapshot.board.bury(shard.core);
     for own in sockets.borrow_mut().iter_mut() {
         match listen::renew(&own.address, &own.socket) {
             Ok(fresh) => own.socket = fresh,
             Err(error) => tracing::error!(%error, "a listener could not be opened again"),
         }
     }
-    slab.restarts.add(1);
+    shard.slab.restarts.add(1);
 }
 
 /// What a life of a core accepts from.

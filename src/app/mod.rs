@@ -46,12 +46,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => {
-            tell(text.trim_end());
+            if !text.is_empty() {
+                tell(text.trim_end());
+            }
             ExitCode::FAILURE
         }
     }
 }
 
+/// An error without words has been told already.
 type Done = Result<(), String>;
 
 fn run(path: &Path) -> Done {

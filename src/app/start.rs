@@ -29,6 +29,7 @@ use crate::observe::access_log::LogBuffer;
 use crate::observe::access_log::Remote;
 use crate::observe::access_log::Writer;
 use crate::observe::metrics::Slab;
+use crate::observe::own_log::OwnLog;
 use crate::shard::mailbox::Mailbox;
 use crate::shard::mailbox::Opened;
 use crate::snapshot::Snapshot;
@@ -52,10 +53,22 @@ pub(super) struct Plan {
 /// What is to be done once everything listens: the listeners' addresses by their names, and the admin interface's.
 pub(super) type Ready = Box<dyn FnOnce(&[(String, Address)], SocketAddr) + Send>;
 
-/// Runs a gateway until it is told to stop.
+/// Runs a gateway until it is told to stop. An error without words has been told already.
 pub(super) fn start(plan: Plan) -> Result<(), String> {
-    let Plan { model, path, level, ready } = plan;
-    start_log(level);
+    let log = start_log(plan.level);
+    let done = run(plan);
+    let Some(log) = log else { return done };
+    // The last word comes after those before it, and an end does not wait for ever for whoever reads.
+    let told = done.map_err(|text| {
+        log.say(format!("{}\n", text.trim_end()).as_bytes());
+        String::new()
+    });
+    log.flush();
+    told
+}
+
+fn run(plan: Plan) -> Result<(), String> {
+    let Plan { model, path, ready, .. } = plan;
     let (_remote, commands) = control::remote();
     let cpus = cpus(&model.process.cores)?;
     descriptors(&model, cpus.len())?;
@@ -111,21 +124,24 @@ pub(super) fn start(plan: Plan) -> Result<(), String> {
     }
 }
 
-/// The program's own log: standard error, `RINGWAY_LOG` for the level.
-fn start_log(level: &str) {
+/// The program's own log: standard error, `RINGWAY_LOG` for the level. Nothing if that cannot be had: then nothing is said.
+fn start_log(level: &str) -> Option<OwnLog> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("RINGWAY_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let colours = super::cli::colourful();
+    let log = OwnLog::start().ok()?;
+    let writer = log.clone();
     // A second gateway in one process (a test) finds a log in place already.
-    let started = tracing_subscriber::fmt()
+    tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours)
+        .with_writer(move || writer.clone())
+        .with_ansi(super::cli::colourful())
         .with_target(false)
-        // Whoever read it may be gone. To complain of that in the same place would be a panic.
         .log_internal_errors(false)
-        .try_init();
-    drop(started);
+        .try_init()
+        .ok()?;
+    let panics = log.clone();
+    std::panic::set_hook(Box::new(move |info| panics.panicked(info)));
+    Some(log)
 }
 
 /// Takes as many descriptors as the system gives, and says so when they are too few: each exchange needs two. An error if

@@ -74,6 +74,8 @@ pub struct Share {
     pub requests: Count,
     /// Choices made among all endpoints because too few were eligible.
     pub panics: Count,
+    /// Hedges that requests have earned ever, in hundredths.
+    pub hedges: Count,
 }
 
 /// What is known of one endpoint by all.
@@ -216,6 +218,12 @@ impl Board {
     #[must_use]
     pub fn panics(&self, slot: UpstreamSlot) -> u64 {
         self.shares(slot).map(|share| share.panics.get()).sum()
+    }
+
+    /// Hedges that the requests at an upstream have earned ever, all cores together, in hundredths.
+    #[must_use]
+    pub fn hedges(&self, slot: UpstreamSlot) -> u64 {
+        self.shares(slot).map(|share| share.hedges.get()).sum()
     }
 
     /// Takes back what a core that has died had in flight.

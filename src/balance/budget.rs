@@ -45,11 +45,21 @@ impl Income {
 impl Budget {
     /// Takes one attempt, if there is one. `now` in microseconds since the beginning, `requests` ever.
     pub fn take(&self, income: Income, now: u64, requests: u64) -> bool {
-        let earned = income.earned(now, requests);
+        self.pay(income.earned(now, requests), income.most())
+    }
+
+    /// Takes one attempt, if there is one, out of what requests have earned ever, in hundredths. One is there at the start, so
+    /// that a quiet upstream has it too.
+    pub fn take_earned(&self, hundredths: u64) -> bool {
+        self.pay(WHOLE.saturating_add(hundredths.saturating_mul(WHOLE / 100)), MOST_AT_LEAST * WHOLE)
+    }
+
+    /// Takes one attempt out of everything ever earned, of which so much is kept at the most; both in thousandths.
+    fn pay(&self, earned: u64, most: u64) -> bool {
         let mut spent = self.spent.load(Relaxed);
         loop {
             // What was earned and not spent in time is lost. An income that was lowered meanwhile begins at nothing.
-            let from = spent.clamp(earned.saturating_sub(income.most()), earned);
+            let from = spent.clamp(earned.saturating_sub(most), earned);
             let enough = earned - from >= WHOLE;
             if !enough && spent <= earned {
                 return false;
@@ -99,6 +109,19 @@ mod tests {
         let lower = Income { percent: 10, per_second: 0 };
         assert_eq!(taken(&budget, lower, 0, 1000), 0);
         assert_eq!(taken(&budget, lower, 0, 1010), 1);
+    }
+
+    #[test]
+    fn what_each_request_has_earned_is_spent_once_whatever_each_has_earned() {
+        let budget = Budget::default();
+        let taken = |hundredths| (0..1000).take_while(|_| budget.take_earned(hundredths)).count();
+        assert_eq!(taken(0), 1, "one is there at the start");
+        assert_eq!(taken(99), 0);
+        // Twenty requests that earn five each, and fifty that earn two.
+        assert_eq!(taken(20 * 5), 1);
+        assert_eq!(taken(20 * 5 + 50 * 2), 1);
+        assert_eq!(taken(1_000_000), 10, "no more than ten are kept");
+        assert_eq!(taken(u64::MAX), 10);
     }
 
     #[test]

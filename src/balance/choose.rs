@@ -20,8 +20,10 @@ pub(super) fn least(
     let mut looks = [u32::MAX; LOOKS];
     if count <= LOOKS {
         looks.iter_mut().zip(list).for_each(|(look, place)| *look = *place);
-    } else {
+    } else if count < MANY {
         draw(&mut looks, list, rng);
+    } else {
+        draw_freely(&mut looks, list, rng);
     }
     let fresh = tried.is_empty();
     let mut chance = rng.next();
@@ -45,16 +47,33 @@ pub(super) fn least(
     list.iter().map(|place| *place as usize).find(|place| !tried.has(*place))
 }
 
-/// Distinct draws (Floyd's way): the j-th from 0..=j, taking j itself when the draw stands already.
+/// From so many on, a draw that stands already is so rare that looking twice costs less than to find out.
+const MANY: usize = 256;
+
+/// Draws that may be the same: of 256 endpoints one look in thirty is in vain, of 1,000 one in a hundred and thirty.
+fn draw_freely(looks: &mut [u32; LOOKS], list: &[u32], rng: &Rng) {
+    for pair in looks.chunks_exact_mut(2) {
+        let chance = rng.next();
+        for (look, half) in pair.iter_mut().zip([chance >> 32, chance & 0xffff_ffff]) {
+            let draw = usize::try_from((half * list.len() as u64) >> 32).unwrap_or(0);
+            *look = list.get(draw).copied().unwrap_or(u32::MAX);
+        }
+    }
+}
+
+/// Distinct draws of fewer than [`MANY`] (Floyd's way): the j-th from 0..=j, taking j itself when the draw stands already.
 fn draw(looks: &mut [u32; LOOKS], list: &[u32], rng: &Rng) {
+    // A bit for each draw that stands.
+    let mut standing = [0_u64; MANY / 64];
     let mut chance = 0;
-    for n in 0..LOOKS {
+    for (n, look) in looks.iter_mut().enumerate() {
         // Half of a random number is enough for one draw.
         chance = if n & 1 == 0 { rng.next() } else { chance << 32 };
         let j = list.len() - LOOKS + n;
         let draw = usize::try_from(((chance >> 32) * (j as u64 + 1)) >> 32).unwrap_or(0);
-        let place = list.get(draw).copied().unwrap_or(u32::MAX);
-        let stands = looks.iter().fold(false, |stands, look| stands | (*look == place));
-        looks[n] = if stands { list.get(j).copied().unwrap_or(u32::MAX) } else { place };
+        let stands = standing[draw / 64 % standing.len()] >> (draw % 64) & 1 == 1;
+        let draw = if stands { j } else { draw };
+        standing[draw / 64 % standing.len()] |= 1 << (draw % 64);
+        *look = list.get(draw).copied().unwrap_or(u32::MAX);
     }
 }

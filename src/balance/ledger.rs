@@ -79,6 +79,12 @@ impl Ledger {
         self.row().share(upstream).requests.add(1);
     }
 
+    /// Counts a request at an upstream that may be hedged: it earns so many hundredths of a hedge.
+    #[inline]
+    pub fn earn_hedge(&self, upstream: UpstreamSlot, percent: u32) {
+        self.row().share(upstream).hedges.add(u64::from(percent));
+    }
+
     /// Counts an attempt that is sent to an endpoint at `now`, until the flight is dropped.
     #[inline]
     #[must_use]

@@ -107,6 +107,18 @@ impl Picker {
         first.or_else(|| (0..view.levels.len()).find_map(|level| choose(seen, view, turns, (ask, level), rng)))
     }
 
+    /// The place of any eligible endpoint that has room, one of the lowest level that has one; for a request that has looked
+    /// at as many without as it can remember. Looks at all of them.
+    pub fn any(&mut self, has_room: impl Fn(usize) -> bool, now: u64, rng: &Rng) -> Option<usize> {
+        let Self { ledger, fleet, plan, view, .. } = self;
+        let board = ledger.board();
+        view.follow(Seen { plan, board, core: ledger.core(), now }, board.fleet(*fleet), rng);
+        view.levels.iter().find_map(|level| {
+            let (before, after) = level.all.split_at(rng.below(level.all.len().max(1)).min(level.all.len()));
+            after.iter().chain(before).map(|place| *place as usize).find(|place| has_room(*place))
+        })
+    }
+
     /// The upstream.
     #[must_use]
     pub fn fleet(&self) -> UpstreamSlot {
@@ -192,6 +204,12 @@ impl Tried {
     #[must_use]
     pub fn has(&self, place: usize) -> bool {
         self.places.iter().take(self.count).any(|tried| *tried as usize == place)
+    }
+
+    /// Whether no more can be noted.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.count >= Self::MOST
     }
 
     /// Whether none was.

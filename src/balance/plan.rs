@@ -1,6 +1,8 @@
 //! What is settled of an upstream's balancing when its configuration is compiled: the endpoints in their order, the
 //! policy, and the tables that hashing needs. Immutable, shared by all cores.
 
+use std::sync::Arc;
+
 use crate::balance::hash;
 use crate::balance::hash::Member;
 use crate::balance::hash::Table;
@@ -53,8 +55,8 @@ pub struct Plan {
     pub rules: Rules,
     /// Among whom, in the order of the file.
     pub candidates: Vec<Candidate>,
-    /// With hashing: a table for each priority, the lowest first.
-    pub(super) tables: Vec<Table>,
+    /// With hashing: a table for each priority, the lowest first. Those of a plan before this one, where they are the same.
+    pub(super) tables: Arc<[Table]>,
 }
 
 impl Default for Rules {
@@ -97,27 +99,49 @@ impl Plan {
     /// A plan. With hashing, its tables are built here, which takes a millisecond or two: not on a core.
     #[must_use]
     pub fn new(rules: Rules, candidates: Vec<Candidate>) -> Self {
-        let tables = match &rules.balance {
-            Balance::Hash(hashing) => tables(hashing.table, &candidates),
-            _ => Vec::new(),
+        Self::after(rules, candidates, None)
+    }
+
+    /// The same, with the tables of the plan before if nothing that they are made of has changed.
+    fn after(rules: Rules, candidates: Vec<Candidate>, before: Option<&Self>) -> Self {
+        let tables = match (&rules.balance, before) {
+            (Balance::Hash(hashing), Some(before)) if before.hashes_alike(hashing.table, &candidates) => {
+                before.tables.clone()
+            }
+            (Balance::Hash(hashing), _) => tables(hashing.table, &candidates),
+            _ => Arc::default(),
         };
         Self { rules, candidates, tables }
     }
 
+    /// Whether both have the same tables, and not only equal ones.
+    #[cfg(test)]
+    pub(crate) fn shares_tables(&self, other: &Self) -> bool {
+        !self.tables.is_empty() && Arc::ptr_eq(&self.tables, &other.tables)
+    }
+
+    /// Whether its tables are those of such candidates.
+    fn hashes_alike(&self, kind: HashTable, candidates: &[Candidate]) -> bool {
+        let made_of = |candidate: &Candidate| (candidate.id, candidate.weight, candidate.priority);
+        matches!(&self.rules.balance, Balance::Hash(own) if own.table == kind)
+            && self.candidates.iter().map(made_of).eq(candidates.iter().map(made_of))
+    }
+
     /// That of an upstream of the configuration, whose endpoints count in these slots, in a gateway that stands in `zone`.
+    /// `before` is that of the configuration before, if there is one.
     #[must_use]
-    pub fn of(upstream: &model::Upstream, slots: &[EndpointSlot], zone: Option<&str>) -> Self {
+    pub fn of(upstream: &model::Upstream, slots: &[EndpointSlot], zone: Option<&str>, before: Option<&Self>) -> Self {
         let candidates = upstream.endpoints.iter().zip(slots).map(|(endpoint, slot)| Candidate {
             weight: endpoint.weight.max(1),
             priority: endpoint.priority,
             near: zone.is_some() && endpoint.zone.as_deref() == zone,
             ..Candidate::plain(*slot, &endpoint.address.to_string())
         });
-        Self::new(Rules::of(upstream), candidates.collect())
+        Self::after(Rules::of(upstream), candidates.collect(), before)
     }
 }
 
-fn tables(kind: HashTable, candidates: &[Candidate]) -> Vec<Table> {
+fn tables(kind: HashTable, candidates: &[Candidate]) -> Arc<[Table]> {
     let mut priorities: Vec<u8> = candidates.iter().map(|candidate| candidate.priority).collect();
     priorities.sort_unstable();
     priorities.dedup();
@@ -131,4 +155,44 @@ fn tables(kind: HashTable, candidates: &[Candidate]) -> Vec<Table> {
         }
     });
     tables.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Hashing;
+    use crate::model::fixture;
+
+    fn plan(table: HashTable, endpoints: &[(&str, u32, u8)], before: Option<&Plan>) -> Plan {
+        let addresses: Vec<_> = endpoints.iter().map(|(address, ..)| address.parse().unwrap()).collect();
+        let mut upstream = fixture::upstream("app", &addresses);
+        for (endpoint, (_, weight, priority)) in upstream.endpoints.iter_mut().zip(endpoints) {
+            (endpoint.weight, endpoint.priority) = (*weight, *priority);
+        }
+        upstream.balance = Balance::Hash(Hashing { keys: Vec::new(), table, bound_percent: 125 });
+        let slots: Vec<_> = (1..).take(endpoints.len()).map(EndpointSlot).collect();
+        Plan::of(&upstream, &slots, None, before)
+    }
+
+    #[test]
+    fn tables_are_built_anew_only_where_what_they_are_made_of_has_changed() {
+        const A: (&str, u32, u8) = ("127.0.0.1:1", 1, 0);
+        const B: (&str, u32, u8) = ("127.0.0.1:2", 2, 0);
+        let first = plan(HashTable::Maglev, &[A, B], None);
+        let kept = |table, endpoints: &[_]| {
+            let then = plan(table, endpoints, Some(&first));
+            let anew = plan(table, endpoints, None);
+            let order =
+                |plan: &Plan| (0..200).map(|key| plan.tables[0].walk(hash::mixed(key)).next()).collect::<Vec<_>>();
+            assert_eq!(order(&then), order(&anew), "whatever it was made from");
+            Arc::ptr_eq(&then.tables, &first.tables)
+        };
+        assert!(kept(HashTable::Maglev, &[A, B]));
+        for endpoints in
+            [&[A][..], &[B, A], &[A, (B.0, 3, 0)], &[A, (B.0, 2, 1)], &[A, ("127.0.0.1:3", 2, 0)], &[A, B, A]]
+        {
+            assert!(!kept(HashTable::Maglev, endpoints), "{endpoints:?}");
+        }
+        assert!(!kept(HashTable::Ring, &[A, B]));
+    }
 }

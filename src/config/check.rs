@@ -99,6 +99,7 @@ fn process(form: &ProcessForm, faults: &mut Faults) -> Option<Process> {
         zone: form.zone.value().cloned(),
         overload: Overload {
             memory_percent: form.memory.resolve(&keys::OVERLOAD_MEMORY)?,
+            memory_of: form.memory_of.value().copied(),
             descriptors_percent: form.descriptors.resolve(&keys::OVERLOAD_DESCRIPTORS)?,
             lag: form.lag.resolve(&keys::OVERLOAD_LAG)?,
         },

@@ -69,6 +69,7 @@ pub(super) struct ProcessForm {
     pub(super) access_log: Field<AccessLog>,
     pub(super) zone: Field<String>,
     pub(super) memory: Field<[u32; 3]>,
+    pub(super) memory_of: Field<u64>,
     pub(super) descriptors: Field<[u32; 3]>,
     pub(super) lag: Field<[Duration; 3]>,
 }
@@ -198,6 +199,7 @@ fn process(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ProcessForm {
         access_log: field(reader, faults, |r, f| r.get(&keys::ACCESS_LOG, f)),
         zone: get(reader, &keys::PROCESS_ZONE, faults),
         memory: get(overload, &keys::OVERLOAD_MEMORY, faults),
+        memory_of: get(overload, &keys::OVERLOAD_MEMORY_OF, faults),
         descriptors: get(overload, &keys::OVERLOAD_DESCRIPTORS, faults),
         lag: get(overload, &keys::OVERLOAD_LAG, faults),
     }

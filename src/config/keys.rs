@@ -166,7 +166,7 @@ pub(super) static PROCESS_ZONE: Key<ZoneName> = Key {
 
 pub(super) static OVERLOAD: Group = Group {
     name: "overload",
-    keys: &[&OVERLOAD_MEMORY, &OVERLOAD_DESCRIPTORS, &OVERLOAD_LAG],
+    keys: &[&OVERLOAD_MEMORY, &OVERLOAD_MEMORY_OF, &OVERLOAD_DESCRIPTORS, &OVERLOAD_LAG],
     doc: "From which use of a resource on each of three grades is entered: connections are no longer kept, then requests of \
           the lowest class are refused, then new connections are. A grade is left again at nine tenths of that.",
 };
@@ -177,6 +177,15 @@ pub(super) static OVERLOAD_MEMORY: Key<Grades<Integer<u32>>> = Key {
     need: Default([80, 88, 95]),
     doc: "Percent of the memory that the process may have: its cgroup's bound, or the machine's. 100: never.",
     example: "[70, 80, 90]",
+};
+
+pub(super) static OVERLOAD_MEMORY_OF: Key<Bytes<u64>> = Key {
+    name: "memory_of",
+    kind: Bytes { min: 1 << 20, max: 1 << 50 },
+    need: Optional,
+    doc: "The memory that the process may have, where nothing else bounds it and the machine has more than it should take; \
+          what the process itself holds is measured against it.",
+    example: "\"2GiB\"",
 };
 
 pub(super) static OVERLOAD_DESCRIPTORS: Key<Grades<Integer<u32>>> = Key {

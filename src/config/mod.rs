@@ -20,6 +20,7 @@ mod key;
 mod keys;
 mod kind;
 mod kinds;
+mod mask;
 mod pattern;
 mod places;
 mod plain;

@@ -236,8 +236,10 @@ fn overload() -> impl Strategy<Value = Overload> {
         values.sort_unstable();
         values
     });
-    (percent(), percent(), lag).prop_map(|(memory_percent, descriptors_percent, lag)| Overload {
+    let memory_of = option::of(1_048_576..=1_u64 << 50);
+    (percent(), memory_of, percent(), lag).prop_map(|(memory_percent, memory_of, descriptors_percent, lag)| Overload {
         memory_percent,
+        memory_of,
         descriptors_percent,
         lag,
     })

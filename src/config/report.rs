@@ -1,6 +1,7 @@
 //! Faults and how they look: file, line, column, caret, and what would be accepted. It refuses to know what a
 //! configuration means; it only points at texts.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use annotate_snippets::Level;
 use annotate_snippets::Renderer;
 use annotate_snippets::Snippet;
 use serde_json::json;
+
+use super::mask::mask;
 
 /// Why a configuration was not loaded: every fault of one pass.
 #[derive(Clone, Debug)]
@@ -102,11 +105,12 @@ impl Report {
         if let ([fault], 0) = (self.faults.as_slice(), self.more)
             && self.sources.is_empty()
         {
-            return fault.render(&Level::ERROR, &self.sources, color) + "\n";
+            return fault.render(&Level::ERROR, &[], color) + "\n";
         }
         let mut text = String::new();
+        let shown = shown_texts(&self.sources);
         for fault in &self.faults {
-            text.push_str(&fault.render(&Level::ERROR, &self.sources, color));
+            text.push_str(&fault.render(&Level::ERROR, &shown, color));
             text.push_str("\n\n");
         }
         let (count, noun) = (self.len(), if self.len() == 1 { "error" } else { "errors" });
@@ -140,7 +144,7 @@ impl Warning {
     /// As a terminal shows it, without a line feed at the end.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
-        self.fault.render(&Level::WARNING, &self.sources, color)
+        self.fault.render(&Level::WARNING, &shown_texts(&self.sources), color)
     }
 
     /// `{file, line, column, message, help}`, as in [`Report::to_json`].
@@ -231,21 +235,21 @@ impl Fault {
         list.sort_by_key(|fault| fault.at);
     }
 
-    fn render(&self, level: &Level<'static>, sources: &Sources, color: bool) -> String {
+    fn render(&self, level: &Level<'static>, sources: &[Shown<'_>], color: bool) -> String {
         let mut group = Group::with_title(level.clone().primary_title(self.message.as_str()));
         if let Some((at, source)) = self.at.and_then(|at| Some((at, sources.get(at.file)?))) {
-            let mut snippet =
-                snippet(source).annotation(AnnotationKind::Primary.span(source.clip(at)).label(self.also.map(|_| "")));
+            let mut snippet = snippet(source)
+                .annotation(AnnotationKind::Primary.span(source.source.clip(at)).label(self.also.map(|_| "")));
             match self.also {
                 Some((also, what)) if also.file == at.file => {
-                    let second = AnnotationKind::Context.span(source.clip(also)).label(what);
+                    let second = AnnotationKind::Context.span(source.source.clip(also)).label(what);
                     snippet = snippet.annotation(second);
                     group = group.element(snippet);
                 }
                 Some((also, what)) => {
                     group = group.element(snippet);
                     if let Some(other) = sources.get(also.file) {
-                        let second = AnnotationKind::Context.span(other.clip(also)).label(what);
+                        let second = AnnotationKind::Context.span(other.source.clip(also)).label(what);
                         group = group.element(self::snippet(other).annotation(second));
                     }
                 }
@@ -271,8 +275,18 @@ impl Fault {
     }
 }
 
-fn snippet(source: &Source) -> Snippet<'_, annotate_snippets::Annotation<'_>> {
-    Snippet::source(source.text.as_str()).path(source.name.as_str())
+/// A text as it may be shown, byte by byte where the text itself stands.
+struct Shown<'a> {
+    source: &'a Source,
+    text: Cow<'a, str>,
+}
+
+fn shown_texts(sources: &Sources) -> Vec<Shown<'_>> {
+    sources.iter().map(|source| Shown { source, text: mask(&source.text) }).collect()
+}
+
+fn snippet<'a>(shown: &'a Shown<'_>) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    Snippet::source(shown.text.as_ref()).path(shown.source.name.as_str())
 }
 
 // === impl Faults ===

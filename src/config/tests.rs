@@ -355,7 +355,7 @@ fn the_reference_is_fresh() {
 fn the_reference_loads_and_states_the_defaults() {
     let reference = load(Path::new("config/reference.toml")).unwrap_or_else(|report| panic!("{report}")).model;
     let bare = model(
-        "process.zone = \"a\"\n[listen.http]\nbind = [\"0.0.0.0:8080\", \"[::]:8080\"]\nconnections_per_client = 100\n\
+        "process.zone = \"a\"\nprocess.overload.memory_of = \"2GiB\"\n[listen.http]\nbind = [\"0.0.0.0:8080\", \"[::]:8080\"]\nconnections_per_client = 100\n\
          [upstream.orders]\nendpoints = [\"10.0.0.11:8080\",\n\
          { address = \"10.0.0.12:8080\", weight = 2, zone = \"a\", priority = 0 }]\n[host.\"shop.example.com\"]\n\
          routes = [{ path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\", retry.attempts = 2 },\n\
@@ -501,7 +501,7 @@ fn every_key_has_an_effect() {
         }
     }
     try_on(SMALL, &SMALL.replace("\"/*\"", "\"/orders/*\""));
-    assert_eq!(tried, 219);
+    assert_eq!(tried, 220);
 }
 
 /// A key, or each key below it, with its example.

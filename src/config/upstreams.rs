@@ -96,7 +96,7 @@ impl UpstreamForm {
     ) -> Option<Upstream> {
         let owner = format!("upstream {}", super::report::quote(name));
         let fits = self.fits(&owner, defaults, faults);
-        let health = both(&self.health, &defaults.health).probed(&owner, faults);
+        let health = both(&self.health, &defaults.health).probed(&owner, endpoints, faults);
         let listed = endpoints.value().map(Vec::as_slice).unwrap_or_default();
         let tls = tls::upstream(&owner, self.tls.or(&defaults.tls), listed, faults);
         let model = Upstream {

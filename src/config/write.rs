@@ -42,6 +42,7 @@ fn process(process: &Process) -> String {
     lines.add_some(&keys::PROCESS_ZONE, process.zone.as_ref());
     let mut overload = Lines::default();
     overload.add(&keys::OVERLOAD_MEMORY, &process.overload.memory_percent);
+    overload.add_some(&keys::OVERLOAD_MEMORY_OF, process.overload.memory_of.as_ref());
     overload.add(&keys::OVERLOAD_DESCRIPTORS, &process.overload.descriptors_percent);
     overload.add(&keys::OVERLOAD_LAG, &process.overload.lag);
     lines.group(keys::OVERLOAD.name, &overload);

@@ -1,8 +1,6 @@
 //! `grpc.health.v1.Health/Check` over HTTP/2. Its two messages are so small that they are read and written by
 //! hand. It refuses to know who is asked.
 
-use std::pin::pin;
-
 use ::http::Request;
 use ::http::header::HeaderMap;
 use bytes::Bytes;
@@ -10,12 +8,34 @@ use h2::RecvStream;
 use h2::client::SendRequest;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
+use tokio::task::JoinHandle;
 
 use crate::health::Said;
 use crate::health::probe::Verdict;
 
-/// Asks for a service; an empty name asks for the server as a whole.
-pub(super) async fn ask<S: AsyncRead + AsyncWrite + Unpin>(stream: S, authority: &str, service: &str) -> Verdict {
+/// A connection on which one can ask again. Dropped: it is closed, whatever is under way on it.
+#[derive(Debug)]
+pub(super) struct Channel {
+    sender: SendRequest<Bytes>,
+    /// Reads and writes for it, also between two checks: what the endpoint wants to know meanwhile is answered.
+    driver: Driver,
+}
+
+#[derive(Debug)]
+struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Asks for a service over a new connection; an empty name asks for the server as a whole. The connection can be used again
+/// if the answer has come whole.
+pub(super) async fn ask<S>(stream: S, authority: &str, service: &str) -> (Verdict, Option<Channel>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let shaken = h2::client::Builder::new()
         .enable_push(false)
         .max_header_list_size(HEADERS)
@@ -26,26 +46,36 @@ pub(super) async fn ask<S: AsyncRead + AsyncWrite + Unpin>(stream: S, authority:
         .await;
     let (sender, connection) = match shaken {
         Ok(both) => both,
-        Err(error) => return broken(&error),
+        Err(error) => return (broken(&error), None),
     };
-    let mut asked = pin!(converse(sender, authority, service));
-    tokio::select! {
-        verdict = &mut asked => verdict,
-        // What came before the end of the connection is still there to be read.
-        _ = connection => asked.await,
+    // How it ends is told to whoever asks over it.
+    let driver = Driver(tokio::spawn(async move { drop(connection.await) }));
+    match (Channel { sender, driver }).converse(authority, service).await {
+        Ok((verdict, channel)) => (verdict, channel),
+        Err(error) => (broken(&error), None),
     }
 }
 
-async fn converse(sender: SendRequest<Bytes>, authority: &str, service: &str) -> Verdict {
-    let request = Request::post(format!("http://{authority}/grpc.health.v1.Health/Check"))
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .header("user-agent", "ringway-health")
-        .body(());
-    let Ok(request) = request else { return Verdict::Bad("the check's own request would be ill-formed".into()) };
-    match exchange(sender, request, message(service)).await {
-        Ok(reply) => judge(&reply),
-        Err(error) => broken(&error),
+impl Channel {
+    /// Asks once more; nothing if the connection has died meanwhile, or does while it is asked, which says nothing of the
+    /// endpoint.
+    pub(super) async fn ask(self, authority: &str, service: &str) -> Option<(Verdict, Self)> {
+        let (verdict, channel) = self.converse(authority, service).await.ok()?;
+        Some((verdict, channel?))
+    }
+
+    async fn converse(self, authority: &str, service: &str) -> Result<(Verdict, Option<Self>), h2::Error> {
+        let request = Request::post(format!("http://{authority}/grpc.health.v1.Health/Check"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .header("user-agent", "ringway-health")
+            .body(());
+        let Ok(request) = request else {
+            return Ok((Verdict::Bad("the check's own request would be ill-formed".into()), None));
+        };
+        let Self { sender, driver } = self;
+        let (reply, sender) = exchange(sender, request, message(service)).await?;
+        Ok((judge(&reply), Some(Self { sender, driver })))
     }
 }
 
@@ -58,7 +88,11 @@ struct Reply {
     body: Vec<u8>,
 }
 
-async fn exchange(sender: SendRequest<Bytes>, request: Request<()>, body: Vec<u8>) -> Result<Reply, h2::Error> {
+async fn exchange(
+    sender: SendRequest<Bytes>,
+    request: Request<()>,
+    body: Vec<u8>,
+) -> Result<(Reply, SendRequest<Bytes>), h2::Error> {
     let mut sender = sender.ready().await?;
     let (response, mut upload) = sender.send_request(request, false)?;
     upload.send_data(body.into(), true)?;
@@ -69,13 +103,13 @@ async fn exchange(sender: SendRequest<Bytes>, request: Request<()>, body: Vec<u8
         let room = MESSAGE.saturating_sub(reply.body.len());
         if data.len() > room {
             reply.body.clear();
-            return Ok(reply);
+            return Ok((reply, sender));
         }
         reply.body.extend_from_slice(&data);
         stream.flow_control().release_capacity(data.len())?;
     }
     trailers(&mut stream, &mut reply).await?;
-    Ok(reply)
+    Ok((reply, sender))
 }
 
 async fn trailers(stream: &mut RecvStream, reply: &mut Reply) -> Result<(), h2::Error> {

@@ -2,12 +2,13 @@
 //! what it finds out: that goes to the board of the cores, to a table for whoever asks, and, when a state changes, to
 //! whoever wants to be told.
 //!
-//! Reading order: [`Checks`] (what is checked) → [`schedule`] (when) → [`probe`] (one check) → [`answer`], [`grpc`] (what
-//! an endpoint said) → [`course`] (what a row of results means).
+//! Reading order: [`Checks`] (what is checked) → [`schedule`] (when) → [`probe`] (one check) → [`knock`], [`answer`],
+//! [`grpc`] (what an endpoint said) → [`course`] (what a row of results means).
 
 mod answer;
 mod course;
 mod grpc;
+mod knock;
 mod probe;
 mod schedule;
 

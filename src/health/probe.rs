@@ -5,6 +5,7 @@ use std::io;
 use std::io::ErrorKind;
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
@@ -21,6 +22,9 @@ use crate::health::Target;
 use crate::health::answer::Answer;
 use crate::health::answer::Wanted;
 use crate::health::grpc;
+use crate::health::grpc::Channel;
+use crate::health::knock;
+use crate::health::knock::Knock;
 use crate::model::Probe;
 use crate::model::ProxyVersion;
 use crate::tls::client;
@@ -36,6 +40,14 @@ pub(super) enum Verdict {
     Void(String),
 }
 
+/// A connection that a check has left open for the next one.
+pub(super) enum Kept {
+    /// On which HTTP/1.1 is spoken.
+    Http(Stream),
+    /// On which gRPC is.
+    Grpc(Channel),
+}
+
 /// A connection.
 pub(super) type Stream = Box<dyn Duplex>;
 
@@ -44,19 +56,32 @@ pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
-/// Makes one check, over a connection that was kept from the last one if there is one. The connection comes back if it is
-/// to be kept and can be.
-pub(super) async fn ask(target: &Target, kept: Option<Stream>, keep: bool) -> (Verdict, Option<Stream>) {
-    let time = target.settings.timeout;
-    match tokio::time::timeout(time, Box::pin(check(target, kept, keep))).await {
-        Ok(done) => done,
-        Err(_) => (Verdict::Bad(format!("nothing that settles it within {time:?}")), None),
+/// Begins a check that wants a connection and no word on it, and perhaps ends it at once; nothing: it is another one.
+pub(super) fn knock(target: &Target) -> Option<Knock> {
+    match (&target.settings.probe, &target.address, target.proxy) {
+        (Probe::Tcp, Address::Ip(address), None) if target.secure.is_none() => Some(knock::knock(*address)),
+        _ => None,
     }
 }
 
-async fn check(target: &Target, kept: Option<Stream>, keep: bool) -> (Verdict, Option<Stream>) {
-    if let Some(stream) = kept
-        && let Some(done) = again(stream, target).await
+/// Makes one check, over a connection that was kept from the last one if there is one. The connection comes back if it is
+/// to be kept and can be.
+pub(super) async fn ask(target: &Target, kept: Option<Kept>, keep: bool) -> (Verdict, Option<Kept>) {
+    let time = target.settings.timeout;
+    match tokio::time::timeout(time, Box::pin(check(target, kept, keep))).await {
+        Ok(done) => done,
+        Err(_) => (late(time), None),
+    }
+}
+
+/// What it means that a check's time is over.
+pub(super) fn late(time: Duration) -> Verdict {
+    Verdict::Bad(format!("nothing that settles it within {time:?}"))
+}
+
+async fn check(target: &Target, kept: Option<Kept>, keep: bool) -> (Verdict, Option<Kept>) {
+    if let Some(kept) = kept
+        && let Some(done) = again(kept, target).await
     {
         return done;
     }
@@ -70,15 +95,24 @@ async fn check(target: &Target, kept: Option<Stream>, keep: bool) -> (Verdict, O
             Err(error) => return (fault("no connection", &error), None),
         },
     };
-    let stream = match secured(stream, target).await {
+    let mut stream = match secured(stream, target).await {
         Ok(stream) => stream,
         Err(verdict) => return (verdict, None),
     };
     match &target.settings.probe {
-        Probe::Tcp => (Verdict::Good(Said::Connected), None),
-        Probe::Grpc { service } => (grpc(stream, target, service).await, None),
+        Probe::Tcp => match stream.write_all(&opening(target)).await {
+            Ok(()) => (Verdict::Good(Said::Connected), None),
+            Err(error) => (fault("the connection broke", &error), None),
+        },
+        Probe::Grpc { service } => {
+            if let Err(error) = stream.write_all(&opening(target)).await {
+                return (fault("the connection broke", &error), None);
+            }
+            let (verdict, channel) = grpc::ask(stream, &target.authority, service).await;
+            (verdict, channel.filter(|_| keep).map(Kept::Grpc))
+        }
         Probe::Http { .. } => match http(stream, target, keep && target.proxy.is_none()).await {
-            Exchange::Done(verdict, stream) => (verdict, stream),
+            Exchange::Done(verdict, stream) => (verdict, stream.map(Kept::Http)),
             Exchange::Nothing(verdict) => (verdict, None),
         },
     }
@@ -105,7 +139,15 @@ enum Exchange {
 }
 
 /// Asks over a kept connection; nothing if that has died meanwhile, which says nothing of the endpoint.
-async fn again(mut stream: Stream, target: &Target) -> Option<(Verdict, Option<Stream>)> {
+async fn again(kept: Kept, target: &Target) -> Option<(Verdict, Option<Kept>)> {
+    let mut stream = match (kept, &target.settings.probe) {
+        (Kept::Http(stream), _) => stream,
+        (Kept::Grpc(channel), Probe::Grpc { service }) => {
+            let (verdict, channel) = channel.ask(&target.authority, service).await?;
+            return Some((verdict, Some(Kept::Grpc(channel))));
+        }
+        (Kept::Grpc(_), _) => return None,
+    };
     // Whatever has come since the last response, an end or a late word, is no answer to what is asked next.
     let mut byte = [0];
     let quiet = poll_fn(|cx| {
@@ -116,16 +158,9 @@ async fn again(mut stream: Stream, target: &Target) -> Option<(Verdict, Option<S
         return None;
     }
     match http(stream, target, true).await {
-        Exchange::Done(verdict, stream) => Some((verdict, stream)),
+        Exchange::Done(verdict, stream) => Some((verdict, stream.map(Kept::Http))),
         Exchange::Nothing(_) => None,
     }
-}
-
-async fn grpc(mut stream: Stream, target: &Target, service: &str) -> Verdict {
-    if let Err(error) = stream.write_all(&opening(target)).await {
-        return fault("the connection broke", &error);
-    }
-    grpc::ask(stream, &target.authority, service).await
 }
 
 async fn http(mut stream: Stream, target: &Target, keep: bool) -> Exchange {
@@ -188,7 +223,7 @@ fn introduction(target: &Target) -> Vec<u8> {
 }
 
 /// What an error of the system says: of the endpoint, or of the gateway's own want.
-fn fault(what: &str, error: &io::Error) -> Verdict {
+pub(super) fn fault(what: &str, error: &io::Error) -> Verdict {
     let own = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::EADDRNOTAVAIL))
         || error.kind() == ErrorKind::OutOfMemory;
     let words = match error.kind() {

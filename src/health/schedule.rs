@@ -28,8 +28,10 @@ use crate::health::Target;
 use crate::health::Tell;
 use crate::health::Transition;
 use crate::health::course::Course;
+use crate::health::knock;
+use crate::health::knock::Knock;
 use crate::health::probe;
-use crate::health::probe::Stream;
+use crate::health::probe::Kept;
 use crate::health::probe::Verdict;
 use crate::id::EndpointSlot;
 use crate::rand::Rng;
@@ -51,7 +53,7 @@ struct Watch {
     slow: bool,
     running: bool,
     /// A connection that the last check has left open.
-    kept: Option<Stream>,
+    kept: Option<Kept>,
     /// Which entry of the queue is its own; others are out of date.
     turn: u64,
 }
@@ -63,7 +65,7 @@ struct Done {
     slow: bool,
     took: Duration,
     verdict: Verdict,
-    kept: Option<Stream>,
+    kept: Option<Kept>,
 }
 
 /// A place in the queue: when, whose turn, and who.
@@ -206,29 +208,42 @@ impl Schedule {
         for (lane, places) in [(0, PLACES), (1, SLOW_PLACES)] {
             while self.running[lane] < places && self.running[0] + self.running[1] < PLACES {
                 let Some(slot) = self.waiting[lane].pop_front() else { break };
-                self.ask(slot, lane);
+                if let Some(done) = self.ask(slot, lane) {
+                    self.note(done);
+                }
             }
         }
     }
 
-    fn ask(&mut self, slot: EndpointSlot, lane: usize) {
+    /// Begins a check. What has come of it, if that is known at once.
+    fn ask(&mut self, slot: EndpointSlot, lane: usize) -> Option<Done> {
         // It may have left, or begun anew and been asked, while it waited for a place.
-        let Some(watch) = self.watches.get_mut(&slot).filter(|watch| !watch.running) else { return };
+        let watch = self.watches.get_mut(&slot).filter(|watch| !watch.running)?;
         watch.running = true;
         self.running[lane] += 1;
+        let began = Instant::now();
+        let (birth, slow) = (watch.target.birth, lane == 1);
+        let done = move |verdict, kept| Done { slot, birth, slow, took: began.elapsed(), verdict, kept };
+        let knock = match probe::knock(&watch.target) {
+            Some(Knock::Settled(verdict)) => return Some(done(verdict, None)),
+            Some(Knock::Waits(socket)) => Some(socket),
+            None => None,
+        };
         // Who answers on an old connection may have ceased to take new ones: now and then, and in doubt, that is looked at.
         let fresh = watch.course.in_doubt() || self.rng.below(FRESH) == 0;
         let kept = watch.kept.take();
         self.kept -= usize::from(kept.is_some());
         let (kept, keep) = (kept.filter(|_| !fresh), self.kept < self.outlet.kept_most);
-        let (target, done) = (watch.target.clone(), self.done.clone());
+        let (target, results) = (watch.target.clone(), self.done.clone());
         tokio::spawn(async move {
-            let began = Instant::now();
-            let (verdict, kept) = probe::ask(&target, kept, keep).await;
-            let done_now = Done { slot, birth: target.birth, slow: lane == 1, took: began.elapsed(), verdict, kept };
+            let (verdict, kept) = match knock {
+                Some(socket) => (knock::answer(socket, target.settings.timeout).await, None),
+                None => probe::ask(&target, kept, keep).await,
+            };
             // There is a place in the queue for each check under way.
-            drop(done.try_send(done_now));
+            drop(results.try_send(done(verdict, kept)));
         });
+        None
     }
 
     fn note(&mut self, done: Done) {

@@ -81,30 +81,31 @@ fn is_in_any_case(name: &[u8], text: &[u8]) -> bool {
     name.iter().zip(text).all(eight) && name_end.iter().zip(text_end).all(|(one, other)| one | 0x20 == *other)
 }
 
+/// Whether a name begins as `text` does, where `_` passes for `-`.
+fn is_twin(name: &[u8], text: &[u8]) -> bool {
+    name.iter().zip(text).all(|(one, other)| one | 0x20 == *other || (*one == b'_' && *other == b'-'))
+}
+
 impl Known {
     /// Which field a name is of, in either case.
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
-        let candidates = Self::candidates(name.len());
-        // Most names differ from most candidates in their first byte.
+        // Most names differ from most candidates in their first byte, which is never a `-`.
         let first = name.first().map(|byte| byte | 0x20);
-        let found = candidates.iter().find(|(text, _)| text.first().copied() == first && is_in_any_case(name, text));
-        if let Some((_, known)) = found {
-            return *known;
+        for (text, known) in Self::candidates(name.len()) {
+            if text.first().copied() == first {
+                if is_in_any_case(name, text) {
+                    return *known;
+                }
+                if is_twin(name, text) {
+                    return Self::Twin;
+                }
+            }
         }
-        // No shorter one has a `-` that could be another byte.
-        if name.len() < b"forwarded".len() {
-            return Self::Other;
+        if first == X_FORWARDED.first().copied() && name.len() > X_FORWARDED.len() && is_twin(name, X_FORWARDED) {
+            return if name.contains(&b'_') { Self::Twin } else { Self::XForwarded };
         }
-        let forwarded = name.get(..X_FORWARDED.len()).filter(|_| name.len() > X_FORWARDED.len());
-        if !name.contains(&b'_') {
-            let ours = forwarded.is_some_and(|front| is_in_any_case(front, X_FORWARDED));
-            return if ours { Self::XForwarded } else { Self::Other };
-        }
-        let same = |(one, other): (&u8, &u8)| one | 0x20 == *other || (*one == b'_' && *other == b'-');
-        let twin = |text: &[u8]| name.iter().zip(text).all(same);
-        let is_twin = candidates.iter().any(|(text, _)| twin(text)) || (forwarded.is_some() && twin(X_FORWARDED));
-        if is_twin { Self::Twin } else { Self::Other }
+        Self::Other
     }
 
     /// The names of a length.

@@ -62,6 +62,8 @@ pub struct Overload {
     /// Percent of the memory that the process may have (its cgroup's bound, or the machine's), for the three grades: no
     /// more keep-alive, the lowest class refused, new connections refused.
     pub memory_percent: [u32; 3],
+    /// Bytes that those are of, where that is less than the cgroup's bound and the machine have.
+    pub memory_of: Option<u64>,
     /// Percent of the descriptors that the process may have, for the same three.
     pub descriptors_percent: [u32; 3],
     /// How late a core's loop may be, for the same three.
@@ -335,7 +337,8 @@ impl Server {
 impl Default for Overload {
     fn default() -> Self {
         let ms = Duration::from_millis;
-        Self { memory_percent: [80, 88, 95], descriptors_percent: [80, 90, 97], lag: [ms(100), ms(250), ms(1000)] }
+        let memory_percent = [80, 88, 95];
+        Self { memory_percent, memory_of: None, descriptors_percent: [80, 90, 97], lag: [ms(100), ms(250), ms(1000)] }
     }
 }
 

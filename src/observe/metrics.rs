@@ -50,8 +50,9 @@ pub const PROTOCOLS: [&str; 2] = ["1.0", "1.1"];
 /// Kinds of tunnels that metrics keep apart.
 pub const TUNNELS: [&str; 2] = ["upgrade", "connect"];
 
-/// What became of a hedge: it was made; it won; the one that had lost, either of the two, was cancelled.
-pub const HEDGES: [&str; 3] = ["made", "won", "cancelled"];
+/// What became of a hedge: it was made; it won; the one that had lost, either of the two, was cancelled; or it was wanted and
+/// not made, since the budget was spent.
+pub const HEDGES: [&str; 4] = ["made", "won", "cancelled", "unpaid"];
 
 /// The index into [`CLASSES`] of a status; 0 (no answer was given) counts as `none`.
 #[inline]

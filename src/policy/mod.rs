@@ -2,7 +2,6 @@
 //! first, what part of it is hashed. Pure: values in, a verdict out; no socket, no clock, no core. It refuses to know who
 //! asks and what becomes of the verdict.
 
-pub mod allowance;
 pub mod class;
 pub mod deadline;
 pub mod gradient;

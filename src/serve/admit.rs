@@ -165,6 +165,15 @@ impl<'a> Room<'a> {
     }
 }
 
+/// Whether there is room for the request at an endpoint, as far as can be seen without taking it.
+pub(crate) fn has_room(scene: &Scene<'_>, endpoint: &Endpoint) -> bool {
+    let Scene { shard, upstream, route, .. } = *scene;
+    let Limits { endpoint_requests, .. } = upstream.settings.limits;
+    let share = |most| class::share(most, route.settings.class, upstream.top);
+    endpoint_requests.is_none_or(|most| endpoint.requests.taken() < share(most))
+        && (endpoint.connections.taken() < upstream.settings.connections_max || shard.pools.idle(endpoint.slot) > 0)
+}
+
 impl Drop for Room<'_> {
     fn drop(&mut self) {
         self.endpoint.requests.leave();

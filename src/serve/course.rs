@@ -12,6 +12,7 @@ use crate::balance::hash;
 use crate::http::head::Method;
 use crate::http::head::Request;
 use crate::http::upgrade;
+use crate::io::both::beside;
 use crate::io::task;
 use crate::model::Balance;
 use crate::observe::ended::Cause;
@@ -132,9 +133,8 @@ impl Course {
         self.next.set(first.map(|place| Next { place, fresh: false, pause: Duration::ZERO }));
         for _ in 0..LOOKS {
             let Some(next) = self.next.take() else { break };
-            if !next.pause.is_zero() {
-                // Rare, and so aligned that every exchange would be.
-                Box::pin(task::sleep(next.pause)).await;
+            if !next.pause.is_zero() && !stays(client, next.pause).await {
+                return (tally.ended(Cause::ClientAbort), Fate::Close);
             }
             match attempt::attempt(scene, client, body, next).await {
                 Ok(done) => return done,
@@ -223,6 +223,13 @@ impl Course {
     /// An endpoint for another attempt, and whether it has been tried before: one that has not, if there is one; else any
     /// that may be asked again.
     fn other(&self, scene: &Scene<'_>, fault: Fault) -> Option<(usize, bool)> {
+        if fault == Fault::Full && self.tried.get().is_full() {
+            // More have no room than can be told apart: now all are looked at.
+            let Scene { shard, facts, upstream, route, .. } = *scene;
+            let room = |place: usize| upstream.endpoints.get(place).is_some_and(|one| admit::has_room(scene, one));
+            let place = facts.generation.any(route.upstream, room, shard.clock.now_us(), &shard.rng);
+            return place.map(|place| (place, false));
+        }
         if let Some(place) = pick(scene, &self.tried.get()) {
             return Some((place, false));
         }
@@ -248,6 +255,14 @@ impl Course {
     pub(crate) fn may_hedge(&self) -> bool {
         self.idempotent
     }
+}
+
+/// Lets a pause pass. False: the client has gone meanwhile.
+async fn stays(client: &Client<'_>, pause: Duration) -> bool {
+    // Rare, and so aligned that every exchange would be.
+    let sleep = Box::pin(task::sleep(pause));
+    let (over, _) = Box::pin(beside(sleep, client.seat.line.gone(), |()| true)).await;
+    over.is_some()
 }
 
 fn note(tried: &Cell<Tried>, place: usize) {

@@ -29,15 +29,15 @@ use crate::wire::h1;
 const MADE: usize = 0;
 const WON: usize = 1;
 const CANCELLED: usize = 2;
+const UNPAID: usize = 3;
 
 /// After how long a second attempt is made beside the first; nothing: none is. Only what is here whole and may be acted upon
 /// twice is sent twice.
 pub(crate) fn after(scene: &Scene<'_>, body: &Body) -> Option<Duration> {
-    let Scene { shard, route, tally, upgrade, course, .. } = *scene;
+    let Scene { shard, facts, route, tally, upgrade, course, .. } = *scene;
     let hedge = route.settings.hedge?;
-    let timing = shard.gates.route(route.slot);
     if tally.attempts.get() == 0 {
-        timing.hedges.borrow_mut().earn(hedge.percent);
+        facts.generation.earn_hedge(route.upstream, hedge.percent);
     }
     let first = tally.attempts.get() == 0 && upgrade.is_empty();
     if !first || !course.may_hedge() || !body.source.ended() {
@@ -45,7 +45,7 @@ pub(crate) fn after(scene: &Scene<'_>, body: &Body) -> Option<Duration> {
     }
     match hedge.after {
         HedgeAfter::Time(time) => Some(time),
-        HedgeAfter::Percentile(percent) => timing.times.borrow().percentile(percent),
+        HedgeAfter::Percentile(percent) => shard.gates.route(route.slot).times.borrow().percentile(percent),
     }
 }
 
@@ -61,7 +61,7 @@ pub(crate) async fn race<'a>(
     next: Next,
     wait: Duration,
 ) -> Option<Result<Held<'a>, Failed>> {
-    let Scene { shard, upstream, route, tally, course, .. } = *scene;
+    let Scene { shard, facts, upstream, route, tally, course, .. } = *scene;
     let place = next.place;
     let counts = &shard.slab.upstream(upstream.slot).hedges;
     let count = |outcome: usize| counts.iter().skip(outcome).take(1).for_each(|count| count.add(1));
@@ -73,8 +73,11 @@ pub(crate) async fn race<'a>(
     };
     let second = async {
         task::sleep(wait).await;
-        let paid = || shard.gates.route(route.slot).hedges.borrow_mut().take();
-        let Some(other) = course.another(scene, place).filter(|_| paid()) else { return pending().await };
+        let Some(other) = course.another(scene, place) else { return pending().await };
+        if !facts.generation.may_hedge(route.upstream) {
+            count(UNPAID);
+            return pending().await;
+        }
         course.tries(other);
         begun.set(true);
         count(MADE);

@@ -8,7 +8,6 @@ use std::rc::Rc;
 use crate::id::RouteSlot;
 use crate::id::UpstreamSlot;
 use crate::io::queue::Queue;
-use crate::policy::allowance::Allowance;
 use crate::policy::gradient::Gradient;
 use crate::policy::quantile::Times;
 
@@ -35,8 +34,6 @@ pub struct Gate {
 pub struct Timing {
     /// Its times to a response head.
     pub times: RefCell<Times>,
-    /// The hedges it may still make.
-    pub hedges: RefCell<Allowance>,
 }
 
 impl Gates {

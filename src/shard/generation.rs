@@ -94,6 +94,13 @@ impl Generation {
         both.map(|(client, config)| Some(Secure { client, config, before })).ok_or(NoConnection::Insecure("no files"))
     }
 
+    /// The place of any eligible endpoint of an upstream that has room, for a request that has looked at many without. `now` is
+    /// the board's.
+    #[must_use]
+    pub fn any(&self, upstream: UpstreamIndex, has_room: impl Fn(usize) -> bool, now: u64, rng: &Rng) -> Option<usize> {
+        self.pickers.get(upstream.index())?.borrow_mut().any(has_room, now, rng)
+    }
+
     /// Whether another attempt may be paid for. `now` is the board's.
     #[must_use]
     pub fn may_retry(&self, upstream: UpstreamIndex, now: u64) -> bool {
@@ -101,6 +108,18 @@ impl Generation {
         let (board, retry) = (self.ledger.board(), &upstream.settings.retry);
         let income = Income { percent: retry.budget_percent, per_second: retry.budget_per_second };
         board.fleet(upstream.slot).retries.take(income, now, board.requests(upstream.slot))
+    }
+
+    /// Counts a request that may be hedged: it earns so many hundredths of a hedge.
+    pub fn earn_hedge(&self, upstream: UpstreamIndex, percent: u32) {
+        self.ledger.earn_hedge(self.snapshot.upstream(upstream).slot, percent);
+    }
+
+    /// Whether a hedge may be paid for: out of one store of an upstream for all cores, which its requests fill.
+    #[must_use]
+    pub fn may_hedge(&self, upstream: UpstreamIndex) -> bool {
+        let (board, slot) = (self.ledger.board(), self.snapshot.upstream(upstream).slot);
+        board.fleet(slot).hedges.take_earned(board.hedges(slot))
     }
 
     /// The listener of a slot, unless it has left the configuration.

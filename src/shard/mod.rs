@@ -1,6 +1,7 @@
 //! Everything one core owns. Nothing of it is ever seen by another thread, and nothing of it is locked: cells are
 //! borrowed for one call and never across an await.
 
+pub mod estate;
 pub mod gates;
 pub mod generation;
 pub mod ids;
@@ -26,6 +27,7 @@ use crate::observe::metrics::Slab;
 use crate::observe::metrics::Thrift;
 use crate::observe::record::Record;
 use crate::rand::Rng;
+use crate::shard::estate::Estate;
 use crate::shard::gates::Gates;
 use crate::shard::generation::Generation;
 use crate::shard::ids::Ids;
@@ -66,6 +68,8 @@ pub struct Shard {
     pub expired: Cell<bool>,
     /// Whether the next exchange is to panic; see [`mailbox::Drill`].
     pub drill: Cell<bool>,
+    /// What it owes to numbers that all cores share.
+    pub estate: Estate,
     overload: Arc<Overload>,
     warm: Warm,
     date: Cell<[u8; date::DATE_BYTES]>,
@@ -83,6 +87,8 @@ impl Shard {
         let pools = Rc::new(Pools::new(wheel.clone(), slab.clone()));
         let (overload, warm) = (snapshot.overload.clone(), Warm::default());
         warm.bind(&snapshot);
+        let estate = Estate::default();
+        estate.bind(&snapshot);
         let ledger = Ledger::new(snapshot.board.clone(), core);
         let generation = Generation::bind(snapshot, None, &ledger, &pools, &rng);
         let ids = Ids::new(&rng);
@@ -100,6 +106,7 @@ impl Shard {
             draining: Cell::new(false),
             expired: Cell::new(false),
             drill: Cell::new(false),
+            estate,
             overload,
             warm,
             date: Cell::new([b' '; date::DATE_BYTES]),
@@ -121,6 +128,7 @@ impl Shard {
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         let before = self.generation();
         self.warm.bind(&snapshot);
+        self.estate.bind(&snapshot);
         let next = Generation::bind(snapshot, Some(&before), &self.ledger, &self.pools, &self.rng);
         self.generation.replace(Rc::new(next));
     }

@@ -142,7 +142,7 @@ impl Snapshot {
             let top = routes.filter(|route| route.upstream.index() == place).map(|route| route.class).max();
             let (endpoints, top) = (endpoints(settings, slots), top.unwrap_or_default());
             let places: Vec<_> = endpoints.iter().map(|endpoint| endpoint.slot).collect();
-            let plan = Arc::new(Plan::of(settings, &places, zone));
+            let plan = slots.plan(slot, |before| Plan::of(settings, &places, zone, before));
             let seal = slots.seal(settings);
             let tls = settings.tls.as_ref().and_then(|_| material.clients.get(&settings.name).cloned());
             Upstream { slot, settings: settings.clone(), endpoints, requests, seal, top, plan, tls }
@@ -201,4 +201,37 @@ fn endpoints(upstream: &model::Upstream, slots: &mut Slots) -> Vec<Endpoint> {
         Endpoint { slot, address: endpoint.address.clone(), weight: endpoint.weight, label, connections, requests }
     });
     compiled.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::balance::plan::Rules;
+    use crate::model::Balance;
+    use crate::model::HashTable;
+    use crate::model::Hashing;
+    use crate::model::fixture;
+
+    #[test]
+    fn a_reload_that_leaves_an_upstream_as_it_was_leaves_its_tables_too() {
+        let addresses = |n: u16| (1..=n).map(|port| Address::Ip(([127, 0, 0, 1], port).into())).collect::<Vec<_>>();
+        let hashing = Hashing { keys: Vec::new(), table: HashTable::Maglev, bound_percent: 125 };
+        let upstream = |name, n| model::Upstream {
+            balance: Balance::Hash(hashing.clone()),
+            ..fixture::upstream(name, &addresses(n))
+        };
+        let mut slots = Slots::default();
+        let mut compile = |upstreams| Snapshot::compile(Model { upstreams, ..fixture::empty() }, &mut slots);
+        let plan = |snapshot: &Snapshot, place: usize| snapshot.upstreams[place].plan.clone();
+        let first = compile(vec![upstream("a", 3), upstream("b", 3)]);
+        let second = compile(vec![upstream("b", 4), upstream("a", 3)]);
+        assert!(plan(&second, 1).shares_tables(&plan(&first, 0)));
+        assert!(!plan(&second, 0).shares_tables(&plan(&first, 1)));
+        // What has left is not kept for its return.
+        let slot = second.upstreams[1].slot;
+        drop((first, second));
+        let kept =
+            slots.plan(slot, |before| Plan::new(before.map_or_else(Rules::default, |plan| plan.rules.clone()), vec![]));
+        assert_eq!(kept.rules, Rules::default());
+    }
 }

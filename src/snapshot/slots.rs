@@ -5,11 +5,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::Weak;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use crate::balance::board::Board;
+use crate::balance::plan::Plan;
 use crate::balance::sticky::Seal;
 use crate::id::EndpointSlot;
 use crate::id::ListenerSlot;
@@ -79,6 +81,8 @@ pub struct Slots {
     listeners: Names,
     clients: HashMap<ListenerSlot, Arc<Clients>>,
     requests: HashMap<EndpointSlot, Arc<Shared>>,
+    /// The last plan of each upstream, for as long as somebody has it.
+    plans: HashMap<UpstreamSlot, Weak<Plan>>,
     /// What cookies are signed with where the configuration has no secret for them.
     secret: [u8; 32],
     /// What was made of the files that configurations name.
@@ -114,6 +118,7 @@ impl Slots {
             listeners: Names::default(),
             clients: HashMap::default(),
             requests: HashMap::default(),
+            plans: HashMap::default(),
             secret: rand::secret(),
             store: Store::new(&rand::secret()),
             routes: Names::default(),
@@ -166,6 +171,14 @@ impl Slots {
     pub(super) fn upstream(&mut self, name: &str) -> (UpstreamSlot, Arc<Shared>) {
         let (slot, shared) = self.upstreams.slot(name);
         (UpstreamSlot(slot), shared)
+    }
+
+    /// A new plan of an upstream, made with a look at the one before.
+    pub(super) fn plan(&mut self, slot: UpstreamSlot, make: impl FnOnce(Option<&Plan>) -> Plan) -> Arc<Plan> {
+        let before = self.plans.get(&slot).and_then(Weak::upgrade);
+        let plan = Arc::new(make(before.as_deref()));
+        self.plans.insert(slot, Arc::downgrade(&plan));
+        plan
     }
 
     /// Requests in flight at an endpoint, where they are bounded. Names past the bound share no count.

@@ -1,11 +1,14 @@
 //! Active checks: who answers them takes requests, who does not takes none, and everybody can see why.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 
 use serde_json::Value;
 
+use crate::support::Events;
 use crate::support::Gate;
 use crate::support::Gateway;
 use crate::support::Origin;
@@ -220,26 +223,69 @@ fn garbage_silence_and_drips_are_failures_in_words() {
 }
 
 /// A gRPC server that answers each call with this status of the health service.
-fn grpc(status: Arc<AtomicBool>) -> std::net::SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    listener.set_nonblocking(true).unwrap();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async move {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            while let Ok((stream, _)) = listener.accept().await {
-                let status = status.clone();
-                tokio::spawn(async move {
-                    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
-                    while let Some(Ok((request, respond))) = connection.accept().await {
-                        tokio::spawn(call(request, respond, status.load(SeqCst)));
-                    }
-                });
-            }
+struct Grpc {
+    address: SocketAddr,
+    serves: Arc<AtomicBool>,
+    connections: Arc<AtomicUsize>,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Grpc {
+    fn start() -> Self {
+        Self::begun_by(b"", usize::MAX)
+    }
+
+    /// One whose connections begin with these bytes, and end after so many calls.
+    fn begun_by(opening: &'static [u8], each: usize) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let (serves, connections, calls) = (Arc::new(AtomicBool::new(true)), Arc::default(), Arc::default());
+        let own = Self { address, serves: serves.clone(), connections, calls };
+        let (connections, calls) = (own.connections.clone(), own.calls.clone());
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                while let Ok((stream, _)) = listener.accept().await {
+                    connections.fetch_add(1, SeqCst);
+                    tokio::spawn(converse(stream, opening, each, serves.clone(), calls.clone()));
+                }
+            });
         });
-    });
-    address
+        own
+    }
+
+    /// The configuration of a gateway before it that checks it all the time, and takes one bad check seriously.
+    fn toml(&self, service: &str, app: &str) -> String {
+        let health = format!(
+            "health = {{ grpc = \"{service}\", interval = \"200ms\", doubt = \"20ms\", timeout = \"200ms\", fall = 1, rise = 1 }}\n{app}"
+        );
+        simple(&[], &health, "").replace("endpoints = []", &format!("endpoints = [\"{}\"]", self.address))
+    }
+}
+
+async fn converse(
+    mut stream: tokio::net::TcpStream,
+    opening: &'static [u8],
+    each: usize,
+    serves: Arc<AtomicBool>,
+    calls: Arc<AtomicUsize>,
+) {
+    let mut begun = vec![0; opening.len()];
+    let read = tokio::io::AsyncReadExt::read_exact(&mut stream, &mut begun).await;
+    if read.is_err() || begun != opening {
+        return;
+    }
+    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+    for nth in 1.. {
+        let Some(Ok((request, respond))) = connection.accept().await else { return };
+        calls.fetch_add(1, SeqCst);
+        tokio::spawn(call(request, respond, serves.load(SeqCst)));
+        if nth == each {
+            connection.graceful_shutdown();
+        }
+    }
 }
 
 async fn call(
@@ -263,51 +309,90 @@ async fn call(
 
 #[test]
 fn a_grpc_server_says_of_itself_whether_it_serves() {
-    let serves = Arc::new(AtomicBool::new(true));
-    let address = grpc(serves.clone());
-    let toml = |service: &str| {
-        let health = format!("health = {{ grpc = \"{service}\", {QUICK}, fall = 1, rise = 1 }}");
-        simple(&[], &health, "").replace("endpoints = []", &format!("endpoints = [\"{address}\"]"))
-    };
-    let gateway = Gateway::start(&toml("orders"));
+    let server = Grpc::start();
+    let gateway = Gateway::start(&server.toml("orders", ""));
     let shown = becomes(&gateway, 0, "up");
     assert_eq!(shown["health"]["last"]["said"], "serving");
-    serves.store(false, SeqCst);
+    server.serves.store(false, SeqCst);
     let shown = becomes(&gateway, 0, "down");
     assert!(shown["health"]["reason"].as_str().unwrap().contains("NOT_SERVING"), "{shown}");
-    serves.store(true, SeqCst);
+    server.serves.store(true, SeqCst);
     becomes(&gateway, 0, "up");
-    assert_eq!(gateway.reload(&toml("nobody")).status, 200);
+    assert_eq!(gateway.reload(&server.toml("nobody", "")).status, 200);
     let shown = becomes(&gateway, 0, "down");
     assert!(shown["health"]["reason"].as_str().unwrap().contains("does not know the service"), "{shown}");
 }
 
-/// What follows the events of a gateway reads.
-struct Events {
-    raw: Raw,
-    text: String,
+/// Times that an endpoint of the gateway has gone down.
+fn falls(gateway: &Gateway) -> u64 {
+    gateway.metrics().sum("ringway_endpoint_changes_total", &[("to", "down")]) as u64
 }
 
-impl Events {
-    fn follow(gateway: &Gateway, last_seen: &str) -> Self {
-        let mut raw = Raw::connect(gateway.admin());
-        let field = if last_seen.is_empty() { String::new() } else { format!("Last-Event-ID: {last_seen}\r\n") };
-        raw.send(format!("GET /v1/events HTTP/1.1\r\nHost: {}\r\n{field}\r\n", gateway.admin()));
-        let mut events = Self { raw, text: String::new() };
-        events.wait("retry: 1000");
-        events
-    }
+#[test]
+fn a_grpc_check_goes_over_the_connection_of_the_last_one() {
+    let server = Grpc::start();
+    let _gateway = Gateway::start(&server.toml("orders", ""));
+    eventually("it is asked many times", || server.calls.load(SeqCst) >= 24);
+    // One in ten looks whether a new connection is still taken.
+    let connections = server.connections.load(SeqCst);
+    assert!(connections < 12, "{connections} connections for {} checks", server.calls.load(SeqCst));
+}
 
-    /// Reads until this has been said.
-    #[track_caller]
-    fn wait(&mut self, part: &str) {
-        while !self.text.contains(part) {
-            self.text.push_str(&String::from_utf8(self.raw.read_some()).unwrap());
+#[test]
+fn a_connection_that_has_ended_between_two_grpc_checks_says_nothing_of_the_endpoint() {
+    let server = Grpc::begun_by(b"", 1);
+    let gateway = Gateway::start(&server.toml("orders", ""));
+    becomes(&gateway, 0, "up");
+    let asked = server.calls.load(SeqCst);
+    eventually("it is asked many times", || server.calls.load(SeqCst) >= asked + 20);
+    assert!(server.connections.load(SeqCst) >= 20);
+    // Every other check has met one; a check or two may have been late on a machine that has other things to do.
+    assert!(falls(&gateway) < 5, "{} times", falls(&gateway));
+}
+
+#[test]
+fn a_tcp_check_needs_nobody_to_take_the_connection() {
+    let origin = Origin::named("a");
+    let health = format!("health = {{ tcp = true, {QUICK}, fall = 2, rise = 2 }}");
+    let gateway = Gateway::start(&simple(&[&origin], &health, ""));
+    becomes(&gateway, 0, "up");
+    assert_eq!(get(gateway.http(), "/").text(), "a");
+    assert_eq!(origin.connections(), 1, "that of the request");
+    // A full queue takes nobody in: the knock is not answered.
+    let full = Origin::full();
+    let health = "health = { tcp = true, interval = \"100ms\", timeout = \"100ms\", fall = 1 }";
+    assert_eq!(gateway.reload(&simple(&[&full], health, "")).status, 200);
+    let shown = becomes(&gateway, 0, "down");
+    assert!(shown["health"]["reason"].as_str().unwrap().contains("within 100ms"), "{shown}");
+}
+
+#[test]
+fn checks_begin_with_the_header_that_the_upstream_wants() {
+    const V1: &[u8] = b"PROXY UNKNOWN\r\n";
+    const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    for (word, header) in [("v1", V1), ("v2", V2)] {
+        let app = format!("proxy_protocol = \"{word}\"");
+        let server = Grpc::begun_by(header, usize::MAX);
+        let gateway = Gateway::start(&server.toml("orders", &app));
+        eventually("it is asked over kept connections too", || server.calls.load(SeqCst) >= 3);
+        assert_eq!(becomes(&gateway, 0, "up")["health"]["last"]["said"], "serving");
+        drop(gateway);
+        for probe in ["path = \"/healthz\"", "tcp = true"] {
+            let heard = Arc::new(AtomicUsize::new(0));
+            let own = heard.clone();
+            let origin = Origin::script(move |conn| {
+                assert_eq!(conn.read_exactly(header.len()).as_deref(), Some(header));
+                own.fetch_add(1, SeqCst);
+                if conn.read_request().is_some() {
+                    conn.write(ok("well"));
+                }
+            });
+            let health =
+                format!("health = {{ {probe}, interval = \"200ms\", timeout = \"200ms\", fall = 1, rise = 1 }}\n{app}");
+            let gateway = Gateway::start(&simple(&[&origin], &health, ""));
+            becomes(&gateway, 0, "up");
+            eventually("it has come with each check", || heard.load(SeqCst) >= 3);
         }
-    }
-
-    fn ids(&self) -> Vec<String> {
-        self.text.lines().filter_map(|line| line.strip_prefix("id: ")).map(str::to_owned).collect()
     }
 }
 
@@ -318,27 +403,27 @@ fn changes_are_streamed_as_they_come_and_can_be_taken_up_again() {
     let health = format!("health = {{ path = \"/healthz\", {QUICK}, fall = 2, rise = 1 }}");
     let mut gateway = Gateway::start(&simple(&[&origin], &health, ""));
     becomes(&gateway, 0, "up");
-    let mut live = Events::follow(&gateway, "");
+    let mut live = Events::follow(gateway.admin(), "");
     well.store(false, SeqCst);
     live.wait("2 checks in a row were bad: status 503");
-    assert!(live.text.contains("event: health\n"), "{}", live.text);
-    assert!(live.text.contains("\"from\":\"up\"") && live.text.contains("\"to\":\"down\""), "{}", live.text);
+    assert!(live.text().contains("event: health\n"), "{}", live.text());
+    assert!(live.text().contains("\"from\":\"up\"") && live.text().contains("\"to\":\"down\""), "{}", live.text());
     assert_eq!(gateway.reload(&simple(&[&origin], &health, "min_rate = \"1B\"")).status, 200);
     live.wait("listeners changed: http");
     gateway.expect_error("reload refused");
     assert_eq!(gateway.reload("nonsense").status, 422);
     live.wait("\"to\":\"refused\"");
-    assert!(!live.text.contains("every core listens"), "what was before is not told to who is new");
+    assert!(!live.text().contains("every core listens"), "what was before is not told to who is new");
     let seen = live.ids().remove(0);
-    let mut again = Events::follow(&gateway, &seen);
+    let mut again = Events::follow(gateway.admin(), &seen);
     again.wait("\"to\":\"refused\"");
-    assert!(!again.text.contains(&format!("id: {seen}\n")) && again.text.contains("listeners changed: http"));
-    let mut all = Events::follow(&gateway, "0");
+    assert!(!again.text().contains(&format!("id: {seen}\n")) && again.text().contains("listeners changed: http"));
+    let mut all = Events::follow(gateway.admin(), "0");
     all.wait("\"to\":\"refused\"");
     assert!(
-        all.text.contains("every core listens") && all.text.contains("a check was good: status 200"),
+        all.text().contains("every core listens") && all.text().contains("a check was good: status 200"),
         "{}",
-        all.text
+        all.text()
     );
 }
 
@@ -346,7 +431,7 @@ fn changes_are_streamed_as_they_come_and_can_be_taken_up_again() {
 fn so_many_may_follow_and_no_more_and_a_place_is_free_again() {
     let origin = Origin::named("a");
     let gateway = Gateway::before(&[&origin]);
-    let mut held: Vec<_> = (0..16).map(|_| Events::follow(&gateway, "")).collect();
+    let mut held: Vec<_> = (0..16).map(|_| Events::follow(gateway.admin(), "")).collect();
     assert_eq!(gateway.ask("GET", "/v1/events").status, 503);
     held.pop();
     eventually("a free place", || {

@@ -7,18 +7,30 @@ use crate::support::Gate;
 use crate::support::Gateway;
 use crate::support::Origin;
 use crate::support::Raw;
+use crate::support::eventually;
 use crate::support::get;
 use crate::support::ok;
 
 fn pair(first: &Origin, second: &Origin, hedge: &str) -> Gateway {
-    Gateway::start(&format!(
-        "[process]\ncores = 1\nadmin = \"127.0.0.1:0\"\naccess_log = \"stdout\"\n\n\
-         [listen.http]\nbind = \"127.0.0.1:0\"\n\
+    pair_on(1, first, second, hedge)
+}
+
+fn pair_on(cores: usize, first: &Origin, second: &Origin, hedge: &str) -> Gateway {
+    Gateway::start(&format!("{}{}", process(cores), simple_pair(first, second, hedge)))
+}
+
+fn process(cores: usize) -> String {
+    format!("[process]\ncores = {cores}\nadmin = \"127.0.0.1:0\"\naccess_log = \"stdout\"\n\n")
+}
+
+fn simple_pair(first: &Origin, second: &Origin, hedge: &str) -> String {
+    format!(
+        "[listen.http]\nbind = \"127.0.0.1:0\"\n\
          [upstream.app]\nendpoints = [\"{}\", {{ address = \"{}\", priority = 1 }}]\nejection = \"off\"\n\
          [host.\"*\"]\nroutes = [{{ path = \"/*\", upstream = \"app\", hedge = {hedge} }}]\n",
         first.address(),
         second.address()
-    ))
+    )
 }
 
 /// Made, won, cancelled.
@@ -26,6 +38,11 @@ fn hedges(gateway: &Gateway) -> [u64; 3] {
     let metrics = gateway.metrics();
     ["made", "won", "cancelled"]
         .map(|word| metrics.get("ringway_hedges_total", &[("upstream", "app"), ("hedge", word)]) as u64)
+}
+
+/// Wanted, and not made for want of a budget.
+fn unpaid(gateway: &Gateway) -> u64 {
+    gateway.metrics().get("ringway_hedges_total", &[("upstream", "app"), ("hedge", "unpaid")]) as u64
 }
 
 #[test]
@@ -136,16 +153,52 @@ fn a_percentile_is_that_of_the_routes_own_times() {
 
 #[test]
 fn hedges_have_a_budget() {
-    let slow = |_: &_| {
-        std::thread::sleep(Duration::from_millis(100));
+    const CLIENTS: usize = 16;
+    let gate = Gate::new();
+    let held = gate.clone();
+    let first = Origin::answer(move |_| {
+        held.wait();
         ok("first")
-    };
-    let (first, second) = (Origin::answer(slow), Origin::named("second"));
-    let gateway = pair(&first, &second, "{ after = \"5ms\", percent = 1 }");
+    });
+    let second = Origin::named("second");
+    // The kernel spreads so many clients over the cores; what is in store is there once for all of them.
+    let gateway = pair_on(2, &first, &second, "{ after = \"5ms\", percent = 1 }");
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| Raw::connect(gateway.http())).collect();
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    eventually("each has wanted one", || hedges(&gateway)[0] + unpaid(&gateway) == CLIENTS as u64);
+    gate.open();
+    let answers: Vec<_> = clients.iter_mut().map(|client| client.read_response().text().to_owned()).collect();
+    assert_eq!(answers.iter().filter(|answer| *answer == "second").count(), 1, "one is in store: {answers:?}");
+    assert_eq!((hedges(&gateway), unpaid(&gateway)), ([1, 1, 1], CLIENTS as u64 - 1));
+}
+
+#[test]
+fn requests_earn_hedges() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let first = Origin::answer(move |request| {
+        if request.target == "/slow" {
+            held.wait();
+        }
+        ok("first")
+    });
+    let second = Origin::named("second");
+    let gateway = pair(&first, &second, "{ after = \"1m\", percent = 50 }");
     let mut raw = Raw::connect(gateway.http());
-    let answers: Vec<_> = (0..5).map(|_| raw.get("/").text().to_owned()).collect();
-    assert_eq!(answers, ["second", "first", "first", "first", "first"], "one is in store, then one in a hundred");
-    assert_eq!(hedges(&gateway)[0], 1);
+    for _ in 0..4 {
+        assert_eq!(raw.get("/").text(), "first");
+    }
+    let hedged = simple_pair(&first, &second, "{ after = \"5ms\", percent = 1 }");
+    assert_eq!(gateway.reload(&hedged).status, 200);
+    // One was there, and four requests have earned half a hedge each; what these earn is not worth one more.
+    let mut slow: Vec<_> = (0..8).map(|_| Raw::connect(gateway.http())).collect();
+    slow.iter_mut().for_each(|client| client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"));
+    eventually("each has wanted one", || hedges(&gateway)[0] + unpaid(&gateway) == 8);
+    assert_eq!((hedges(&gateway)[0], unpaid(&gateway)), (3, 5));
+    gate.open();
+    slow.iter_mut().for_each(|client| assert_eq!(client.read_response().status, 200));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::support::addresses;
 use crate::support::eventually;
 use crate::support::get;
 use crate::support::ok;
+use crate::support::simple;
 
 fn gateway(cores: usize, endpoints: &str, limit: &str) -> Gateway {
     let routes: Vec<_> = ["low", "normal", "high"]
@@ -210,7 +211,7 @@ fn a_bound_that_follows_the_latency_begins_somewhere() {
 }
 
 fn waiting(more: &str, origin: &Origin) -> Gateway {
-    Gateway::start(&crate::support::simple(&[origin], more, ""))
+    Gateway::start(&simple(&[origin], more, ""))
 }
 
 fn ask(gateway: &Gateway, fields: &str) -> Response {
@@ -262,4 +263,34 @@ fn no_attempt_and_no_wait_outlasts_what_the_client_waits() {
     let response = ask(&gateway, "grpc-timeout: 100m\r\n");
     assert_eq!(response.status, 504);
     assert!(response.text().contains("upstream_timeout_total"), "{}", response.text());
+}
+
+#[test]
+fn the_one_endpoint_with_room_is_found_among_many_without() {
+    const MANY: usize = 30;
+    let gate = Gate::new();
+    let origins: Vec<_> = (0..MANY)
+        .map(|_| {
+            let held = gate.clone();
+            Origin::answer(move |_| {
+                held.wait();
+                ok("done")
+            })
+        })
+        .collect();
+    // Chosen without a look at who is busy: ten draws, which are as many as a request remembers, do not find the last one.
+    let app = "balance = \"random\"\nlimit = { endpoint_requests = 1, queue = 0 }";
+    let gateway = Gateway::start(
+        &simple(&[], app, "").replace("endpoints = []", &format!("endpoints = {}", addresses(&origins))),
+    );
+    let mut clients = Vec::new();
+    for held in 1..=MANY {
+        let mut raw = Raw::connect(gateway.http());
+        raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        gate.wait_for_waiting(held);
+        clients.push(raw);
+    }
+    assert_eq!(get(gateway.http(), "/").status, 503, "each has as many as it may");
+    gate.open();
+    clients.iter_mut().for_each(|client| assert_eq!(client.read_response().status, 200));
 }

@@ -220,3 +220,21 @@ fn a_response_that_has_begun_is_never_begun_again() {
     assert!(raw.try_read_response().is_err());
     assert_eq!((gateway.wait_log(|_| true).num("attempts"), second.requests().len()), (1, 0));
 }
+
+#[test]
+fn a_client_that_leaves_within_the_pause_before_a_retry_is_not_waited_for() {
+    let origin = answers("503 No", "busy");
+    let retry = "retry = { attempts = 3, on = [\"503\"], backoff = \"1m\", backoff_max = \"1m\" }\nejection = \"off\"";
+    let gateway = Gateway::start(&one_core(&format!("endpoints = [\"{}\"]\n{retry}", origin.address())));
+    // The pause is a part of a minute by chance: of a few, one at the least is long enough to leave within it.
+    let left = (0..4).any(|_| {
+        let (before, lines) = (origin.requests().len(), gateway.log_lines().len());
+        let mut raw = Raw::connect(gateway.http());
+        raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        origin.wait_for(before + 1);
+        raw.reset();
+        let line = gateway.wait_log_lines(lines + 1, |_| true).remove(lines);
+        line.ended() == "client_abort" && line.num("attempts") == 1
+    });
+    assert!(left, "each was noticed by the next attempt alone");
+}

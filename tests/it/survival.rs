@@ -20,12 +20,12 @@ fn an_endpoint_is_this_binary_with_a_port_in_its_environment() {
     serve();
 }
 
-/// The policy by which an endpoint that was left out has its whole share again soonest, however few requests there are.
+/// A policy that knows no penalty for a failure: all that keeps requests from who fails is that it is put out.
 const EVEN: &str = "balance = \"least_request\"\nslow_start = \"1s\"";
 
-/// A gateway before so many endpoints, all of which have answered.
+/// A gateway before so many endpoints, all of which have answered, with the policy that nobody has to ask for.
 fn fleet(app: &str) -> (Vec<Endpoint>, Gateway, Load) {
-    fleet_by(EVEN, app)
+    fleet_by("", app)
 }
 
 fn fleet_by(policy: &str, app: &str) -> (Vec<Endpoint>, Gateway, Load) {
@@ -43,8 +43,23 @@ fn fleet_by(policy: &str, app: &str) -> (Vec<Endpoint>, Gateway, Load) {
     (endpoints, gateway, load)
 }
 
-const PATIENT: &str = "timeout = { response = \"1s\" }\nretry = { attempts = 3, on = [\"connect\", \"reset\", \"timeout\", \
-                       \"500-504\"], budget = { percent = 50, per_second = 100 } }";
+/// What is tried again may be, and an answer may take as long as it does on a machine that has other things to do.
+const PATIENT: &str = "retry = { attempts = 3, on = [\"connect\", \"reset\", \"timeout\", \"500-504\"], \
+                       budget = { percent = 50, per_second = 100 } }";
+
+/// The same where an endpoint does not answer at all: a second is enough to know. One that is well may take longer now and
+/// then, and so there are more tries.
+const HASTY: &str = "timeout = { response = \"1s\" }\nretry = { attempts = 6, on = [\"connect\", \"reset\", \"timeout\", \
+                     \"500-504\"], budget = { percent = 50, per_second = 100 } }";
+
+/// Answers of an endpoint after which it is back: one. How large a share it has then depends on how fast it is beside the
+/// others, and with as few clients as these that may be little.
+const BACK: usize = 1;
+
+/// Attempts at an endpoint that failed.
+fn failures(gateway: &Gateway, endpoint: &Endpoint) -> usize {
+    gateway.metrics().get("ringway_endpoint_failures_total", &[("endpoint", &endpoint.name())]) as usize
+}
 
 /// Good answers of the others while an endpoint is not well, in hundred; enough to tell, and not too many to wait for.
 const SPELL: usize = 400;
@@ -64,50 +79,53 @@ fn one_that_is_killed_is_missed_by_nobody_and_is_back_once_it_is_started() {
         load.go_on(SPELL);
         assert!(load.of(&endpoints[0]) <= before + CLIENTS, "a dead process answers");
         endpoints[0].restart(MAIN);
-        load.wait_for(&endpoints[0], 20);
+        load.wait_for(&endpoints[0], BACK);
     }
     nothing_lost(load);
 }
 
 #[test]
 fn one_that_stands_still_costs_some_a_wait_and_goes_on_where_it_stopped() {
-    let (endpoints, _gateway, load) = fleet(PATIENT);
+    let (endpoints, gateway, load) = fleet(HASTY);
     endpoints[0].signal("STOP");
-    load.go_on(SPELL);
-    load.go_on(SPELL);
-    let told = load.told();
+    load.go_on(2 * SPELL);
+    let waited = failures(&gateway, &endpoints[0]);
     endpoints[0].signal("CONT");
-    load.wait_for(&endpoints[0], 20);
+    load.wait_for(&endpoints[0], BACK);
     // Of each client one may have been there as it stopped, and a few more until it was left out, or on its trials.
-    assert!(told.late <= 5 * CLIENTS, "{} of {} waited", told.late, told.good.values().sum::<usize>());
+    assert!((1..=5 * CLIENTS).contains(&waited), "{waited} waited");
     nothing_lost(load);
 }
 
 #[test]
 fn one_that_never_answers_is_left_out_and_comes_back() {
-    let (mut endpoints, _gateway, load) = fleet(PATIENT);
+    let (mut endpoints, gateway, load) = fleet(HASTY);
     endpoints[0].set(Mood::Silent);
     load.go_on(2 * SPELL);
-    let late = load.told().late;
+    let waited = failures(&gateway, &endpoints[0]);
     endpoints[0].set(Mood::Well);
-    load.wait_for(&endpoints[0], 20);
-    assert!(late <= 5 * CLIENTS, "{late} waited");
+    load.wait_for(&endpoints[0], BACK);
+    assert!((1..=5 * CLIENTS).contains(&waited), "{waited} waited");
     nothing_lost(load);
 }
 
 #[test]
 fn one_that_fails_at_once_does_not_draw_the_requests_and_comes_back() {
     // Without retries: what a client sees is what the choice of endpoints makes of it.
-    let (mut endpoints, gateway, load) = fleet("retry = { attempts = 1 }");
-    endpoints[0].set(Mood::Failing);
-    load.go_on(3 * SPELL);
-    let told = load.told();
-    assert!(!told.bad.is_empty(), "nobody has met it");
-    assert!(told.bad.len() <= 60, "{} failed, beside {} good ones", told.bad.len(), 3 * SPELL);
-    assert!(gateway.metrics().sum("ringway_endpoint_changes_total", &[("to", "ejected")]) > 0.5);
-    endpoints[0].set(Mood::Well);
-    load.wait_for(&endpoints[0], 20);
-    drop(load.stop());
+    for (policy, most) in [("", 4 * CLIENTS), (EVEN, 10 * CLIENTS)] {
+        let (mut endpoints, gateway, load) = fleet_by(policy, "retry = { attempts = 1 }");
+        endpoints[0].set(Mood::Failing);
+        load.go_on(3 * SPELL);
+        let told = load.told();
+        assert!(!told.bad.is_empty(), "nobody has met it");
+        assert!(told.bad.len() <= most, "{} failed, beside {} good ones", told.bad.len(), 3 * SPELL);
+        if policy == EVEN {
+            assert!(gateway.metrics().sum("ringway_endpoint_changes_total", &[("to", "ejected")]) > 0.5);
+        }
+        endpoints[0].set(Mood::Well);
+        load.wait_for(&endpoints[0], BACK);
+        drop(load.stop());
+    }
 }
 
 #[test]
@@ -116,13 +134,13 @@ fn one_that_fails_at_once_is_seen_by_nobody_where_it_may_be_tried_again() {
     endpoints[0].set(Mood::Failing);
     load.go_on(2 * SPELL);
     endpoints[0].set(Mood::Well);
-    load.wait_for(&endpoints[0], 20);
+    load.wait_for(&endpoints[0], BACK);
     nothing_lost(load);
 }
 
 #[test]
 fn one_that_is_ten_times_as_slow_gets_little_to_do_and_its_share_again_when_it_is_well() {
-    let (mut endpoints, _gateway, load) = fleet_by("", "");
+    let (mut endpoints, _gateway, load) = fleet("");
     endpoints[0].set(Mood::Slow);
     // Once it is known.
     load.go_on(SPELL);
@@ -150,7 +168,7 @@ fn one_that_resets_within_its_answers_is_left_out_and_comes_back() {
     assert!(told.bad.iter().all(|bad| !bad.starts_with('5')), "{:?}", told.bad);
     assert!(gateway.metrics().sum("ringway_request_errors_total", &[("cause", "upstream_truncated")]) > 0.5);
     endpoints[0].set(Mood::Well);
-    load.wait_for(&endpoints[0], 20);
+    load.wait_for(&endpoints[0], BACK);
     drop(load.stop());
 }
 
@@ -161,14 +179,14 @@ fn one_that_refuses_from_the_start_harms_nobody() {
     endpoints[0].kill();
     let list: Vec<_> = endpoints.iter().map(|endpoint| format!("\"{}\"", endpoint.name())).collect();
     let toml = format!(
-        "[listen.http]\nbind = \"127.0.0.1:0\"\n\n[upstream.other]\nendpoints = [{}]\n{EVEN}\n{PATIENT}\n\n\
+        "[listen.http]\nbind = \"127.0.0.1:0\"\n\n[upstream.other]\nendpoints = [{}]\n{PATIENT}\n\n\
          [host.\"*\"]\nroutes = [{{ path = \"/*\", upstream = \"other\" }}]\n",
         list.join(", ")
     );
     assert_eq!(gateway.reload(&toml).status, 200);
     load.go_on(2 * SPELL);
     endpoints[0].restart(MAIN);
-    load.wait_for(&endpoints[0], 20);
+    load.wait_for(&endpoints[0], BACK);
     nothing_lost(load);
 }
 
@@ -188,17 +206,17 @@ fn one_that_flaps_every_second_harms_nobody() {
             std::thread::sleep(Duration::from_secs(1).saturating_sub(begun.elapsed()));
         }
     }
-    load.wait_for(&endpoints[0], 20);
+    load.wait_for(&endpoints[0], BACK);
     nothing_lost(load);
 }
 
-/// The policy that nobody has to ask for: one failure is enough for it, and nobody else meets what one has met.
+/// One failure is enough for the policy that nobody has to ask for, and nobody else meets what one has met.
 #[test]
 fn by_default_each_fault_is_met_by_few_and_lost_on_nobody() {
     for (fault, most) in [("KILL", CLIENTS), ("STOP", CLIENTS), ("failing", 2 * CLIENTS), ("silent", CLIENTS)] {
-        let (mut endpoints, gateway, load) = fleet_by("", PATIENT);
-        let failures = || gateway.metrics().sum("ringway_endpoint_failures_total", &[]) as usize;
-        assert_eq!(failures(), 0);
+        let (mut endpoints, gateway, load) = fleet(HASTY);
+        assert_eq!(failures(&gateway, &endpoints[0]), 0);
+        let begun = Instant::now();
         match fault {
             "KILL" => endpoints[0].kill(),
             "STOP" => endpoints[0].signal("STOP"),
@@ -206,7 +224,10 @@ fn by_default_each_fault_is_met_by_few_and_lost_on_nobody() {
             _ => endpoints[0].set(Mood::Silent),
         }
         load.go_on(2 * SPELL);
-        assert!(failures() <= most, "{fault}: {} attempts failed", failures());
+        let met = failures(&gateway, &endpoints[0]);
+        // Now and then somebody looks whether it is well again.
+        let most = most + begun.elapsed().as_secs() as usize;
+        assert!(met <= most, "{fault}: {met} attempts failed");
         nothing_lost(load);
     }
 }
@@ -219,7 +240,7 @@ fn all_may_be_down_and_all_come_back() {
     let told = load.told();
     assert!(told.bad.iter().all(|bad| bad.starts_with("502") || bad.starts_with("503")), "{:?}", told.bad);
     endpoints.iter_mut().for_each(|endpoint| endpoint.restart(MAIN));
-    endpoints.iter().for_each(|endpoint| load.wait_for(endpoint, 20));
+    endpoints.iter().for_each(|endpoint| load.wait_for(endpoint, BACK));
     let before = load.told().bad.len();
     load.go_on(SPELL);
     assert_eq!(load.told().bad.len(), before, "{:?}", &load.told().bad[before..]);
@@ -233,7 +254,7 @@ fn a_whole_upstream_is_restarted_one_by_one_without_one_request_lost() {
             endpoint.kill();
             load.go_on(100);
             endpoint.restart(MAIN);
-            load.wait_for(endpoint, 20);
+            load.wait_for(endpoint, BACK);
         }
     }
     assert!(gateway.metrics().sum("ringway_retries_total", &[]) > 0.5, "nobody has met one that was down");

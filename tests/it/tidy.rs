@@ -73,6 +73,7 @@ const SHARED_MUTABLE: &[(&str, &str)] = &[
     ("src/app.rs", "one flag: stop"),
     ("src/app/", "one flag: stop"),
     ("src/observe/access_log", "bounded queues to the one writing thread, and whether it is to go on or to reopen"),
+    ("src/observe/own_log.rs", "lines of the program's own log: locked to add one, never while one is written"),
     ("src/demo/", "the demo's services, which stand outside the gateway: how many requests each has had"),
 ];
 
@@ -81,6 +82,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/io/", "the kernel's interfaces"),
     ("src/buf.rs", "buffers lent to the kernel"),
     ("loadtest/", "the measuring tools talk to the ring directly"),
+    ("tests/it/support/rings.rs", "a system call filter for the gateway under test"),
 ];
 
 /// Where `macro_rules!` may be written, besides tests.

@@ -467,7 +467,8 @@ pub(super) const LABELS: &[(&str, &str)] = &[
     ("kind", "`upgrade` or `connect`"),
     (
         "hedge",
-        "`made`: a second attempt began; `won`: it answered first; `cancelled`: the slower of two, either of them",
+        "`made`: a second attempt began; `won`: it answered first; `cancelled`: the slower of two, either of them; `unpaid`: it \
+         was wanted and not made, since the budget was spent",
     ),
     ("result", "`full` `resumed` `failed` `timed_out` `refused` `plain`"),
     ("side", "`listener`: to clients; `upstream`: to an upstream"),

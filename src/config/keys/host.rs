@@ -163,7 +163,8 @@ pub(in crate::config) static HEDGE_PERCENT: Key<Integer<u32>> = Key {
     name: "percent",
     kind: Integer { min: 1, max: 100 },
     need: Default(5),
-    doc: "Hedged requests in a hundred, at the most.",
+    doc: "Hedged requests in a hundred, at the most. What the requests of an upstream have earned so is one store for all \
+          cores.",
     example: "10",
 };
 

@@ -139,7 +139,7 @@ pub(in crate::config) static HEALTH_PORT: Key<Integer<u16>> = Key {
     name: "port",
     kind: Integer { min: 1, max: 65_535 },
     need: Optional,
-    doc: "The port that is asked. Without it the endpoint's own.",
+    doc: "The port that is asked. Without it the endpoint's own. A Unix socket has none, and is asked itself.",
     example: "8081",
 };
 

@@ -51,6 +51,9 @@ pub(super) fn upstream() -> impl Strategy<Value = Upstream> {
             |(endpoints, (balance, sticky), timeout, retry, (keep, limits), (health, ejection), small, told)| {
                 let (slow_start, panic_percent, connections_max, min_rate, feedback) = small;
                 let (deadline, proxy_protocol, tls, response) = told;
+                // A Unix socket has no port.
+                let ports = endpoints.iter().any(|endpoint| endpoint.address.ip().is_some());
+                let health = health.map(|health| Health { port: health.port.filter(|_| ports), ..health });
                 Upstream {
                     name: String::new(),
                     endpoints,

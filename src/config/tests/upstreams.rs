@@ -182,7 +182,8 @@ fn what_a_file_says_of_zones_overload_and_routes_is_what_the_model_holds() {
     let process = &model.process;
     let lag = [ms(10), ms(20), ms(60_000)];
     assert_eq!(process.zone.as_deref(), Some("a"));
-    assert_eq!(process.overload, Overload { memory_percent: [50, 60, 70], descriptors_percent: [40, 40, 41], lag });
+    let (memory_percent, memory_of) = ([50, 60, 70], Some(2 << 30));
+    assert_eq!(process.overload, Overload { memory_percent, memory_of, descriptors_percent: [40, 40, 41], lag });
     let routes = model.hosts[0].routes.iter().map(|route| (route.hedge, route.class, route.total_timeout));
     assert_eq!(
         routes.collect::<Vec<_>>(),

@@ -10,6 +10,7 @@ use super::Out;
 use super::maybe;
 use super::resolve;
 use super::within;
+use crate::address::Address;
 use crate::config::key::Field;
 use crate::config::key::Reader;
 use crate::config::key::get;
@@ -20,6 +21,7 @@ use crate::config::report::Span;
 use crate::config::report::tick;
 use crate::config::write::Lines;
 use crate::model::Ejection;
+use crate::model::Endpoint;
 use crate::model::Health;
 use crate::model::Probe;
 use crate::model::Upstream;
@@ -131,10 +133,16 @@ impl<'a> Both<'a, HealthForm> {
         ]
     }
 
-    /// The check, if there is one; nothing after a fault.
-    pub(super) fn probed(self, owner: &str, faults: &mut Faults) -> Option<Option<Health>> {
+    /// The check of these endpoints, if there is one; nothing after a fault.
+    pub(super) fn probed(
+        self,
+        owner: &str,
+        endpoints: &Field<Vec<Endpoint>>,
+        faults: &mut Faults,
+    ) -> Option<Option<Health>> {
         let Some(way) = self.way(owner, faults)? else { return Some(None) };
         let Self { own, defaults } = self;
+        let port = self.port(owner, endpoints.value().map_or(&[], Vec::as_slice), faults);
         if way != Way::Path
             && let Some((name, at)) = own.of_path().next()
         {
@@ -151,9 +159,25 @@ impl<'a> Both<'a, HealthForm> {
             timeout: within(&own.timeout, &defaults.timeout, &keys::HEALTH_TIMEOUT, &interval)?,
             rise: resolve(&own.rise, &defaults.rise, &keys::HEALTH_RISE)?,
             fall: resolve(&own.fall, &defaults.fall, &keys::HEALTH_FALL)?,
-            port: maybe(&own.port, &defaults.port)?,
+            port: port?,
             initially_up: resolve(&own.initially, &defaults.initially, &keys::HEALTH_INITIALLY)?,
         }))
+    }
+
+    /// Another port than an endpoint's own, if one is asked; nothing after a fault. That of the defaults is not for an upstream
+    /// of nothing but Unix sockets.
+    fn port(self, owner: &str, endpoints: &[Endpoint], faults: &mut Faults) -> Option<Option<u16>> {
+        let Self { own, defaults } = self;
+        let unix = |endpoint: &Endpoint| matches!(endpoint.address, Address::Unix(_));
+        if endpoints.is_empty() || !endpoints.iter().all(unix) {
+            return maybe(&own.port, &defaults.port);
+        }
+        if let Some(at) = own.port.at() {
+            let message = format!("`health.port` of {owner} is that of nobody: its endpoints are Unix sockets");
+            faults.add(Fault::wrong(at, message).help("leave it out: a Unix socket is asked itself"));
+            return None;
+        }
+        Some(None)
     }
 
     /// How is asked, if at all; nothing after a fault. A way of its own takes the place of that of the defaults.

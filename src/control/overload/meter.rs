@@ -71,11 +71,13 @@ impl Meter {
     }
 
     /// Of the memory that the process may have. Where a control group bounds it, all that the group holds counts, less the
-    /// files that it has not looked at of late; else what the process holds, of what the machine has.
-    pub(super) fn memory(&self) -> Option<u64> {
+    /// files that it has not looked at of late; else what the process holds, of what the machine has. What the process holds
+    /// counts besides where the operator says of how much.
+    pub(super) fn memory(&self, of: Option<u64>) -> Option<u64> {
         let machine = self.machine?;
         let bounded = self.groups.iter().filter_map(|group| group.share(machine)).max();
-        bounded.or_else(|| thousandths(kib(&text(self.status.as_ref()?)?, "VmRSS:")?, machine))
+        let held = |of| thousandths(kib(&text(self.status.as_ref()?)?, "VmRSS:")?, of);
+        of.and_then(held).max(bounded).or_else(|| held(machine))
     }
 
     /// Of the descriptors that it may open.
@@ -211,16 +213,16 @@ mod tests {
         put("a/b", files(90, "max", 0));
         put("a", files(100, &mib(200), 40));
         let meter = tree.meter("0::/a/b\n");
-        assert_eq!(meter.memory(), Some(300));
+        assert_eq!(meter.memory(None), Some(300));
         put("a/b", files(90, &format!("{}\n", mib(100)), 0));
-        assert_eq!(meter.memory(), Some(900), "files stay open, and are read anew");
+        assert_eq!(meter.memory(None), Some(900), "files stay open, and are read anew");
         put("a/b", files(90, &mib(5000), 0));
-        assert_eq!(meter.memory(), Some(300), "more than the machine has is no bound");
+        assert_eq!(meter.memory(None), Some(300), "more than the machine has is no bound");
         // As in a container, where what is mounted is the process's own group.
-        assert_eq!(tree.meter("0::/\n").memory(), None);
+        assert_eq!(tree.meter("0::/\n").memory(None), None);
         put("", files(150, &mib(300), 0));
-        assert_eq!(tree.meter("0::/\n").memory(), Some(500));
-        assert_eq!(tree.meter("0::/not/there\n").memory(), Some(500));
+        assert_eq!(tree.meter("0::/\n").memory(None), Some(500));
+        assert_eq!(tree.meter("0::/not/there\n").memory(None), Some(500));
     }
 
     #[test]
@@ -237,8 +239,8 @@ mod tests {
             &[("memory.usage_in_bytes", "999999999"), ("memory.limit_in_bytes", "9223372036854771712")],
         );
         let own = "5:cpu,cpuacct:/x\n4:cpu,memory:/docker/x\n1:name=systemd:/y\n";
-        assert_eq!(tree.meter(own).memory(), Some(500));
-        assert_eq!(tree.meter("4:memory:/\n").memory(), None);
+        assert_eq!(tree.meter(own).memory(None), Some(500));
+        assert_eq!(tree.meter("4:memory:/\n").memory(None), None);
     }
 
     #[test]
@@ -249,10 +251,10 @@ mod tests {
         tree.write("c", &[("memory.current", "100"), ("memory.max", "")]);
         tree.write("d", &[("memory.current", "100"), ("memory.max", "0")]);
         for own in ["0::/a", "0::/b", "0::/c", "0::/d", "", "x", "0:", "::::"] {
-            assert_eq!(tree.meter(own).memory(), None, "{own}");
+            assert_eq!(tree.meter(own).memory(None), None, "{own}");
         }
         let blind = Meter { machine: None, ..tree.meter("") };
-        assert_eq!((blind.memory(), blind.remarks().count()), (None, 2));
+        assert_eq!((blind.memory(None), blind.remarks().count()), (None, 2));
     }
 
     #[test]
@@ -269,7 +271,8 @@ mod tests {
     fn this_process_is_measured() {
         let mut meter = Meter::new();
         assert_eq!(meter.remarks().count(), 0);
-        assert!(meter.memory().is_some_and(|share| share < 1000));
+        assert!(meter.memory(None).is_some_and(|share| share < 1000));
+        assert!(meter.memory(Some(1 << 20)).is_some_and(|share| share > 1000), "a MiB is less than this takes");
         let before = meter.descriptors(Instant::now()).unwrap();
         assert!(before < 1000);
     }

@@ -55,7 +55,7 @@ impl Watch {
         let from = self.shown.grade();
         for (resource, verdict) in Resource::ALL.into_iter().zip(&mut self.verdicts) {
             let value = match resource {
-                Resource::Memory => self.meter.memory(),
+                Resource::Memory => self.meter.memory(bounds.memory_of),
                 Resource::Descriptors => self.meter.descriptors(now),
                 Resource::Lag => cores.iter().map(|core| core.link.slab.standing_lag_us.get()).max(),
             };

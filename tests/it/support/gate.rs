@@ -45,6 +45,11 @@ impl Gate {
         assert!(!late.timed_out(), "nobody opened the gate");
     }
 
+    /// Waits until the gate is open, however long the test takes.
+    pub fn wait_long(&self) {
+        drop(self.0.1.wait_while(self.0.0.lock().unwrap(), |state| !state.open).unwrap());
+    }
+
     /// Waits until `n` stand at the closed gate at once.
     #[track_caller]
     pub fn wait_for_waiting(&self, n: usize) {

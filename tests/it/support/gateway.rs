@@ -26,11 +26,14 @@ use ringway::address::Address;
 use serde_json::Value;
 
 use super::PATIENCE;
+use super::gate::Gate;
 use super::log::LogLine;
 use super::message::Response;
 use super::metrics::Metrics;
 use super::origin::Origin;
 use super::raw::Raw;
+use super::rings;
+use super::rings::Rings;
 use super::scratch::Scratch;
 
 /// What a configuration without `[process]` begins with.
@@ -89,6 +92,14 @@ pub fn run(args: &[&str]) -> Exit {
     finish(Process::spawn(args, Path::new(env!("CARGO_TARGET_TMPDIR"))))
 }
 
+/// Starts `ringway run` on a kernel of such rings and waits until it ends by itself.
+#[track_caller]
+pub fn run_on(rings: Rings, toml: &str) -> Exit {
+    let scratch = Scratch::new();
+    let file = scratch.write("gateway.toml", toml);
+    finish(rings::under(rings, || Process::spawn(&["run", "-c", file.to_str().unwrap()], scratch.path())))
+}
+
 /// Starts `ringway run` under limits of the shell and ends it by TERM once it is ready, unless it has ended by itself.
 #[track_caller]
 pub fn run_under(limits: &str, toml: &str) -> Exit {
@@ -128,6 +139,29 @@ impl Gateway {
         let scratch = Scratch::new();
         let file = scratch.write("gateway.toml", toml);
         let process = Process::spawn_under(limits, &["run", "-c", file.to_str().unwrap()], scratch.path());
+        Self::ready(process, scratch, told_addresses)
+    }
+
+    /// Starts `ringway run` with a whole configuration; nobody reads its standard error until [`Gateway::listen`].
+    #[track_caller]
+    pub fn start_unheard(toml: &str) -> Self {
+        let scratch = Scratch::new();
+        let file = scratch.write("gateway.toml", toml);
+        let process = Process::spawn_deaf(&["run", "-c", file.to_str().unwrap()], scratch.path());
+        Self::ready(process, scratch, told_addresses)
+    }
+
+    /// Reads standard error from now on.
+    pub fn listen(&self) {
+        self.process.ears.open();
+    }
+
+    /// Starts `ringway run` on a kernel of such rings, with a whole configuration.
+    #[track_caller]
+    pub fn start_on(rings: Rings, toml: &str) -> Self {
+        let scratch = Scratch::new();
+        let file = scratch.write("gateway.toml", toml);
+        let process = rings::under(rings, || Process::spawn(&["run", "-c", file.to_str().unwrap()], scratch.path()));
         Self::ready(process, scratch, told_addresses)
     }
 
@@ -215,12 +249,7 @@ impl Gateway {
     /// Asks the admin interface.
     #[track_caller]
     pub fn ask(&self, method: &str, path: &str) -> Response {
-        let mut raw = Raw::connect(self.admin);
-        raw.send(format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-            self.admin
-        ));
-        raw.read_response()
+        ask(self.admin, method, path)
     }
 
     /// The JSON at a path of the admin interface, which answers 200.
@@ -356,6 +385,14 @@ impl Drop for Gateway {
     }
 }
 
+/// Asks the admin interface at an address.
+#[track_caller]
+pub fn ask(admin: SocketAddr, method: &str, path: &str) -> Response {
+    let mut raw = Raw::connect(admin);
+    raw.send(format!("{method} {path} HTTP/1.1\r\nHost: {admin}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
+    raw.read_response()
+}
+
 /// A configuration of one listener `http` and one upstream `app` behind every host and path. `app` and `listen` are more
 /// lines for their tables.
 pub fn simple(origins: &[&Origin], app: &str, listen: &str) -> String {
@@ -395,22 +432,31 @@ struct Process {
     child: Child,
     output: Arc<Collected>,
     readers: Vec<JoinHandle<()>>,
+    /// Opened for those who are to read standard error.
+    ears: Gate,
 }
 
 impl Process {
     fn spawn(args: &[&str], folder: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
         command.args(args);
-        Self::run(command, folder)
+        Self::run(command, folder, false)
+    }
+
+    fn spawn_deaf(args: &[&str], folder: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+        command.args(args);
+        Self::run(command, folder, true)
     }
 
     fn spawn_under(limits: &str, args: &[&str], folder: &Path) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{limits} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_ringway")]).args(args);
-        Self::run(command, folder)
+        Self::run(command, folder, false)
     }
 
-    fn run(mut command: Command, folder: &Path) -> Self {
+    /// Nobody reads the standard error of a process that is `deaf`, until its ears are opened.
+    fn run(mut command: Command, folder: &Path, deaf: bool) -> Self {
         let mut child = command
             .current_dir(folder)
             .env_remove("RUST_LOG")
@@ -421,14 +467,15 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let output = Arc::new(Collected::default());
+        let (output, ears) = (Arc::new(Collected::default()), Gate::new());
+        let shut = deaf.then(|| ears.clone());
         let readers = vec![
-            collect(child.stdout.take().unwrap(), &output, |output, line| {
+            collect(child.stdout.take().unwrap(), &output, None, |output, line| {
                 if let Some(line) = line { output.stdout.push(line) } else { output.ended = true }
             }),
-            collect(child.stderr.take().unwrap(), &output, |output, line| output.stderr.extend(line)),
+            collect(child.stderr.take().unwrap(), &output, shut, |output, line| output.stderr.extend(line)),
         ];
-        Self { child, output, readers }
+        Self { child, output, readers, ears }
     }
 
     fn signal(&self, signal: Signal) {
@@ -462,6 +509,7 @@ impl Process {
     }
 
     fn join(&mut self) {
+        self.ears.open();
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
         }
@@ -511,14 +559,16 @@ impl Output {
     }
 }
 
-/// Hands on every line, and then none.
+/// Hands on every line, and then none; begins once the gate is open.
 fn collect(
     stream: impl Read + Send + 'static,
     output: &Arc<Collected>,
+    gate: Option<Gate>,
     take: impl Fn(&mut Output, Option<String>) + Send + 'static,
 ) -> JoinHandle<()> {
     let output = output.clone();
     std::thread::spawn(move || {
+        gate.iter().for_each(Gate::wait_long);
         let mut lines = BufReader::new(stream).split(b'\n');
         loop {
             let line = lines.next().map(|line| String::from_utf8_lossy(&line.unwrap_or_default()).into_owned());

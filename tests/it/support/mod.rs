@@ -12,6 +12,7 @@
 //! gateway.wait_log(|line| line.ended() == "ok");
 //! ```
 
+mod events;
 mod gate;
 mod gateway;
 mod inside;
@@ -21,6 +22,7 @@ mod metrics;
 mod origin;
 mod process;
 mod raw;
+pub mod rings;
 mod scratch;
 mod tests;
 mod tls;
@@ -28,13 +30,17 @@ mod tls;
 use std::time::Duration;
 use std::time::Instant;
 
+pub use events::Events;
 pub use gate::Gate;
 pub use gateway::Gateway;
 pub use gateway::Signal;
+pub use gateway::ask;
 pub use gateway::run;
+pub use gateway::run_on;
 pub use gateway::run_under;
 pub use gateway::simple;
 pub use inside::Inside;
+pub use inside::Watched;
 pub use message::Broken;
 pub use message::Incoming;
 pub use message::Request;
@@ -48,6 +54,7 @@ pub use process::Mood;
 pub use process::serve;
 pub use raw::Raw;
 pub use raw::get;
+pub use rings::Rings;
 pub use scratch::Scratch;
 pub use tls::Authority;
 pub use tls::Issued;
@@ -59,11 +66,22 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Asks again and again until the condition holds; for what has no event to wait for, such as metrics.
 #[track_caller]
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    within(PATIENCE, what, condition);
+}
+
+/// The same for what is a lot of work, on a machine that may have other things to do.
+#[track_caller]
+pub fn in_the_end(what: &str, condition: impl FnMut() -> bool) {
+    within(PATIENCE * 5, what, condition);
+}
+
+#[track_caller]
+fn within(patience: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     let mut pause = Duration::from_millis(1);
     while !condition() {
-        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        assert!(begun.elapsed() < patience, "waited {patience:?} in vain: {what}");
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
     }

@@ -23,12 +23,11 @@ use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use std::time::Instant;
 
 use socket2::SockRef;
 use socket2::Socket;
 
-use super::eventually;
+use super::in_the_end;
 use super::raw::Raw;
 
 /// How an endpoint behaves.
@@ -90,7 +89,7 @@ impl Endpoint {
             .unwrap();
         let orders = child.stdin.take().unwrap();
         self.process = Some((child, orders));
-        eventually("an endpoint listens", || TcpStream::connect(self.addr).is_ok());
+        in_the_end("an endpoint listens", || TcpStream::connect(self.addr).is_ok());
     }
 
     /// Tells it how to behave from the next request on.
@@ -195,12 +194,7 @@ pub struct Told {
     pub good: BTreeMap<String, usize>,
     /// What else there was, in words.
     pub bad: Vec<String>,
-    /// Good answers that took longer than [`LATE`].
-    pub late: usize,
 }
-
-/// Far longer than an endpoint that is well takes, on a busy machine too.
-pub const LATE: Duration = Duration::from_millis(800);
 
 impl Load {
     /// So many clients, one request of each after the other.
@@ -238,14 +232,14 @@ impl Load {
     #[track_caller]
     pub fn go_on(&self, n: usize) {
         let before = self.all();
-        eventually("requests are answered", || self.all() >= before + n);
+        in_the_end("requests are answered", || self.all() >= before + n);
     }
 
     /// Waits for so many more good answers of this endpoint.
     #[track_caller]
     pub fn wait_for(&self, endpoint: &Endpoint, n: usize) {
         let before = self.of(endpoint);
-        eventually("the endpoint answers its share", || self.of(endpoint) >= before + n);
+        in_the_end("the endpoint answers its share", || self.of(endpoint) >= before + n);
     }
 
     /// Ends them.
@@ -263,7 +257,6 @@ impl Drop for Load {
 }
 
 fn ask(addr: SocketAddr, raw: &mut Option<Raw>, told: &Mutex<Told>) {
-    let begun = Instant::now();
     let client = raw.get_or_insert_with(|| Raw::connect(addr));
     let sent = client.try_send("GET / HTTP/1.1\r\nHost: test.example\r\n\r\n");
     let answer = sent.map_err(|fault| fault.to_string());
@@ -272,7 +265,6 @@ fn ask(addr: SocketAddr, raw: &mut Option<Raw>, told: &Mutex<Told>) {
     match answer {
         Ok(response) if response.status == 200 => {
             *told.good.entry(response.text().to_owned()).or_default() += 1;
-            told.late += usize::from(begun.elapsed() > LATE);
             if response.closes() {
                 *raw = None;
             }

@@ -302,11 +302,11 @@ impl Line {
             }
             more
         };
-        self.writing.arm_look(patience);
         let front = match &self.veil {
             None => std::mem::take(block),
             Some(veil) => veil.to_write(block.bytes())?,
         };
+        self.writing.arm_look(patience);
         let write = pin!(self.socket.write(front));
         let (result, back) = urged(&self.writing, write, late).await;
         let taken = *result.as_ref().unwrap_or(&0);

@@ -368,6 +368,10 @@ fn a_cookie_of_the_gateway_is_for_tls_alone_if_it_came_by_tls() {
     assert_eq!(response.field("Strict-Transport-Security"), "max-age=1", "the upstream's own word");
     let response = Raw::connect(gateway.addr("open")).get("/");
     assert!(response.field("Set-Cookie").ends_with("; SameSite=Lax"), "{}", response.field("Set-Cookie"));
+    let more = more.replacen("\n\n", "\nhsts = { age = \"1h\" }\n\n", 1);
+    assert_eq!(gateway.reload(&simple(&[&origin], "sticky = { cookie = \"place\" }", &more)).status, 200);
+    let response = authority.client(None).connect(gateway.http(), "shop.example").get("shop.example", "/");
+    assert_eq!(response.field("Strict-Transport-Security"), "max-age=3600", "instead of the upstream's");
 }
 
 #[test]

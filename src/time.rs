@@ -19,12 +19,11 @@ pub const TICK_MS: u64 = 50;
 pub struct Clock {
     epoch: Instant,
     start: Instant,
-    coarse: Cell<Instant>,
-    /// The same, since the start.
-    coarse_age: Cell<Duration>,
-    /// The same, in microseconds since the epoch.
-    coarse_us: Cell<u64>,
-    ticks: Cell<u32>,
+    /// The start, in microseconds since the epoch.
+    start_us: u64,
+    /// How long after the start the last tick was.
+    age: Cell<Duration>,
+    /// Unix time at the last tick, in microseconds.
     unix_us: Cell<u64>,
 }
 
@@ -33,15 +32,8 @@ impl Clock {
     #[must_use]
     pub fn since(epoch: Instant) -> Self {
         let start = Instant::now();
-        let clock = Self {
-            epoch,
-            start,
-            coarse: Cell::new(start),
-            coarse_age: Cell::default(),
-            coarse_us: Cell::default(),
-            ticks: Cell::default(),
-            unix_us: Cell::default(),
-        };
+        let start_us = us(start.saturating_duration_since(epoch));
+        let clock = Self { epoch, start, start_us, age: Cell::default(), unix_us: Cell::default() };
         clock.tick();
         clock
     }
@@ -60,18 +52,18 @@ impl Clock {
         us(Instant::now().saturating_duration_since(self.epoch))
     }
 
-    /// The time of the last tick; costs a load.
+    /// The time of the last tick.
     #[inline]
     #[must_use]
     pub fn coarse(&self) -> Instant {
-        self.coarse.get()
+        self.start + self.age.get()
     }
 
     /// How long ago the clock was made, as of the last tick; costs a load.
     #[inline]
     #[must_use]
     pub fn coarse_age(&self) -> Duration {
-        self.coarse_age.get()
+        self.age.get()
     }
 
     /// How long ago the clock was made, exact.
@@ -84,7 +76,9 @@ impl Clock {
     #[inline]
     #[must_use]
     pub fn ticks(&self) -> u32 {
-        self.ticks.get()
+        let age = self.age.get();
+        let ticks = age.as_secs() * (1000 / TICK_MS) + u64::from(age.subsec_millis()) / TICK_MS;
+        u32::try_from(ticks).unwrap_or(u32::MAX)
     }
 
     /// When the clock was made.
@@ -98,12 +92,8 @@ impl Clock {
         let now = Instant::now();
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.unix_us.set(u64::try_from(unix.as_micros()).unwrap_or(u64::MAX));
-        self.coarse_us.set(us(now.saturating_duration_since(self.epoch)));
         let age = now.saturating_duration_since(self.start);
-        self.coarse_age.set(age);
-        let ticks = age.as_millis() / TICK.as_millis();
-        self.ticks.set(u32::try_from(ticks).unwrap_or(u32::MAX));
-        now.duration_since(self.coarse.replace(now))
+        age.saturating_sub(self.age.replace(age))
     }
 
     /// Seconds of Unix time at the last tick.
@@ -116,7 +106,8 @@ impl Clock {
     #[inline]
     #[must_use]
     pub fn unix_us(&self, at: u64) -> u64 {
-        self.unix_us.get().saturating_add(at).saturating_sub(self.coarse_us.get())
+        let last_tick = self.start_us + us(self.age.get());
+        self.unix_us.get().saturating_add(at).saturating_sub(last_tick)
     }
 }
 

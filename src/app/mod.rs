@@ -45,17 +45,29 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(text) => {
-            if !text.is_empty() {
-                tell(text.trim_end());
-            }
+        Err(Failure::Words(text)) => {
+            tell(text.trim_end());
             ExitCode::FAILURE
         }
+        Err(Failure::Told) => ExitCode::FAILURE,
     }
 }
 
-/// An error without words has been told already.
-type Done = Result<(), String>;
+type Done = Result<(), Failure>;
+
+/// Why a command failed.
+enum Failure {
+    /// In words that are to be told.
+    Words(String),
+    /// Whoever runs it has been told already.
+    Told,
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Self::Words(text)
+    }
+}
 
 fn run(path: &Path) -> Done {
     let loaded = config::load(path).and_then(files::look).map_err(|report| report.render(cli::colourful()))?;

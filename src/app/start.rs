@@ -9,6 +9,8 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crate::address::Address;
+use crate::app::Done;
+use crate::app::Failure;
 use crate::app::bind;
 use crate::app::files;
 use crate::config;
@@ -53,15 +55,15 @@ pub(super) struct Plan {
 /// What is to be done once everything listens: the listeners' addresses by their names, and the admin interface's.
 pub(super) type Ready = Box<dyn FnOnce(&[(String, Address)], SocketAddr) + Send>;
 
-/// Runs a gateway until it is told to stop. An error without words has been told already.
-pub(super) fn start(plan: Plan) -> Result<(), String> {
+/// Runs a gateway until it is told to stop.
+pub(super) fn start(plan: Plan) -> Done {
     let log = start_log(plan.level);
     let done = run(plan);
-    let Some(log) = log else { return done };
+    let Some(log) = log else { return done.map_err(Failure::Words) };
     // The last word comes after those before it, and an end does not wait for ever for whoever reads.
     let told = done.map_err(|text| {
         log.say(format!("{}\n", text.trim_end()).as_bytes());
-        String::new()
+        Failure::Told
     });
     log.flush();
     told

@@ -72,7 +72,8 @@ impl OwnLog {
     /// Leaves a line, its newline included. Waits for nobody.
     pub fn say(&self, line: &[u8]) {
         let mut state = self.0.lock();
-        if state.lines.len() + line.len() > ROOM {
+        // One that is larger than the room has it for itself.
+        if !state.lines.is_empty() && state.lines.len() + line.len() > ROOM {
             state.dropped += 1;
             return;
         }
@@ -94,13 +95,16 @@ impl OwnLog {
         if trace.status() == BacktraceStatus::Captured {
             text.push_str(&format!("{trace}\n"));
         }
+        // Behind others it would wait for a reader that may be stuck, and whoever panics may be a core.
+        let first = !self.0.lock().waits();
         self.say(text.as_bytes());
-        self.wait(PANIC);
+        if first {
+            self.wait(PANIC);
+        }
     }
 
     fn wait(&self, patience: Duration) {
-        let waits = |state: &mut State| state.busy || !state.lines.is_empty();
-        drop(self.0.changed.wait_timeout_while(self.0.lock(), patience, waits));
+        drop(self.0.changed.wait_timeout_while(self.0.lock(), patience, |state| state.waits()));
     }
 
     /// Carries lines out for as long as the process lives.
@@ -121,6 +125,13 @@ impl OwnLog {
             self.0.lock().busy = false;
             self.0.changed.notify_all();
         }
+    }
+}
+
+impl State {
+    /// Whether something has not been carried out yet.
+    fn waits(&self) -> bool {
+        self.busy || !self.lines.is_empty()
     }
 }
 
@@ -197,8 +208,20 @@ mod tests {
         drop(reader);
         log.say(b"nobody\n");
         log.flush();
-        assert!(log.0.lock().lines.is_empty() && !log.0.lock().busy);
+        assert!(!log.0.lock().waits());
     }
+
+    #[test]
+    fn a_line_larger_than_the_room_is_said_all_the_same() {
+        let (mut reader, ours) = io::pipe().unwrap();
+        let log = OwnLog::start_at(ours).unwrap();
+        let long = vec![b'x'; 2 * ROOM];
+        log.say(&long);
+        let mut told = vec![0; long.len()];
+        reader.read_exact(&mut told).unwrap();
+        assert!(told == long);
+    }
+
     #[test]
     fn a_panic_is_told_with_its_place_and_its_words() {
         let (mut reader, ours) = io::pipe().unwrap();

@@ -112,7 +112,7 @@ impl Scene<'_> {
 pub(crate) struct Terms {
     /// To a whole response head, each attempt.
     response: Duration,
-    /// When there must be one, all attempts and waits together.
+    /// When there must be one, all attempts and waits together, in microseconds on the clock that all cores share.
     until: Option<u64>,
     /// Longest pause of the client.
     client: Duration,
@@ -154,7 +154,7 @@ pub(crate) struct Held<'a> {
     pub(crate) endpoint: &'a Endpoint,
     /// Its place in the upstream.
     pub(crate) place: usize,
-    /// When the attempt began.
+    /// When the attempt began, in microseconds on the clock that all cores share.
     pub(crate) began: u64,
     /// What is told of its endpoint.
     pub(crate) flight: Flight,
@@ -290,7 +290,7 @@ pub(crate) async fn attempt(
     converse(scene, client, body, held, out).await
 }
 
-/// Counts an attempt at an endpoint, and says when it began.
+/// Counts an attempt at an endpoint, and says when it began, in microseconds on the clock that all cores share.
 fn begin(scene: &Scene<'_>, place: usize) -> u64 {
     let Scene { shard, tally, .. } = *scene;
     tally.attempts.set(tally.attempts.get() + 1);

@@ -133,7 +133,7 @@ impl Course {
         self.next.set(first.map(|place| Next { place, fresh: false, pause: Duration::ZERO }));
         for _ in 0..LOOKS {
             let Some(next) = self.next.take() else { break };
-            if !next.pause.is_zero() && !stays(client, next.pause).await {
+            if !next.pause.is_zero() && !waits_out(client, next.pause).await {
                 return (tally.ended(Cause::ClientAbort), Fate::Close);
             }
             match attempt::attempt(scene, client, body, next).await {
@@ -258,10 +258,9 @@ impl Course {
 }
 
 /// Lets a pause pass. False: the client has gone meanwhile.
-async fn stays(client: &Client<'_>, pause: Duration) -> bool {
-    // Rare, and so aligned that every exchange would be.
-    let sleep = Box::pin(task::sleep(pause));
-    let (over, _) = Box::pin(beside(sleep, client.seat.line.gone(), |()| true)).await;
+async fn waits_out(client: &Client<'_>, pause: Duration) -> bool {
+    // Boxed, since it is rare, and so aligned that every exchange would be.
+    let (over, _) = Box::pin(beside(task::sleep(pause), client.seat.line.gone(), |()| true)).await;
     over.is_some()
 }
 

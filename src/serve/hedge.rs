@@ -45,7 +45,7 @@ pub(crate) fn after(scene: &Scene<'_>, body: &Body) -> Option<Duration> {
     }
     match hedge.after {
         HedgeAfter::Time(time) => Some(time),
-        HedgeAfter::Percentile(percent) => shard.gates.route(route.slot).times.borrow().percentile(percent),
+        HedgeAfter::Percentile(percent) => shard.gates.times(route.slot).borrow().percentile(percent),
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) expects: bool,
     /// Whose it is.
     seat: &'a Seat,
-    /// When the attempt began.
+    /// When the attempt began, in microseconds on the clock that all cores share.
     began: u64,
     /// What is told of its endpoint.
     flight: &'a Flight,
@@ -138,7 +138,7 @@ pub(crate) async fn respond(
     let passed = shard.clock.now_us().saturating_sub(asked.began);
     tally.upstream_us.set(tally.upstream_us.get() + passed);
     if route.settings.hedge.is_some_and(|hedge| matches!(hedge.after, HedgeAfter::Percentile(_))) {
-        shard.gates.route(route.slot).times.borrow_mut().note(passed);
+        shard.gates.times(route.slot).borrow_mut().note(passed);
     }
     if switch.is_some() {
         asked.flight.answered(passed);

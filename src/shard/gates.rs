@@ -15,7 +15,7 @@ use crate::policy::quantile::Times;
 #[derive(Debug, Default)]
 pub struct Gates {
     upstreams: RefCell<Vec<Option<Rc<Gate>>>>,
-    routes: RefCell<Vec<Option<Rc<Timing>>>>,
+    routes: RefCell<Vec<Option<Rc<RefCell<Times>>>>>,
 }
 
 /// Before one upstream.
@@ -29,13 +29,6 @@ pub struct Gate {
     pub gradient: RefCell<Gradient>,
 }
 
-/// Of one route.
-#[derive(Debug, Default)]
-pub struct Timing {
-    /// Its times to a response head.
-    pub times: RefCell<Times>,
-}
-
 impl Gates {
     /// The gate before an upstream.
     #[must_use]
@@ -43,9 +36,9 @@ impl Gates {
         at(&mut self.upstreams.borrow_mut(), slot.index())
     }
 
-    /// The times of a route.
+    /// The times of a route to a response head.
     #[must_use]
-    pub fn route(&self, slot: RouteSlot) -> Rc<Timing> {
+    pub fn times(&self, slot: RouteSlot) -> Rc<RefCell<Times>> {
         at(&mut self.routes.borrow_mut(), slot.index())
     }
 

@@ -2,6 +2,7 @@
 
 use crate::support::Gateway;
 use crate::support::Origin;
+use crate::support::Raw;
 use crate::support::get;
 use crate::support::simple;
 
@@ -54,4 +55,39 @@ fn the_admin_interface_is_not_on_the_listener_and_the_routes_are_not_on_the_admi
     assert_eq!(get(gateway.http(), "/livez").text(), "from the origin");
     assert_eq!(get(gateway.http(), "/metrics").text(), "from the origin");
     assert_eq!(gateway.ask("GET", "/orders").status, 404);
+}
+
+/// Text that is small to send and large to take in: the answer is a refusal, and the interface lives on.
+#[test]
+fn texts_of_any_depth_and_numbers_of_any_size_are_refused_in_words() {
+    const DEEP: usize = 50_000;
+    let origin = Origin::named("a");
+    let gateway = Gateway::before(&[&origin]);
+    let order = format!("PATCH /v1/upstreams/app/endpoints/{}", origin.addr());
+    let check = "POST /v1/check".to_owned();
+    for (line, body) in [
+        (&order, "[".repeat(DEEP)),
+        (&order, format!("{{\"weight\": {}1{}}}", "[".repeat(DEEP), "]".repeat(DEEP))),
+        (&order, format!("{}1{}", "{\"weight\":".repeat(DEEP / 10), "}".repeat(DEEP / 10))),
+        (&order, "{\"weight\": 1e999999999}".into()),
+        (&order, "{\"weight\": 1e-999999999}".into()),
+        (&order, format!("{{\"weight\": 1{}}}", "0".repeat(DEEP))),
+        (&check, format!("a = {}1{}", "[".repeat(DEEP), "]".repeat(DEEP))),
+        (&check, format!("a = {}1{}", "{b = ".repeat(DEEP / 5), "}".repeat(DEEP / 5))),
+        (&check, format!("{}b = 1", "a.".repeat(DEEP))),
+        (&check, format!("[{}b]", "a.".repeat(DEEP))),
+        (&check, format!("[[{}b]]", "a.".repeat(DEEP))),
+        (&check, format!("[process]\ncores = 1{}", "0".repeat(DEEP))),
+        (&check, "[process]\ncores = 1e999999999".into()),
+    ] {
+        let mut raw = Raw::connect(gateway.admin());
+        let length = body.len();
+        raw.send(format!("{line} HTTP/1.1\r\nHost: {}\r\nContent-Length: {length}\r\n\r\n", gateway.admin()));
+        drop(raw.try_send(&body)); // it may have been refused before it was sent
+        let response = raw.read_response();
+        let begin = body.get(..40).unwrap_or(&body);
+        assert!((400..500).contains(&response.status), "{line} {begin:?}: {} {}", response.status, response.text());
+    }
+    assert_eq!(gateway.ask("GET", "/livez").status, 200);
+    assert_eq!(get(gateway.http(), "/").text(), "a");
 }

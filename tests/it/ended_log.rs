@@ -167,3 +167,23 @@ fn a_log_file_is_appended_to_and_reopened_on_usr1() {
     eventually("the third line, in the new file", || holds(&file, "/third"));
     assert!(!holds(&moved, "/third"));
 }
+
+#[test]
+fn a_full_disk_costs_the_lines_which_are_counted_and_nothing_else() {
+    const REQUESTS: usize = 200;
+    let origin = Origin::named("a");
+    let gateway = Gateway::start(&logging(&origin, "\"/dev/full\""));
+    let mut raw = Raw::connect(gateway.http());
+    for _ in 0..REQUESTS {
+        assert_eq!(raw.get("/").text(), "a");
+    }
+    let dropped = || gateway.metrics().sum("ringway_access_log_dropped_total", &[]) as usize;
+    eventually("every line is counted as lost", || dropped() == REQUESTS);
+    gateway.wait_stderr("the access log could not be written; lines are dropped");
+    let (before, pause) = (gateway.cpu_time(), std::time::Duration::from_secs(1));
+    std::thread::sleep(pause);
+    let used = gateway.cpu_time() - before;
+    assert!(used < pause / 5, "{used:?} of processor time in {pause:?} in which nothing is to be written");
+    assert_eq!(raw.get("/").text(), "a");
+    assert_eq!(gateway.stop().code(), Some(0));
+}

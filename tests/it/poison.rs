@@ -265,3 +265,90 @@ fn a_connection_that_an_early_answer_left_in_the_middle_of_a_body_is_not_used_ag
     let as_should_be = || origin.requests().iter().all(|request| request.complete == (request.target == "/own"));
     eventually("each own request is whole, and no other", as_should_be);
 }
+
+/// For each way in which a request may fail, a route of that name.
+fn failing([own, silent, dead, full]: [&Origin; 4]) -> String {
+    format!(
+        "[process]\ncores = 1\nadmin = \"127.0.0.1:0\"\naccess_log = \"off\"\n\n[listen.http]\nbind = \"127.0.0.1:0\"\n\n\
+         [defaults.upstream]\nretry = {{ attempts = 1 }}\n\n[upstream.own]\nendpoints = [\"{}\"]\n\n\
+         [upstream.silent]\nendpoints = [\"{}\"]\ntimeout = {{ response = \"200ms\" }}\n\n\
+         [upstream.dead]\nendpoints = [\"{}\"]\n\n\
+         [upstream.full]\nendpoints = [\"{}\"]\nlimit = {{ requests = 1, queue = 0 }}\n\n\
+         [host.a]\nroutes = [{{ path = \"/own\", upstream = \"own\" }}, {{ path = \"/silent\", upstream = \"silent\" }}, \
+         {{ path = \"/dead\", upstream = \"dead\" }}, {{ path = \"/full\", upstream = \"full\" }}, \
+         {{ path = \"/small\", upstream = \"own\", max_body = \"8B\" }}]\n",
+        own.addr(),
+        silent.addr(),
+        dead.addr(),
+        full.addr()
+    )
+}
+
+/// What an answer of the gateway's own leaves unread of its request is never the next request.
+#[test]
+fn the_body_of_a_request_that_the_gateway_answers_itself_is_never_a_request() {
+    let (gate, own, silent, dead) =
+        (Gate::new(), Origin::answer(|request| ok(&request.target)), Origin::silent(), Origin::refusing());
+    let held = gate.clone();
+    let full = Origin::answer(move |_| {
+        held.wait();
+        ok("held")
+    });
+    let gateway = Gateway::start(&failing([&own, &silent, &dead, &full]));
+    let mut first = Raw::connect(gateway.http());
+    first.send("GET /full HTTP/1.1\r\nHost: a\r\n\r\n");
+    gate.wait_for_waiting(1);
+
+    let body = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2);
+    let framings = [
+        format!("Content-Length: {}\r\n\r\n{body}", body.len()),
+        format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len()),
+    ];
+    let mut lived = 0;
+    for (line, host, status) in [
+        ("POST /own", "nobody", 404),
+        ("POST /nowhere", "a", 404),
+        ("POST /../own", "a", 400),
+        ("POST /small", "a", 413),
+        ("POST /full", "a", 503),
+        ("POST /dead", "a", 502),
+        ("POST /silent", "a", 504),
+        ("CONNECT a:80", "a:80", 501),
+    ] {
+        for (framed, at_once, expect) in framings
+            .iter()
+            .flat_map(|framed| [(framed, true, ""), (framed, false, ""), (framed, false, "Expect: 100-continue\r\n")])
+        {
+            let case = format!("{line} {host} {at_once} {expect:?} {framed:?}");
+            // What comes of these is known only once the body is there.
+            if !at_once && (status == 504 || (status == 413 && framed.starts_with('T'))) {
+                continue;
+            }
+            let (fields, bytes) = framed.split_once("\r\n\r\n").unwrap();
+            let mut raw = Raw::connect(gateway.http());
+            let head = format!("{line} HTTP/1.1\r\nHost: {host}\r\n{expect}{fields}\r\n\r\n");
+            let rest = format!("{bytes}GET /own HTTP/1.1\r\nHost: a\r\n\r\n");
+            if at_once {
+                drop(raw.try_send(format!("{head}{rest}"))); // it may have been refused before it was sent
+            } else {
+                raw.send(&head);
+            }
+            let response = raw.read_response();
+            assert_eq!(response.status, status, "{case}");
+            if !at_once {
+                drop(raw.try_send(&rest));
+            }
+            if response.closes() {
+                raw.expect_closed();
+            } else {
+                assert_eq!(raw.read_response().text(), "/own", "{case}");
+                lived += 1;
+            }
+        }
+    }
+    assert!(lived > 0, "a body that is there to its end need not cost the connection");
+    gate.open();
+    assert_eq!(first.read_response().text(), "held");
+    let seen = [&own, &silent, &full].map(Origin::requests).concat();
+    assert!(seen.iter().all(|request| request.target != "/smuggled"), "{seen:?}");
+}

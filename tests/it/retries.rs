@@ -1,6 +1,8 @@
 //! A request is sent again when that is asked for, does no harm, and is paid for; and never otherwise. The first attempt
 //! goes to the endpoint of the lower priority number, so that every test knows who is asked first.
 
+use std::time::Duration;
+
 use crate::support::Gate;
 use crate::support::Gateway;
 use crate::support::Origin;
@@ -219,6 +221,42 @@ fn a_response_that_has_begun_is_never_begun_again() {
     raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(raw.try_read_response().is_err());
     assert_eq!((gateway.wait_log(|_| true).num("attempts"), second.requests().len()), (1, 0));
+}
+
+/// What was refused while its upload was on its way is owed the rest of it: its connection carries nobody's next request.
+#[test]
+fn a_connection_that_is_still_owed_a_body_is_not_kept_because_its_response_was_refused() {
+    const BODY: usize = 400;
+    let first = Origin::script(|conn| {
+        while let Some(mut request) = conn.read_head() {
+            let status = if request.method == "PUT" { "503 Busy" } else { "200 OK" };
+            conn.write(format!("HTTP/1.1 {status}\r\nContent-Length: 5\r\n\r\nfirst"));
+            if !conn.read_body(&mut request) {
+                return;
+            }
+        }
+    });
+    let second = Origin::named("second");
+    let gateway = pair(&first, &second, "retry = { attempts = 2, on = [\"503\"], body = \"32KiB\" }");
+    for n in 1..=4 {
+        let mut raw = Raw::connect(gateway.http());
+        raw.send(format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {BODY}\r\n\r\n"));
+        // Byte by byte, until it has gone to the one that takes it.
+        let mut sent = 0;
+        while second.requests().len() < n {
+            assert!(sent < BODY, "the whole body has gone to one that does not want it");
+            raw.send("x");
+            sent += 1;
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        raw.send("x".repeat(BODY - sent));
+        assert_eq!(raw.read_response().text(), "second");
+        for _ in 0..3 {
+            assert_eq!(raw.get("/own").text(), "first");
+        }
+    }
+    let uploads = first.requests().into_iter().filter(|request| request.method == "PUT");
+    assert!(uploads.clone().all(|request| !request.complete), "{:?}", uploads.collect::<Vec<_>>());
 }
 
 #[test]

@@ -18,6 +18,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::time::Duration;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -27,6 +28,9 @@ use judge::Problem;
 
 /// How the bytes are cut: in one piece, byte by byte, three at a time.
 const CUTS: [(&str, usize); 3] = [("whole", usize::MAX), ("byte by byte", 1), ("in threes", 3)];
+/// Pauses between pieces, and how long they are: longer than the gateway takes to read one.
+const PAUSES: usize = 400;
+const PAUSE: Duration = Duration::from_micros(200);
 /// Cases under way at once, each at a gateway of its own.
 const LANES: usize = 10;
 /// Cases that are decided otherwise than their line says: (id, kind of problem, why). Whatever stands here must occur.
@@ -98,9 +102,15 @@ fn prepare(stream: TcpStream) -> TcpStream {
     stream
 }
 
-/// Writes the pieces, as many as the other side takes.
-fn write_pieces<'a>(mut to: &TcpStream, mut pieces: impl Iterator<Item = &'a [u8]>) -> bool {
-    pieces.all(|piece| to.write_all(piece).is_ok())
+/// Writes the pieces, as many as the other side takes. Between the first ones it pauses, so that each is read by itself: that
+/// is where heads are.
+fn write_pieces<'a>(mut to: &TcpStream, pieces: impl Iterator<Item = &'a [u8]>) -> bool {
+    pieces.enumerate().all(|(number, piece)| {
+        if (1..PAUSES).contains(&number) {
+            std::thread::sleep(PAUSE);
+        }
+        to.write_all(piece).is_ok()
+    })
 }
 
 /// A gateway of one core that sends everything to this service, and waits for nobody very long.

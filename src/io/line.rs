@@ -182,6 +182,8 @@ impl Line {
             match veil.listen() {
                 News::None if self.socket.readable().await.is_ok() => {}
                 News::None => return News::End,
+                // Whoever says so much that is nothing is looked at again when others have had their turn.
+                News::More => self.reading.sleep(MOMENT).await,
                 news => return news,
             }
         }

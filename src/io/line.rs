@@ -190,13 +190,19 @@ impl Line {
     }
 
     /// Whether the other side has said anything (bytes, the end, a reset), without reading it. What is under a cipher is
-    /// looked into. A system call, mostly.
+    /// looked into; of what can be looked into once more of it has come, it has said a part. A system call, mostly.
     #[must_use]
     pub fn has_news(&self) -> bool {
         match &self.veil {
             None => self.socket.has_news(),
-            Some(veil) => veil.listen() != News::None,
+            Some(veil) => veil.listen() != News::None || veil.waiting() > 0,
         }
+    }
+
+    /// Whether a part of something has come, of which nothing can be read before the rest has.
+    #[must_use]
+    pub fn is_amid(&self) -> bool {
+        self.veil.as_ref().is_some_and(|veil| veil.waiting() > 0)
     }
 
     /// Whether the other side has sent bytes, without reading them. A system call, mostly.
@@ -368,8 +374,9 @@ impl Line {
         &self.socket
     }
 
-    /// Says the end to the other side and reads what it still sends, for at most `patience` in all and until nothing comes
-    /// for `pause`, so that it can read our last words before the connection goes (RFC 9112 §9.6).
+    /// Says the end to the other side and takes what it still sends, for at most `patience` in all and until nothing comes
+    /// for `pause`, so that it can read our last words before the connection goes (RFC 9112 §9.6). What comes is nobody's:
+    /// nothing of it is opened, and nothing need be whole.
     pub async fn linger(&self, pause: Duration, patience: Duration) {
         self.finish();
         // Nothing is written any more: that deadline is free for the whole.
@@ -378,7 +385,9 @@ impl Line {
         loop {
             block.clear();
             self.reading.arm(pause, Cut::Both);
-            if self.read(&mut block, LINGER_ROOM).await.is_err() {
+            let (result, back) = self.socket.read(block, LINGER_ROOM).await;
+            block = back;
+            if self.verdict(&result).is_err() {
                 return;
             }
         }

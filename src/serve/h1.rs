@@ -85,7 +85,8 @@ async fn next_head(shard: &Shard, client: &mut Client<'_>) -> Result<bool, NoReq
             h1::await_first(&client.seat.line, &mut client.inbound).await?;
         } else {
             h1::await_next(&client.seat.line, &mut client.inbound, GRACE.min(settings.idle_timeout)).await?;
-            if client.inbound.is_empty() {
+            // Of what has begun, the rest has as long as a head has.
+            if client.inbound.is_empty() && !client.seat.line.is_amid() {
                 return Ok(false);
             }
         }

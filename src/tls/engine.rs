@@ -30,6 +30,8 @@ pub struct Engine {
     ended: bool,
     /// Whether something was wrong: nothing is asked of rustls after that.
     failed: bool,
+    /// Whether our end was said.
+    finished: bool,
 }
 
 enum Side {
@@ -78,7 +80,7 @@ impl Engine {
     /// What rustls finds wrong with the configuration.
     pub fn server(config: &Arc<ServerConfig>) -> Result<Self, Fault> {
         let connection = UnbufferedServerConnection::new(config.clone()).map_err(|error| fault(&error))?;
-        Ok(Self { side: Side::Server(Box::new(connection)), name: None, ended: false, failed: false })
+        Ok(Self { side: Side::Server(Box::new(connection)), name: None, ended: false, failed: false, finished: false })
     }
 
     /// The client's side, towards a server of that name.
@@ -87,7 +89,7 @@ impl Engine {
     /// What rustls finds wrong with the configuration.
     pub fn client(config: &Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, Fault> {
         let connection = UnbufferedClientConnection::new(config.clone(), name).map_err(|error| fault(&error))?;
-        Ok(Self { side: Side::Client(Box::new(connection)), name: None, ended: false, failed: false })
+        Ok(Self { side: Side::Client(Box::new(connection)), name: None, ended: false, failed: false, finished: false })
     }
 
     /// One step; drops from `wire` what it has consumed.
@@ -149,8 +151,8 @@ impl Cipher for Engine {
             self.name = Some(name);
         }
         if let Err(error) = ran {
-            // The alert, which rustls holds ready: one step, and none beyond it.
-            drop(self.step(wire, &mut Block::none(), answer, &Want::Open));
+            // The alert, which rustls holds ready, unless the end was said: it was the last word then.
+            while !self.finished && matches!(self.step(wire, &mut Block::none(), answer, &Want::Open), Ok(Step::On)) {}
             return Err(fault(&error));
         }
         if self.ended {
@@ -172,6 +174,7 @@ impl Cipher for Engine {
 
     fn end(&mut self, wire: &mut Block, out: &mut Block) {
         drop(self.run(wire, &mut Block::none(), out, &Want::End));
+        self.finished = true;
     }
 
     fn facts(&mut self) -> Facts {

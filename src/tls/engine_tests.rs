@@ -178,6 +178,23 @@ fn a_record_that_was_changed_is_refused_and_the_other_side_is_told() {
 }
 
 #[test]
+fn what_is_bad_after_our_end_is_refused_and_nothing_follows_the_end() {
+    let [server, client] = engines(&configs(tls::MODERN));
+    let mut ends = [End::new(server), End::new(client)];
+    go_on(&mut ends, &mut std::iter::repeat(usize::MAX));
+    let mut sealed = ends[1].say(b"pay 10");
+    *sealed.last_mut().unwrap() ^= 1;
+    let (mut wire, mut content, mut answer) = (Block::none(), Block::none(), Block::none());
+    ends[0].engine.end(&mut wire, &mut answer);
+    assert!(!answer.is_empty());
+    answer.clear();
+    wire.reserve(sealed.len());
+    wire.tail().extend_from_slice(&sealed);
+    assert!(ends[0].engine.open(&mut wire, &mut content, &mut answer).is_err());
+    assert!(content.is_empty() && answer.is_empty());
+}
+
+#[test]
 fn an_engine_shows_no_secret() {
     let [server, client] = engines(&shared());
     assert_eq!(format!("{server:?} {client:?}"), "Engine Engine");

@@ -1,6 +1,7 @@
 //! Lines under TLS, over real sockets: what is read and written, and which ends are ends.
 
 use std::cell::RefCell;
+use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpListener;
@@ -270,8 +271,7 @@ async fn against(wheel: &Rc<Wheel>, is_server: bool, act: impl FnOnce(&mut Rogue
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
         theirs.set_nodelay(true).unwrap();
-        let mut rogue =
-            if is_server { Rogue::server(theirs, &configs.0) } else { Rogue::client(theirs, &configs.1) };
+        let mut rogue = if is_server { Rogue::server(theirs, &configs.0) } else { Rogue::client(theirs, &configs.1) };
         act(&mut rogue);
         drop(tell.send(rogue));
     });
@@ -318,5 +318,53 @@ fn a_look_for_news_takes_a_bounded_time_and_whoever_says_much_that_is_nothing_ha
         let patience = Duration::from_millis(1500);
         assert!(crate::io::deadline::within(&wheel, patience, client.gone()).await.is_none());
         assert!(!client.socket().has_bytes(), "all of it was looked at in the end");
+    });
+}
+
+#[test]
+fn a_part_of_a_record_is_news() {
+    run(async |wheel| {
+        let (client, told) = against(&wheel, true, |rogue| {
+            let late = rogue.record(CONTENT, b"HTTP/1.1 408 Request Timeout");
+            rogue.say(&late[..20]);
+        })
+        .await;
+        let mut rogue = told.recv().unwrap();
+        // The first that is readable may be the tickets.
+        while !client.is_amid() {
+            client.socket().readable().await.unwrap();
+            let _ = client.has_news();
+        }
+        assert!(client.has_news(), "it would begin the next answer");
+        rogue.say(&[0]);
+    });
+}
+
+#[test]
+fn who_lingers_reads_whatever_comes_though_a_part_of_it_was_lost() {
+    run(async |wheel| {
+        let (server, told) = against(&wheel, false, |_| {}).await;
+        let mut rogue = told.recv().unwrap();
+        let record = rogue.record(CONTENT, b"the rest of an upload");
+        // What a read that was dropped has taken, and then half of what is not to be opened any more.
+        rogue.say(&record[7..]);
+        let (sent, done) = mpsc::channel();
+        let all = async {
+            server.linger(Duration::from_secs(1), PATIENCE).await;
+            assert!(!server.socket().has_bytes());
+            done.recv().unwrap();
+        };
+        let thread = std::thread::spawn(move || {
+            for _ in 0..200 {
+                rogue.say(&[7; 16_000]);
+            }
+            sent.send(()).unwrap();
+            rogue
+        });
+        all.await;
+        let mut rogue = thread.join().unwrap();
+        let mut last = Vec::new();
+        rogue.stream.read_to_end(&mut last).unwrap();
+        assert!(!last.is_empty(), "the last word came, and no reset before it");
     });
 }

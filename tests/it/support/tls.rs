@@ -272,6 +272,17 @@ impl Secure {
         self.0.stream.flush().unwrap();
     }
 
+    /// Sends all of it, if the gateway takes it.
+    pub fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.stream.write_all(bytes)?;
+        self.0.stream.flush()
+    }
+
+    /// What is below, for bytes that are not sealed.
+    pub fn below(&mut self) -> &mut TcpStream {
+        &mut self.0.stream.sock
+    }
+
     /// The next whole response.
     #[track_caller]
     pub fn read_response(&mut self) -> Response {

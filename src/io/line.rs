@@ -75,12 +75,31 @@ impl Line {
     /// [`Broken`]; the bytes of the block are as they were.
     #[inline]
     pub async fn read(&self, block: &mut Block, max: usize) -> Result<usize, Broken> {
-        if let Some(veil) = &self.veil {
-            return self.read_veiled(veil, block, max).await;
+        loop {
+            // One wait for both: a connection keeps room for what it may wait for.
+            let (tail, most) = match &self.veil {
+                None => (std::mem::take(block), max),
+                Some(veil) => match before(veil, block) {
+                    Some(done) => return done,
+                    None => (veil.to_read(max), usize::MAX),
+                },
+            };
+            let (result, back) = self.socket.read(tail, most).await;
+            let verdict = self.verdict(&result);
+            let Some(veil) = &self.veil else {
+                *block = back;
+                return verdict;
+            };
+            match verdict {
+                Ok(_) => match unveil(veil, back, block)? {
+                    0 => {}
+                    n => return Ok(n),
+                },
+                // Anybody could have ended it there: only the cipher's own end is one.
+                Err(Broken::Closed) => return Err(Broken::Reset),
+                Err(broken) => return Err(broken),
+            }
         }
-        let (result, back) = self.socket.read(std::mem::take(block), max).await;
-        *block = back;
-        self.verdict(&result)
     }
 
     /// Reads as [`read`](Self::read) does, but gives up when nothing has come for `grace`: then there are 0 bytes, and none
@@ -128,25 +147,6 @@ impl Line {
                 Err(_) if cancelled => Ok(0),
                 Err(_) => Err(Broken::Reset),
             };
-        }
-    }
-
-    /// Reads off the socket until there is content.
-    async fn read_veiled(&self, veil: &Veil, block: &mut Block, max: usize) -> Result<usize, Broken> {
-        loop {
-            if let Some(done) = before(veil, block) {
-                return done;
-            }
-            let (result, back) = self.socket.read(veil.to_read(max), usize::MAX).await;
-            match self.verdict(&result) {
-                Ok(_) => match unveil(veil, back, block)? {
-                    0 => {}
-                    n => return Ok(n),
-                },
-                // Anybody could have ended it there: only the cipher's own end is one.
-                Err(Broken::Closed) => return Err(Broken::Reset),
-                Err(broken) => return Err(broken),
-            }
         }
     }
 

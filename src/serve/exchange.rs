@@ -69,12 +69,12 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
 /// where it is to come by TLS, at the `place` that is written down then.
 fn elsewhere<'a>(client: &Client<'_>, listener: Option<&Listener>, place: &'a mut String) -> Option<Answer<'a>> {
     let redirect = listener.and_then(|listener| listener.settings.redirect);
-    if client.seat.secured.is_none() && redirect.is_none() {
+    if client.seat.secured().is_none() && redirect.is_none() {
         return None;
     }
     let request = client.request.view(client.inbound.bytes());
     let method = request.method_kind();
-    if let Some(secured) = &client.seat.secured {
+    if let Some(secured) = client.seat.secured() {
         let other = method != Method::Connect && secured.is_for_another(request.host_name());
         return other.then(|| Answer::to(Cause::Misdirected, ""));
     }

@@ -106,7 +106,7 @@ async fn settle(shard: &Rc<Shard>, seat: &mut Seat, mut inbound: Block) -> Resul
         Ok(facts) => {
             let certificate = facts.peer.as_deref().and_then(Certificate::read);
             let certificate = certificate.map_or_else(Box::default, |read| read.forwarded().into());
-            seat.secured = Some(Box::new(Secured { version: facts.version, name: facts.name, certificate }));
+            seat.secure(Secured { version: facts.version, name: facts.name, certificate });
             Ok(facts.resumed)
         }
         Err(Unsettled::Broken(Broken::TimedOut)) => Err(Some(Handshake::TimedOut)),

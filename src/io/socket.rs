@@ -54,7 +54,7 @@ impl Socket {
     }
 
     /// Takes over a connected socket of any kind, blocking or not as [`is_nonblocking`] says.
-    pub(super) fn adopt(socket: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn adopt(socket: OwnedFd) -> io::Result<Self> {
         Ok(Self::new(TcpStream::from_std(socket.into())?))
     }
 
@@ -238,6 +238,25 @@ pub(super) fn abort(fd: RawFd) {
     let size = libc::socklen_t::try_from(size_of::<libc::sockaddr>()).unwrap_or(0);
     // SAFETY: the address is ours, of the size given, and outlives the call; to connect to nobody is to disconnect.
     let _ = unsafe { libc::connect(fd, std::ptr::from_ref(&nobody), size) };
+}
+
+/// Sends as much of `bytes` as goes without waiting.
+pub(super) fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: the bytes outlive the call, which reads them.
+    let sent = unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), flags) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Receives behind the bytes of the block what is there already. 0 is the end.
+pub(super) fn receive_now(fd: RawFd, block: &mut Block) -> io::Result<usize> {
+    let room = block.spare();
+    // SAFETY: the kernel writes `room` bytes at most where there is room for as many, and the block outlives the call.
+    let got = unsafe { libc::recv(fd, block.spare_ptr().cast(), room, libc::MSG_DONTWAIT) };
+    let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: the kernel has written `got` bytes there.
+    unsafe { block.filled(got) };
+    Ok(got)
 }
 
 /// Closes a descriptor whose owner is leaked; see `io::ring`.

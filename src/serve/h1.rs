@@ -31,7 +31,7 @@ pub(crate) enum Fate {
 /// How long a lingering close hears out a client that goes on sending, and how long a silent one. How much it sends is no
 /// matter: a client that sends its whole request before it looks for an answer must not meet a reset instead of it.
 const LINGER_TIME: Duration = Duration::from_secs(30);
-const LINGER_PAUSE: Duration = Duration::from_secs(2);
+pub(crate) const LINGER_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long a connection waits for its next request with its buffer in hand before it is parked.
 const GRACE: Duration = Duration::from_secs(1);
@@ -85,7 +85,8 @@ async fn next_head(shard: &Shard, client: &mut Client<'_>) -> Result<bool, NoReq
             h1::await_first(&client.seat.line, &mut client.inbound).await?;
         } else {
             h1::await_next(&client.seat.line, &mut client.inbound, GRACE.min(settings.idle_timeout)).await?;
-            if client.inbound.is_empty() {
+            // Of what has begun, the rest has as long as a head has.
+            if client.inbound.is_empty() && !client.seat.line.is_amid() {
                 return Ok(false);
             }
         }
@@ -108,12 +109,12 @@ pub(crate) fn head_timeout(shard: &Shard, seat: &Seat) -> Option<Duration> {
 pub(crate) async fn park(shard: &Shard, seat: &Seat) -> bool {
     let idle_timeout = shard.generation().listener(seat.place.listener).map(|listener| listener.settings.idle_timeout);
     let (Some(idle_timeout), Some(left)) = (idle_timeout, seat.stays(shard)) else { return false };
-    let patience = seat.share.off(idle_timeout).saturating_sub(GRACE).min(left);
+    let patience = seat.place.share.off(idle_timeout).saturating_sub(GRACE).min(left);
     seat.line.shed();
     shard.slab.parked.add(1);
     seat.line.park(patience).await;
     shard.slab.parked.sub(1);
-    seat.line.socket().has_bytes()
+    seat.line.has_bytes()
 }
 
 fn limits(settings: &model::Listener) -> HeadLimits {

@@ -61,6 +61,8 @@ pub struct Terms {
     pub requests: u32,
     /// How long after its beginning one is lent for the last time, less a share by chance.
     pub age: Duration,
+    /// What they are made secure with; 0: they are not.
+    pub identity: u64,
 }
 
 #[derive(Debug)]
@@ -115,6 +117,11 @@ impl Pools {
             }
         }
         for (slot, stack) in (0..).map(EndpointSlot).zip(stacks.iter_mut()) {
+            if let Some(terms) = stack.terms {
+                let before = stack.idle.len();
+                stack.idle.retain(|idle| idle.connection.identity == terms.identity);
+                (stack.idle.len()..before).for_each(|_| self.part(Parting::Removed));
+            }
             let surplus = stack.idle.len().saturating_sub(stack.terms.map_or(0, |terms| terms.most));
             let parting = if stack.terms.is_some() { Parting::Surplus } else { Parting::Removed };
             stack.idle.drain(..surplus).for_each(|_| self.part(parting));
@@ -133,16 +140,23 @@ impl Pools {
     /// The connection that was put back last, if it is still good: its socket is looked at, since an end, or words that
     /// nobody asked for (a late 408, say), must not become the answer to the next request. One system call.
     ///
-    /// Past `limits::LABELS` endpoints share a slot: a connection to another address is closed, never lent.
+    /// Past `limits::LABELS` endpoints share a slot, and requests of a configuration that was go on: a connection to another
+    /// address, or that was made secure in another way than `identity` says, is closed, never lent.
     #[must_use]
-    pub fn take(&self, slot: EndpointSlot, address: &Address, now: Duration) -> Option<Box<Connection>> {
+    pub fn take(
+        &self,
+        slot: EndpointSlot,
+        (address, identity): (&Address, u64),
+        now: Duration,
+    ) -> Option<Box<Connection>> {
         let mut stacks = self.stacks.borrow_mut();
         let stack = stacks.get_mut(slot.index())?;
         let terms = stack.terms?;
         while let Some(idle) = stack.idle.pop_back() {
             let over = terms.over(&idle, stack.idle.len(), now);
-            let over = over.or_else(|| (idle.connection.address != *address).then_some(Parting::Surplus));
-            let over = over.or_else(|| idle.connection.line.socket().has_news().then_some(Parting::Endpoint));
+            let other = idle.connection.address != *address || idle.connection.identity != identity;
+            let over = over.or_else(|| other.then_some(Parting::Surplus));
+            let over = over.or_else(|| idle.connection.line.has_news().then_some(Parting::Endpoint));
             match over {
                 None => return Some(idle.connection),
                 Some(parting) => self.part(parting),
@@ -161,6 +175,10 @@ impl Pools {
         if let Some(parting) = terms.spent(&connection.life, now) {
             return self.part(parting);
         }
+        // Its upstream's settings of TLS have changed meanwhile.
+        if connection.identity != terms.identity {
+            return self.part(Parting::Removed);
+        }
         if stack.idle.len() >= terms.most {
             self.part(Parting::Surplus);
             // With the oldest gone there is room, unless there is never any.
@@ -178,6 +196,7 @@ impl Pools {
         let Some(stack) = stacks.get_mut(slot.index()) else { return };
         match stack.terms {
             None => self.part(Parting::Removed),
+            Some(terms) if connection.identity != terms.identity => self.part(Parting::Removed),
             Some(terms) if stack.idle.len() >= terms.most => self.part(Parting::Surplus),
             Some(_) => stack.idle.push_front(Idle { connection, since: now }),
         }
@@ -207,7 +226,7 @@ impl Pools {
             idle.retain(|idle| {
                 let fresh = now.saturating_sub(idle.since) <= TICK;
                 let over = leaves.then_some(Parting::Removed).or_else(|| terms.over(idle, stay, now));
-                let news = || !fresh && idle.connection.line.socket().has_news();
+                let news = || !fresh && idle.connection.line.has_news();
                 let over = over.or_else(|| news().then_some(Parting::Endpoint));
                 over.map_or_else(|| stay += 1, |parting| self.part(parting));
                 over.is_none()
@@ -250,7 +269,7 @@ mod tests {
     const SLOT: EndpointSlot = EndpointSlot(0);
     const IDLE: Duration = Duration::from_secs(60);
     const AGE: Duration = Duration::from_secs(600);
-    const TERMS: Terms = Terms { most: 8, warm: 0, idle: IDLE, requests: 1000, age: AGE };
+    const TERMS: Terms = Terms { most: 8, warm: 0, idle: IDLE, requests: 1000, age: AGE, identity: 0 };
 
     /// One pool before one origin, and a time that the test turns.
     struct Yard {
@@ -277,7 +296,8 @@ mod tests {
 
         async fn open(&self) -> Box<Connection> {
             let (shared, patience, address) = (Arc::default(), Duration::from_secs(20), self.address());
-            let dial = Dial { slot: SLOT, address: &address, shared: &shared, connections_max: 8, patience };
+            let dial =
+                Dial { slot: SLOT, address: &address, shared: &shared, connections_max: 8, patience, secure: None };
             connect(&dial, &self.pools.wheel, &self.pools.slab, self.pools.begin(self.now)).await.unwrap()
         }
 
@@ -292,7 +312,7 @@ mod tests {
         /// As many exchanges as the kept connection carries.
         fn exchanges(&self) -> u32 {
             let mut count = 0;
-            while let Some(connection) = self.pools.take(SLOT, &self.address(), self.now) {
+            while let Some(connection) = self.pools.take(SLOT, (&self.address(), 0), self.now) {
                 count += 1;
                 self.pools.put(SLOT, connection, self.now);
             }
@@ -318,10 +338,29 @@ mod tests {
             let other = Address::Ip(TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
             let connection = yard.open().await;
             yard.pools.put(SLOT, connection, yard.now);
-            assert!(yard.pools.take(SLOT, &other, yard.now).is_none(), "a request would go to the wrong service");
+            assert!(yard.pools.take(SLOT, (&other, 0), yard.now).is_none(), "a request would go to the wrong service");
             let connection = yard.open().await;
             yard.pools.put(SLOT, connection, yard.now);
-            assert!(yard.pools.take(SLOT, &yard.address(), yard.now).is_some());
+            assert!(yard.pools.take(SLOT, (&yard.address(), 0), yard.now).is_some());
+        });
+    }
+
+    #[test]
+    fn a_connection_is_never_lent_to_who_makes_his_secure_in_another_way() {
+        Yard::run(TERMS, |yard| async move {
+            let keep = async || yard.pools.put(SLOT, yard.open().await, yard.now);
+            keep().await;
+            assert!(yard.pools.take(SLOT, (&yard.address(), 7), yard.now).is_none(), "it would not have been verified");
+            keep().await;
+            assert!(yard.pools.take(SLOT, (&yard.address(), 0), yard.now).is_some());
+            // The settings change: what was made before goes, and what comes back or is laid in is not kept.
+            keep().await;
+            let lent = yard.open().await;
+            yard.pools.bind(std::iter::once((SLOT, Terms { identity: 7, ..TERMS })));
+            assert_eq!(yard.idle(), 0);
+            yard.pools.put(SLOT, lent, yard.now);
+            yard.lay(1).await;
+            assert_eq!(yard.idle(), 0);
         });
     }
 
@@ -335,7 +374,7 @@ mod tests {
                 yard.pools.put(SLOT, connection, yard.now);
             }
             let (mut lent, address) = (Vec::new(), yard.address());
-            while let Some(connection) = yard.pools.take(SLOT, &address, yard.now) {
+            while let Some(connection) = yard.pools.take(SLOT, (&address, 0), yard.now) {
                 lent.push(connection);
             }
             fds.reverse();
@@ -366,11 +405,11 @@ mod tests {
             yard.now += AGE * 8 / 10;
             yard.sweep(false);
             assert_eq!(yard.idle(), 2);
-            let lent = yard.pools.take(SLOT, &yard.address(), yard.now).unwrap();
+            let lent = yard.pools.take(SLOT, (&yard.address(), 0), yard.now).unwrap();
             yard.now += AGE * 2 / 10;
             yard.pools.put(SLOT, lent, yard.now);
             assert_eq!((yard.idle(), yard.partings(Parting::Age)), (1, 1));
-            assert!(yard.pools.take(SLOT, &yard.address(), yard.now).is_none());
+            assert!(yard.pools.take(SLOT, (&yard.address(), 0), yard.now).is_none());
             yard.lay(1).await;
             yard.now += AGE;
             yard.sweep(false);
@@ -387,7 +426,7 @@ mod tests {
             assert_eq!((yard.idle(), yard.partings(Parting::Idle)), (2, 3));
             assert_eq!(yard.pools.slab.endpoint(SLOT).idle.get(), 2);
             yard.now += IDLE;
-            assert!(yard.pools.take(SLOT, &yard.address(), yard.now).is_some(), "a warm one is there to be lent");
+            assert!(yard.pools.take(SLOT, (&yard.address(), 0), yard.now).is_some(), "a warm one is there to be lent");
         });
     }
 
@@ -411,7 +450,7 @@ mod tests {
     fn an_endpoint_that_leaves_takes_its_connections_along() {
         Yard::run(Terms { warm: 2, ..TERMS }, |yard| async move {
             yard.lay(3).await;
-            let lent = yard.pools.take(SLOT, &yard.address(), yard.now).unwrap();
+            let lent = yard.pools.take(SLOT, (&yard.address(), 0), yard.now).unwrap();
             yard.pools.bind(std::iter::empty());
             assert_eq!((yard.idle(), yard.partings(Parting::Removed)), (0, 2));
             yard.pools.put(SLOT, lent, yard.now);

@@ -30,8 +30,8 @@ pub struct Side<'a> {
 /// How a tunnel ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
-    /// By both sides, each its own direction.
-    Closed,
+    /// By both sides, each its own direction; the side of that number first.
+    Closed(usize),
     /// By the deadline, or a cut of everything: gently.
     Ours,
     /// By what happened to the side of that number: it reset its connection, or took nothing for too long.
@@ -55,6 +55,8 @@ struct Way<'a> {
     idle: Duration,
     over: Cell<bool>,
     lost: Cell<Option<(usize, Broken)>>,
+    /// The side that said its end first.
+    first: Cell<Option<usize>>,
 }
 
 /// Carries bytes both ways until the tunnel has ended. `deadline` fires when nothing has gone for `idle`, or before if it
@@ -64,7 +66,7 @@ pub async fn run(sides: [Side<'_>; 2], deadline: &Deadline, idle: Duration) -> O
     let lines = [one.line, other.line];
     lines.iter().for_each(|line| line.reading().disarm());
     deadline.postpone(idle);
-    let way = Way { lines, deadline, idle, over: Cell::new(false), lost: Cell::new(None) };
+    let way = Way { lines, deadline, idle, over: Cell::new(false), lost: Cell::new(None), first: Cell::new(None) };
     {
         // Pinned here, and lent: what is handed over is kept room for twice, and a tunnel is held for long.
         let one = pin!(way.flow(0, one.held, one.taken));
@@ -82,7 +84,7 @@ pub async fn run(sides: [Side<'_>; 2], deadline: &Deadline, idle: Duration) -> O
             both(pin!(one.linger(LAST_PAUSE, LAST_TIME)), pin!(other.linger(LAST_PAUSE, LAST_TIME))).await;
             Over::Ours
         }
-        None => Over::Closed,
+        None => Over::Closed(way.first.get().unwrap_or(0)),
     }
 }
 
@@ -112,7 +114,10 @@ impl Way<'_> {
             }
             match unless(&self.over, source.read(&mut block, room)).await {
                 Some(Ok(_)) => self.deadline.postpone(self.idle),
-                Some(Err(Broken::Closed)) => return target.finish(),
+                Some(Err(Broken::Closed)) => {
+                    self.first.set(self.first.get().or(Some(from)));
+                    return target.finish();
+                }
                 // Only a cut of everything ends a read so.
                 Some(Err(Broken::TimedOut)) => return self.over.set(true),
                 Some(Err(broken)) => return self.lose(from, broken),

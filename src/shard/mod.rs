@@ -151,8 +151,13 @@ impl Shard {
 
     /// Counts an exchange and notes it for the log.
     pub fn observe(&self, record: &Record<'_>) {
-        let cause = record.ended.cause;
         self.slab.exchanges.add(1);
+        self.note(record);
+    }
+
+    /// Counts what was carried, one exchange or a whole connection, and notes it for the log.
+    pub fn note(&self, record: &Record<'_>) {
+        let cause = record.ended.cause;
         self.slab.bytes_in.add(record.bytes_in);
         self.slab.bytes_out.add(record.bytes_out);
         if let Some(count) = self.slab.causes.get(cause as usize) {

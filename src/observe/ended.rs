@@ -189,15 +189,10 @@ impl Cause {
             Self::ClientClosed => ("client_closed", Client, 0, "the client ended the connection, and all was carried"),
             Self::ClientAbort => ("client_abort", Client, 499, "the client went away"),
             Self::ClientTimeoutHead => ("client_timeout_head", Client, 408, "the request head did not arrive in time"),
-            Self::ClientTimeoutBody => (
-                "client_timeout_body",
-                Client,
-                408,
-                "the client took too long over its request's body, or over the response",
-            ),
-            Self::ClientTimeoutHello => {
-                ("client_timeout_hello", Client, 0, "the client's TLS hello did not arrive in time")
+            Self::ClientTimeoutBody => {
+                ("client_timeout_body", Client, 408, "the client took too long over a request's body, or a response")
             }
+            Self::ClientTimeoutHello => ("client_timeout_hello", Client, 0, "the TLS hello did not arrive in time"),
             Self::BadHello => ("bad_hello", Client, 0, "the client's TLS hello is none, or breaks the rules"),
             Self::UnknownName => ("unknown_name", Client, 0, "the name that the client asks for is carried nowhere"),
             Self::BadRequest => ("bad_request", Client, 400, "the request breaks the rules of HTTP"),

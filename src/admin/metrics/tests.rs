@@ -109,7 +109,10 @@ fn at_rest_every_metric_is_there_and_what_is_configured_counts_from_zero() {
         }
         assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
     }
-    assert_eq!(samples.iter().filter(|(n, _, _)| n == "ringway_request_errors_total").count(), Cause::ALL.iter().filter(|cause| cause.is_error()).count());
+    assert_eq!(
+        samples.iter().filter(|(n, _, _)| n == "ringway_request_errors_total").count(),
+        Cause::ALL.iter().filter(|cause| cause.is_error()).count()
+    );
     assert_eq!(value(&samples, "ringway_connections", &[("listener", "http")]), Some(0.0));
     assert_eq!(value(&samples, "ringway_connections", &[("listener", "_other")]), None);
     let endpoint = [("upstream", "orders"), ("endpoint", "127.0.1.2:80")];

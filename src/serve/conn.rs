@@ -21,6 +21,7 @@ use crate::model::ProxyVersion;
 use crate::model::Relay;
 use crate::observe::metrics::Thrift;
 use crate::rand::Share;
+use crate::serve::accept::Bears;
 use crate::serve::accept::Place;
 use crate::serve::h1;
 use crate::serve::h1::Spell;
@@ -89,10 +90,12 @@ pub(crate) fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) ->
         } else {
             Block::none()
         };
-        if seat.place.carried {
+        if seat.place.bears == Bears::Bytes {
             return Box::pin(tcp::run(&shard, &seat, inbound)).await;
         }
-        if seat.place.secure && !Box::pin(secure::begin(&shard, &mut seat, std::mem::take(&mut inbound))).await {
+        if seat.place.bears == Bears::Secured
+            && !Box::pin(secure::begin(&shard, &mut seat, std::mem::take(&mut inbound))).await
+        {
             return;
         }
         // What a busy connection needs is large and boxed for as long as it is busy; an idle one keeps its seat alone.

@@ -7,6 +7,7 @@ use crate::balance::hash;
 use crate::buf::Block;
 use crate::http::identity::Identity;
 use crate::io::line::Broken;
+use crate::model;
 use crate::model::Balance;
 use crate::observe::ended::Cause;
 use crate::observe::ended::Phase;
@@ -30,6 +31,7 @@ use crate::serve::tunnel;
 use crate::shard::Shard;
 use crate::snapshot::Listener;
 use crate::snapshot::Route;
+use crate::snapshot::relay::Relay;
 use crate::tls::hello;
 use crate::tls::hello::Fault;
 use crate::tls::hello::Hello;
@@ -44,7 +46,7 @@ pub(crate) async fn run(shard: &Rc<Shard>, seat: &Seat, inbound: Block) {
     let Some(relay) = &listener.relay else { return };
     let mut client = Client::at(seat, inbound);
     let mut heard = Ok(());
-    let mut hello = Hello::new(listener.settings.relay.as_ref().map_or(0, |relay| relay.hello_bytes()));
+    let mut hello = Hello::new(listener.settings.relay.as_ref().map_or(0, model::Relay::hello_bytes));
     if relay.asks_for_names() {
         match hear(&mut client, &mut hello).await {
             Some(outcome) => heard = outcome,
@@ -239,6 +241,6 @@ fn finish(shard: &Shard, client: &Client<'_>, (facts, name): (&Facts<'_>, &[u8])
 }
 
 fn protocol(listener: Option<&Listener>) -> &'static str {
-    let named = listener.and_then(|listener| listener.relay.as_ref()).is_some_and(|relay| relay.asks_for_names());
+    let named = listener.and_then(|listener| listener.relay.as_ref()).is_some_and(Relay::asks_for_names);
     if named { "passthrough" } else { "tcp" }
 }

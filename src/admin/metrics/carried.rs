@@ -6,6 +6,7 @@ use crate::admin::metrics::table::known_listeners;
 use crate::admin::scene::Reading;
 use crate::id::ListenerSlot;
 use crate::observe::metrics::CarriedCounts;
+use crate::observe::metrics::Count;
 use crate::observe::metrics::HEARD;
 use crate::observe::metrics::ListenerCounts;
 use crate::snapshot::relay::Relay;
@@ -14,7 +15,7 @@ use crate::snapshot::relay::Relay;
 pub(super) fn hellos(reading: &Reading, out: &mut Series<'_>) {
     for (slot, name) in known_listeners(reading) {
         let of = |at: usize| {
-            let one = |counts: &ListenerCounts| counts.hellos.get(at).map_or(0, |count| count.get());
+            let one = |counts: &ListenerCounts| counts.hellos.get(at).map_or(0, Count::get);
             reading.sum(|slab| slab.peek_listener(slot).map_or(0, one))
         };
         if relay(reading, slot).is_some_and(Relay::asks_for_names) || (0..HEARD.len()).any(|at| of(at) > 0) {

@@ -134,12 +134,12 @@ impl Shard {
     }
 
     /// How long a listener's connections are kept. None is kept once the core drains, or the listener has left the
-    /// configuration.
+    /// configuration or reads no requests any more.
     #[must_use]
     pub fn keep_alive(&self, listener: ListenerSlot) -> Option<KeepAlive> {
         let generation = self.generation.borrow();
-        let listener = generation.listener(listener).filter(|_| !self.draining.get())?;
-        Some(listener.settings.keep_alive)
+        let listener = generation.listener(listener).filter(|listener| listener.relay.is_none())?;
+        (!self.draining.get()).then_some(listener.settings.keep_alive)
     }
 
     /// What the gateway does because it is short of something itself. A load.

@@ -192,14 +192,14 @@ pub struct ListenerCounts {
     pub carried: OnceLock<Box<CarriedCounts>>,
 }
 
-/// Series of a listener that carries bytes, of the connections that have ended.
+/// Series of a listener that carries bytes.
 #[derive(Debug, Default)]
 pub struct CarriedCounts {
-    /// Bytes read from clients, and carried to an endpoint.
+    /// Bytes carried to endpoints, as they go.
     pub bytes_in: Count,
-    /// Bytes written to clients.
+    /// Bytes carried to clients, as they go.
     pub bytes_out: Count,
-    /// How long the connections lasted.
+    /// How long the connections lasted that have ended.
     pub durations: Histogram,
 }
 
@@ -256,15 +256,6 @@ impl ListenerCounts {
     /// Counts a connection that was refused.
     pub fn refuse(&self, reason: Refusal) {
         self.refused[reason as usize].add(1);
-    }
-}
-
-impl CarriedCounts {
-    /// Counts a connection that has ended.
-    pub fn observe(&self, bytes_in: u64, bytes_out: u64, us: u64) {
-        self.bytes_in.add(bytes_in);
-        self.bytes_out.add(bytes_out);
-        self.durations.observe(us);
     }
 }
 

@@ -15,6 +15,7 @@ use crate::io::both::unless;
 use crate::io::deadline::Deadline;
 use crate::io::line::Broken;
 use crate::io::line::Line;
+use crate::observe::metrics::Count;
 
 /// One side of a tunnel.
 #[derive(Debug)]
@@ -23,8 +24,12 @@ pub struct Side<'a> {
     pub line: &'a Line,
     /// What was read of it already: that goes first.
     pub held: Block,
+    /// Bytes at the front of those that are not its own, and are not counted.
+    pub foreign: usize,
     /// Bytes of it that went to the other side are added here.
     pub taken: &'a Cell<u64>,
+    /// And here, where they are counted while they go.
+    pub count: Option<&'a Count>,
 }
 
 /// How a tunnel ended.
@@ -69,8 +74,8 @@ pub async fn run(sides: [Side<'_>; 2], deadline: &Deadline, idle: Duration) -> O
     let way = Way { lines, deadline, idle, over: Cell::new(false), lost: Cell::new(None), first: Cell::new(None) };
     {
         // Pinned here, and lent: what is handed over is kept room for twice, and a tunnel is held for long.
-        let one = pin!(way.flow(0, one.held, one.taken));
-        let other = pin!(way.flow(1, other.held, other.taken));
+        let one = pin!(way.flow(0, one));
+        let other = pin!(way.flow(1, other));
         let late = pin!(async {
             deadline.wait().await;
             way.over.set(true);
@@ -90,7 +95,8 @@ pub async fn run(sides: [Side<'_>; 2], deadline: &Deadline, idle: Duration) -> O
 
 impl Way<'_> {
     /// One direction, to its end.
-    async fn flow(&self, from: usize, mut block: Block, taken: &Cell<u64>) {
+    async fn flow(&self, from: usize, side: Side<'_>) {
+        let Side { held: mut block, mut foreign, taken, count, .. } = side;
         let [one, other] = self.lines;
         let (source, target) = if from == 0 { (one, other) } else { (other, one) };
         let mut room = ROOM;
@@ -100,7 +106,9 @@ impl Way<'_> {
                 return self.lose(1 - from, broken);
             }
             if size > 0 {
-                taken.set(taken.get() + size as u64);
+                let own = size.saturating_sub(std::mem::take(&mut foreign)) as u64;
+                taken.set(taken.get() + own);
+                count.into_iter().for_each(|count| count.add(own));
                 self.deadline.postpone(self.idle);
             }
             block.clear();

@@ -190,11 +190,7 @@ async fn through(scene: &Scene<'_>, client: &mut Client<'_>, kind: Tunnel) -> Ca
     out.tail().extend_from_slice(&introduction);
     out.tail().extend_from_slice(client.inbound.bytes());
     client.inbound = Block::none();
-    let cause = Box::pin(tunnel::carry(scene, client.seat, kind, out, lease)).await;
-    // What the gateway has said itself is nothing of the client's.
-    let own = introduction.len() as u64;
-    tally.body_in.set(tally.body_in.get().saturating_sub(own));
-    match cause {
+    match Box::pin(tunnel::carry(scene, client.seat, kind, (out, introduction.len()), lease)).await {
         Cause::UpstreamTruncated => Cause::UpstreamReset,
         cause => cause,
     }
@@ -235,8 +231,8 @@ fn finish(shard: &Shard, client: &Client<'_>, (facts, name): (&Facts<'_>, &[u8])
         certificate: "",
         sni: name,
     };
-    let carried = shard.slab.listener(client.seat.place.listener).carried.get_or_init(Box::default);
-    carried.observe(bytes_in, record.bytes_out, duration_us);
+    let carried = &shard.slab.listener(client.seat.place.listener).carried;
+    carried.get_or_init(Box::default).durations.observe(duration_us);
     shard.note(&record);
 }
 

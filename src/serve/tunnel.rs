@@ -45,7 +45,7 @@ pub(crate) async fn run(scene: &Scene<'_>, client: &mut Client<'_>, consumed: us
     held.tail().extend_from_slice(behind);
     client.inbound.truncate(consumed);
     let kind = if scene.upgrade.is_empty() { Tunnel::Connect } else { Tunnel::Upgrade };
-    let cause = match carry(scene, client.seat, kind, held, lease).await {
+    let cause = match carry(scene, client.seat, kind, (held, 0), lease).await {
         // Of an exchange, the response is what counts.
         Cause::ClientClosed => Cause::Ok,
         cause => cause,
@@ -53,16 +53,26 @@ pub(crate) async fn run(scene: &Scene<'_>, client: &mut Client<'_>, consumed: us
     (scene.tally.ended(cause), Fate::Close)
 }
 
-/// Carries bytes both ways, those that are `held` first, until both sides have ended or something has ended them.
-pub(crate) async fn carry(scene: &Scene<'_>, seat: &Seat, kind: Tunnel, held: Block, lease: Lease) -> Cause {
+/// Carries bytes both ways, those that are `held` first, of which so many are not the client's own, until both sides have ended or something has ended them.
+pub(crate) async fn carry(
+    scene: &Scene<'_>,
+    seat: &Seat,
+    kind: Tunnel,
+    (held, foreign): (Block, usize),
+    lease: Lease,
+) -> Cause {
     let Scene { shard, route, tally, .. } = *scene;
     tally.phase.set(Phase::Tunnel);
     let _open = Open::count(&shard.slab, kind);
     // Each tunnel has its own end within a drain, so that not all clients come back at once.
     let lot = u32::try_from(shard.rng.next() >> 32).unwrap_or(u32::MAX);
     let deadline = Deadline::lasting(&shard.wheel, lot);
-    let one = Side { line: &seat.line, held, taken: &tally.body_in };
-    let other = Side { line: lease.line(), held: Block::none(), taken: &tally.bytes_out };
+    // What a listener carries is counted as it goes: such a connection may last for days.
+    let carried = &shard.slab.listener(seat.place.listener).carried;
+    let counts = matches!(kind, Tunnel::Tcp | Tunnel::Passthrough).then(|| carried.get_or_init(Box::default));
+    let (count_in, count_out) = (counts.map(|counts| &counts.bytes_in), counts.map(|counts| &counts.bytes_out));
+    let one = Side { line: &seat.line, held, foreign, taken: &tally.body_in, count: count_in };
+    let other = Side { line: lease.line(), held: Block::none(), foreign: 0, taken: &tally.bytes_out, count: count_out };
     match tunnel::run([one, other], &deadline, route.settings.tunnel_timeout).await {
         Over::Closed(0) => Cause::ClientClosed,
         Over::Closed(_) => Cause::Ok,

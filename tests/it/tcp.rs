@@ -69,6 +69,9 @@ fn bytes_go_both_ways_as_they_are_and_leave_one_line() {
         carried += 20;
         assert!(gateway.metrics().get("ringway_connections", &[("listener", "db")]) > 0.5);
         assert!(gateway.metrics().get("ringway_tunnels_open", &[]) > 0.5);
+        // Counted while it goes: such a connection may last for days.
+        let so_far = gateway.metrics().get("ringway_carried_received_bytes_total", &[("listener", "db")]);
+        assert_eq!(so_far as u64, carried as u64);
         raw.half_close();
         assert!(raw.read_to_end().is_empty());
         let line = gateway.wait_log(|_| true);

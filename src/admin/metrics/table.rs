@@ -141,14 +141,14 @@ pub(super) const FAMILIES: &[Family] = &[
         name: "ringway_carried_received_bytes_total",
         kind: Counter,
         labels: &["listener"],
-        help: "Bytes read from clients by a listener that carries bytes, over the connections that have ended.",
+        help: "Bytes carried from clients to endpoints, as they go.",
         write: |reading, out| carried::bytes(reading, out, |counts| counts.bytes_in.get()),
     },
     Family {
         name: "ringway_carried_sent_bytes_total",
         kind: Counter,
         labels: &["listener"],
-        help: "Bytes written to clients by a listener that carries bytes, over the connections that have ended.",
+        help: "Bytes carried from endpoints to clients, as they go.",
         write: |reading, out| carried::bytes(reading, out, |counts| counts.bytes_out.get()),
     },
     Family {

@@ -11,11 +11,15 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::admin::scene::Reading;
+use crate::admin::scene::Scene;
 use crate::id::RouteSlot;
+use crate::id::UpstreamIndex;
+use crate::model::Way;
 use crate::observe::ended::Cause;
 use crate::observe::metrics::CLASSES;
 use crate::observe::metrics::Count;
 use crate::observe::metrics::ListenerCounts;
+use crate::snapshot::Listener;
 use crate::snapshot::overload::Resource;
 
 /// The process at a glance.
@@ -27,7 +31,7 @@ pub fn overview(reading: &Reading) -> Value {
     for (slot, _) in scene.labels.routes.iter() {
         classes.add(reading, *slot);
     }
-    let errors = Cause::ALL.into_iter().filter(|cause| *cause != Cause::Ok);
+    let errors = Cause::ALL.into_iter().filter(|cause| cause.is_error());
     let errors = errors.map(|cause| (cause.row().word.to_owned(), reading.sum(|s| s.causes[cause as usize].get())));
     let errors: Map<String, Value> = errors.map(|(word, count)| (word, count.into())).collect();
     json!({
@@ -191,6 +195,7 @@ fn listeners(reading: &Reading) -> Vec<Value> {
             "bind": listener.settings.bind.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "addresses": addresses.map(|(_, address)| address.to_string()).collect::<Vec<_>>(),
             "connections": sum(|counts| counts.open.get()),
+            "carries": carries(scene, listener),
             "connections_max": listener.settings.connections_max,
             "client_connections_max": listener.settings.client_connections_max,
             "accepted": sum(|counts| counts.accepted.get()),
@@ -198,6 +203,18 @@ fn listeners(reading: &Reading) -> Vec<Value> {
         })
     });
     listeners.collect()
+}
+
+/// Where a listener carries bytes to: an upstream, or upstreams by names; null: it reads requests.
+fn carries(scene: &Scene, listener: &Listener) -> Value {
+    let name = |index: UpstreamIndex| scene.snapshot.upstream(index).settings.name.as_str();
+    match listener.settings.relay.as_ref().map(|relay| &relay.way) {
+        None => Value::Null,
+        Some(Way::Tcp(upstream)) => name(*upstream).into(),
+        Some(Way::Passthrough(passthrough)) => {
+            passthrough.names.iter().map(|(pattern, upstream)| (pattern.text(), Value::from(name(*upstream)))).collect()
+        }
+    }
 }
 
 /// Requests of one or more routes, by status class.

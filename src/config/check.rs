@@ -15,6 +15,7 @@ use super::key::Key;
 use super::keys;
 use super::kind::Kind;
 use super::kinds::Endpoints;
+use super::relays;
 use super::report::Fault;
 use super::report::Faults;
 use super::report::Span;
@@ -49,6 +50,7 @@ pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fau
     let listeners = listeners(form, faults);
     let upstreams = upstreams(form, faults);
     let used = references(form, faults);
+    carried(form, faults);
     distinct_hosts(&form.hosts, faults);
     let hosts = hosts(form);
     let unused = form.upstreams.iter().filter(|upstream| !used.contains(upstream.name.as_str()));
@@ -58,9 +60,16 @@ pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fau
     let model = || Some(Model { process: process?, listeners: listeners?, upstreams: upstreams?, hosts: hosts? });
     let zone = form.process.zone.is_said();
     let odd = form.upstreams.iter().flat_map(|named| oddities(named, &form.upstream_defaults, zone));
-    let mut warnings: Vec<Fault> = warnings.chain(odd).collect();
+    let mut warnings: Vec<Fault> = warnings.chain(odd).chain(unheard(form)).collect();
     Fault::sort(&mut warnings);
     (model().filter(|_| faults.is_empty()), warnings)
+}
+
+/// Hosts that nobody asks.
+fn unheard(form: &Form) -> Option<Fault> {
+    let host = form.hosts.first().filter(|_| form.listeners.iter().all(|named| named.form.1.relay.carries()))?;
+    let message = "hosts are defined, and no listener reads requests";
+    Some(Fault::wrong(host.at, message).help("add a listener without `tcp` and `passthrough`, or take the hosts away"))
 }
 
 /// One listener, one upstream, one route; nothing only if a key had no default.
@@ -72,7 +81,7 @@ pub(super) fn serve(to: Address, listen: Address) -> Option<Model> {
     let app = Named { name: "app".into(), at, form: (Field::Set(vec![endpoint], at), UpstreamForm::default()) };
     Some(Model {
         process: process(&ProcessForm::default(), &mut faults)?,
-        listeners: vec![listener(&listen, &ListenForm::default(), &mut faults)?],
+        listeners: vec![listener(&listen, &ListenForm::default(), &[], &mut faults)?],
         upstreams: vec![upstream(&app, &UpstreamForm::default(), &mut faults)?],
         hosts: vec![Host { pattern: HostPattern::Any, routes: vec![plain()] }],
     })
@@ -108,14 +117,36 @@ fn process(form: &ProcessForm, faults: &mut Faults) -> Option<Process> {
 
 fn listeners(form: &Form, faults: &mut Faults) -> Option<Vec<Listener>> {
     distinct_binds(form, faults);
-    let list: Vec<_> = form.listeners.iter().map(|named| listener(named, &form.listen_defaults, faults)).collect();
+    let (defaults, names) = (&form.listen_defaults, upstream_names(form));
+    let list: Vec<_> = form.listeners.iter().map(|named| listener(named, defaults, &names, faults)).collect();
     let mut list = list.into_iter().collect::<Option<Vec<_>>>()?;
     list.sort_by(|a, b| a.name.cmp(&b.name));
     Some(list)
 }
 
-fn listener(named: &Named<(Field<Binds>, ListenForm)>, defaults: &ListenForm, faults: &mut Faults) -> Option<Listener> {
+/// The names of the upstreams in the order in which [`UpstreamIndex`] counts them.
+fn upstream_names(form: &Form) -> Vec<&str> {
+    let mut names: Vec<&str> = form.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+    names.sort_unstable();
+    names
+}
+
+fn upstream_index(names: &[&str], name: &str) -> Option<UpstreamIndex> {
+    let place = names.binary_search(&name).ok()?;
+    u32::try_from(place).ok().map(UpstreamIndex)
+}
+
+fn listener(
+    named: &Named<(Field<Binds>, ListenForm)>,
+    defaults: &ListenForm,
+    upstreams: &[&str],
+    faults: &mut Faults,
+) -> Option<Listener> {
     let (bind, own) = &named.form;
+    let owner = format!("listener {}", quote(&named.name));
+    own.refuse_what_is_idle(&owner, faults);
+    let for_relays = own.relay.carries().then(|| defaults.for_relays());
+    let defaults = for_relays.as_ref().unwrap_or(defaults);
     let head_bytes = resolve(&own.head, &defaults.head, &keys::HEAD);
     let target_bytes = resolve(&own.target, &defaults.target, &keys::TARGET);
     if let (Some(head), Some(target)) = (head_bytes, target_bytes)
@@ -140,9 +171,10 @@ fn listener(named: &Named<(Field<Binds>, ListenForm)>, defaults: &ListenForm, fa
         let help = "list the proxies in `trusted_proxies`, or \"0.0.0.0/0\" and \"::/0\" for everyone";
         faults.add(Fault::wrong(at, message).help(help));
     }
-    let owner = format!("listener {}", quote(&named.name));
     let listens = own.tls.model(&owner, named.at, &defaults.tls, faults);
-    let Listens { tls, hsts, redirect } = listens?;
+    let Listens { tls, hsts, redirect, hello } = listens?;
+    let idle = relays::idle(own, defaults);
+    let relay = own.relay.model(idle, hello, |name| upstream_index(upstreams, name));
     Some(Listener {
         name: named.name.clone(),
         bind: bind.value()?.iter().map(|(address, _)| address.clone()).collect(),
@@ -175,6 +207,7 @@ fn listener(named: &Named<(Field<Binds>, ListenForm)>, defaults: &ListenForm, fa
         tls,
         hsts,
         redirect,
+        relay: relay?,
     })
 }
 
@@ -250,20 +283,47 @@ fn oddities(
 fn references<'a>(form: &'a Form, faults: &mut Faults) -> HashSet<&'a str> {
     let mut names: Vec<&str> = form.upstream_keys.iter().map(String::as_str).collect();
     names.sort_unstable();
-    let routes: Vec<&RouteForm> = form.hosts.iter().filter_map(|host| host.routes.value()).flatten().collect();
-    for route in &routes {
-        if names.binary_search(&route.upstream.as_str()).is_ok() {
+    let mut used = HashSet::new();
+    for (name, at) in routed(form).chain(relayed(form)) {
+        used.insert(name);
+        if names.binary_search(&name).is_ok() {
             continue;
         }
-        let message = format!("upstream {} is not defined", quote(&route.upstream));
+        let message = format!("upstream {} is not defined", quote(name));
         let help = match names.as_slice() {
             [] => "no upstream is: write [upstream.NAME] with its endpoints".into(),
             _ if faults.is_full() => String::new(),
-            names => advice(&route.upstream, names, |list| format!("defined are: {list}")),
+            names => advice(name, names, |list| format!("defined are: {list}")),
         };
-        faults.add(Fault::absent(route.upstream_at, message).help(help));
+        faults.add(Fault::absent(at, message).help(help));
     }
-    routes.iter().map(|route| route.upstream.as_str()).collect()
+    used
+}
+
+/// The upstreams that routes refer to, each with its place.
+fn routed(form: &Form) -> impl Iterator<Item = (&str, Span)> {
+    let routes = form.hosts.iter().filter_map(|host| host.routes.value()).flatten();
+    routes.map(|route: &RouteForm| (route.upstream.as_str(), route.upstream_at))
+}
+
+/// The upstreams that listeners carry bytes to, likewise.
+fn relayed(form: &Form) -> impl Iterator<Item = (&str, Span)> {
+    form.listeners.iter().flat_map(|named| named.form.1.relay.references())
+}
+
+/// What cannot be said of upstreams that bytes are carried to.
+fn carried(form: &Form, faults: &mut Faults) {
+    let asked: HashSet<&str> = routed(form).map(|(name, _)| name).collect();
+    let mut places: HashMap<&str, Span> = HashMap::new();
+    for (name, at) in relayed(form) {
+        places.entry(name).or_insert(at);
+    }
+    for named in &form.upstreams {
+        if let Some(at) = places.get(named.name.as_str()) {
+            let (owner, asked) = (format!("upstream {}", quote(&named.name)), asked.contains(named.name.as_str()));
+            named.form.1.carried(&owner, &form.upstream_defaults, (*at, asked), faults);
+        }
+    }
 }
 
 fn distinct_hosts(hosts: &[HostForm], faults: &mut Faults) {
@@ -281,11 +341,9 @@ fn distinct_hosts(hosts: &[HostForm], faults: &mut Faults) {
 }
 
 fn hosts(form: &Form) -> Option<Vec<Host>> {
-    let mut names: Vec<&str> = form.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
-    names.sort_unstable();
-    let index = |name: &str| names.binary_search(&name).ok().and_then(|index| u32::try_from(index).ok());
+    let names = upstream_names(form);
     let route = |route: &RouteForm| {
-        let upstream = UpstreamIndex(index(&route.upstream)?);
+        let upstream = upstream_index(&names, &route.upstream)?;
         Some(Route { upstream, ..route.route.clone() })
     };
     let host = |host: &HostForm| {

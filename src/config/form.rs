@@ -11,6 +11,7 @@ use super::key::field;
 use super::key::get;
 use super::keys;
 use super::pattern;
+use super::relays::RelayForm;
 use super::report::Fault;
 use super::report::Faults;
 use super::report::Span;
@@ -98,6 +99,8 @@ pub(super) struct ListenForm {
     pub(super) keep_alive_age: Field<Duration>,
     pub(super) server: Field<Server>,
     pub(super) tls: ListenTlsForm,
+    pub(super) tunnel_timeout: Field<Duration>,
+    pub(super) relay: RelayForm,
 }
 
 /// `[host."PATTERN"]`.
@@ -124,7 +127,9 @@ pub(super) fn read(root: &Table, top: Span, faults: &mut Faults) -> Form {
         upstream_defaults,
         listeners: named(root, &LISTEN, faults, |node, owner, faults| {
             let reader = Reader::open(node, owner, keys::LISTEN, faults);
-            (field(reader.as_ref(), faults, |r, f| r.get(&keys::BIND, f)), listen(reader.as_ref(), faults))
+            let bind = field(reader.as_ref(), faults, |r, f| r.get(&keys::BIND, f));
+            let form = listen(reader.as_ref(), faults);
+            (bind, ListenForm { relay: RelayForm::read(reader.as_ref(), faults), ..form })
         }),
         upstreams: named(root, &UPSTREAM, faults, |node, owner, faults| {
             let reader = Reader::open(node, owner, keys::upstream::UPSTREAM, faults);
@@ -145,7 +150,7 @@ fn names(root: &Table, key: &str) -> Vec<String> {
     }
 }
 
-/// Without a listener and a host nothing can be served.
+/// Without a listener nothing can be served, and without a host only what is carried as it is.
 fn present(root: &Table, top: Span, faults: &mut Faults) {
     let needed = [
         ("listen", "no listener is defined", "[listen.http]\nbind = \"127.0.0.1:8080\""),
@@ -153,9 +158,23 @@ fn present(root: &Table, top: Span, faults: &mut Faults) {
     ];
     for (key, message, least) in needed {
         let empty = |entry: &Entry| matches!(&entry.node.value, Value::Table(table) if table.entries.is_empty());
-        if root.get(key).is_none_or(empty) {
+        if root.get(key).is_none_or(empty) && !(key == "host" && carries_all(root)) {
             faults.add(Fault::absent(top, message).help(format!("write at least:\n{least}")));
         }
+    }
+}
+
+/// Whether every listener carries bytes.
+fn carries_all(root: &Table) -> bool {
+    let carries = |entry: &Entry| match &entry.node.value {
+        Value::Table(table) => {
+            [&keys::relay::TCP.name, &keys::relay::PASSTHROUGH.name].iter().any(|key| table.get(key).is_some())
+        }
+        _ => false,
+    };
+    match root.get("listen").map(|entry| &entry.node.value) {
+        Some(Value::Table(table)) => !table.entries.is_empty() && table.entries.iter().all(carries),
+        _ => false,
     }
 }
 
@@ -233,6 +252,8 @@ fn listen(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ListenForm {
         keep_alive_age: field(keep_alive, faults, |r, f| r.get(&keys::KEEP_ALIVE_AGE, f)),
         server: field(reader, faults, |r, f| r.get(&keys::SERVER, f)),
         tls: ListenTlsForm::read(reader, faults),
+        tunnel_timeout: get(timeout, &keys::relay::TUNNEL_TIMEOUT, faults),
+        relay: RelayForm::default(),
     }
 }
 

@@ -40,6 +40,7 @@ use crate::model::PathRule;
 use crate::model::Server;
 
 pub(super) mod host;
+pub(super) mod relay;
 pub(super) mod tls;
 pub(super) mod upstream;
 pub(super) mod watch;
@@ -227,6 +228,8 @@ pub(super) static LISTEN: Keys = &[
     &tls::CLIENT_CERTIFICATES,
     &tls::HSTS,
     &tls::REDIRECT,
+    &relay::TCP,
+    &relay::PASSTHROUGH,
 ];
 /// `[defaults.listen]`: all of them but what makes each listener its own.
 pub(super) static LISTEN_DEFAULTS: Keys = &[
@@ -381,8 +384,11 @@ pub(super) static CHUNK_EXTENSIONS: Key<Bytes<usize>> = Key {
     example: "\"0B\"",
 };
 
-pub(super) static LISTEN_TIMEOUT: Group =
-    Group { name: "timeout", keys: &[&HEAD_TIMEOUT, &IDLE_TIMEOUT, &BODY_TIMEOUT], doc: "How long a client may take." };
+pub(super) static LISTEN_TIMEOUT: Group = Group {
+    name: "timeout",
+    keys: &[&HEAD_TIMEOUT, &IDLE_TIMEOUT, &BODY_TIMEOUT, &relay::TUNNEL_TIMEOUT],
+    doc: "How long a client may take.",
+};
 
 pub(super) static HEAD_TIMEOUT: Key<Time> = Key {
     name: "head",

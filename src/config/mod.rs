@@ -27,6 +27,7 @@ mod plain;
 #[cfg(test)]
 mod property_tests;
 mod reference;
+mod relays;
 mod report;
 mod routes;
 mod schema;

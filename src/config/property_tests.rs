@@ -45,6 +45,7 @@ use crate::model::Route;
 use crate::model::Server;
 use crate::model::Upstream;
 
+mod relays;
 mod tls;
 mod upstreams;
 
@@ -176,10 +177,15 @@ fn model() -> impl Strategy<Value = Model> {
                     Listener { name, bind: one.bind.into_iter().enumerate().map(own).collect(), ..one }
                 })
                 .collect();
-            let upstreams: Vec<Upstream> = upstreams.into_iter().map(|(name, one)| Upstream { name, ..one }).collect();
-            hosts(upstreams.len() as u32).prop_map(move |hosts| Model {
+            let mut upstreams: Vec<Upstream> =
+                upstreams.into_iter().map(|(name, one)| Upstream { name, ..one }).collect();
+            let hosts = hosts(upstreams.len() as u32);
+            // The last in their order; requests do not come to it.
+            upstreams.push(relays::upstream());
+            let carries = vec(option::of(relays::relay(upstreams.len() as u32 - 1)), listeners.len());
+            (hosts, carries).prop_map(move |(hosts, carries)| Model {
                 process: process.clone(),
-                listeners: listeners.clone(),
+                listeners: listeners.clone().into_iter().zip(carries).map(relays::carrying).collect(),
                 upstreams: upstreams.clone(),
                 hosts,
             })
@@ -284,6 +290,7 @@ fn listener() -> impl Strategy<Value = Listener> {
                 tls,
                 hsts,
                 redirect,
+                relay: None,
             }
         },
     )

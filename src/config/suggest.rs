@@ -53,7 +53,7 @@ fn list(words: &[&str]) -> String {
 /// Words compared: the cost of advice stays bounded however many upstreams there are.
 const WORDS_COMPARED: usize = 1000;
 /// Words listed when none is near.
-const WORDS_LISTED: usize = 20;
+const WORDS_LISTED: usize = 24;
 /// Bytes of a word worth comparing.
 const WORD_BYTES: usize = 128;
 /// Bytes of a part of a word that can only mean this word.

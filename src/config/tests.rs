@@ -26,6 +26,7 @@ use super::serve;
 use super::to_toml;
 use crate::address;
 use crate::address::Networks;
+use crate::id::UpstreamIndex;
 use crate::model::Balance;
 use crate::model::Chunks;
 use crate::model::HostPattern;
@@ -34,13 +35,16 @@ use crate::model::Listener;
 use crate::model::LogFormat;
 use crate::model::LogTarget;
 use crate::model::Model;
+use crate::model::Passthrough;
 use crate::model::PathPattern;
 use crate::model::PathRule;
 use crate::model::Paths;
 use crate::model::ProxyVersion;
+use crate::model::Relay;
 use crate::model::ResponseLimits;
 use crate::model::Route;
 use crate::model::Server;
+use crate::model::Way;
 use crate::model::fixture;
 
 mod upstreams;
@@ -189,6 +193,44 @@ fn an_upstream_that_no_route_uses_is_a_warning() {
     assert_eq!(warning.message(), "upstream \"spare\" is not used by any route");
     assert!(warning.render(false).starts_with("warning: upstream \"spare\""), "{warning}");
     assert_eq!((&warning.to_json()["line"], &warning.to_json()["column"]), (&Json::from(7), &Json::from(11)));
+}
+
+#[test]
+fn hosts_that_no_listener_asks_are_a_warning() {
+    let loaded = load_text("test", &SMALL.replace("8080\"", "8080\"\ntcp = \"app\"")).unwrap();
+    let [warning] = loaded.warnings.as_slice() else { panic!("{:?}", loaded.warnings) };
+    assert_eq!(warning.message(), "hosts are defined, and no listener reads requests");
+}
+
+/// Of the defaults, what concerns requests and TLS is for other listeners; without one of those no host is needed.
+#[test]
+fn what_a_file_says_of_carried_bytes_is_what_the_model_holds() {
+    let text = "[defaults.listen]\nconnections = 7\nhead = \"9KiB\"\nserver = \"off\"\nredirect = \"https\"\n\
+                timeout = { idle = \"5s\", tunnel = \"10m\" }\nhandshake = { hello = \"2KiB\", policy = \"modern\" }\n\
+                [listen.db]\nbind = \"127.0.0.1:5432\"\ntcp = \"z\"\n\
+                [listen.edge]\nbind = \"127.0.0.1:8443\"\ntimeout.tunnel = \"1m\"\n\
+                passthrough = { \"*\" = \"a\", \"Shop.example.com\" = \"z\", \"*.example.com\" = \"a\" }\n\
+                [upstream.z]\nendpoints = [\"10.0.0.1:1\"]\n[upstream.a]\nendpoints = [\"10.0.0.2:1\"]\n";
+    let loaded = load_text("test", text).unwrap_or_else(|report| panic!("{report}"));
+    assert!(loaded.warnings.is_empty() && loaded.model.hosts.is_empty(), "{:?}", loaded.warnings);
+    let [db, edge] = loaded.model.listeners.as_slice() else { panic!() };
+    let plain = |name, bind: &str, relay| Listener {
+        connections_max: 7,
+        relay: Some(relay),
+        ..fixture::listener(name, bind.parse().unwrap())
+    };
+    let (a, z) = (UpstreamIndex(0), UpstreamIndex(1));
+    let tcp = Relay { way: Way::Tcp(z), idle: Duration::from_mins(10) };
+    assert_eq!(*db, plain("db", "127.0.0.1:5432", tcp));
+    let names = vec![
+        (HostPattern::Any, a),
+        (HostPattern::Wildcard("example.com".into()), a),
+        (HostPattern::Exact("shop.example.com".into()), z),
+    ];
+    let passthrough = Passthrough { names, hello_bytes: 2048, timeout: Duration::from_secs(10) };
+    let relay = Relay { way: Way::Passthrough(passthrough), idle: Duration::from_mins(1) };
+    assert_eq!(*edge, plain("edge", "127.0.0.1:8443", relay));
+    assert_eq!(model(&to_toml(&loaded.model)), loaded.model);
 }
 
 // === good files ===
@@ -501,7 +543,7 @@ fn every_key_has_an_effect() {
         }
     }
     try_on(SMALL, &SMALL.replace("\"/*\"", "\"/orders/*\""));
-    assert_eq!(tried, 220);
+    assert_eq!(tried, 224);
 }
 
 /// A key, or each key below it, with its example.
@@ -520,12 +562,20 @@ fn with_what_it_takes(text: &str, line: &str) -> String {
     let tls = "tls = [{ cert = \"/a.crt\", key = \"/a.key\" }]";
     let need = format!("{tls}\nclient_certificates.need = \"optional\"");
     let ca = format!("{tls}\nclient_certificates.ca = \"/b.pem\"");
+    let many = |names: &[&str]| {
+        let table = |name: &&str| format!("[upstream.{name}]\nendpoints = [\"10.0.0.1:3000\"]\n");
+        format!("{text}{}", names.iter().map(table).collect::<String>())
+    };
     let (both, age) = (format!("{need}\nclient_certificates.ca = \"/b.pem\""), "hsts.age = \"1h\"");
     let (header, more) = match name {
         "client_certificates.need" => ("[listen.http]", ca.as_str()),
         // Without it there is a fault: before it there is another one.
         "client_certificates.ca" if text.contains(line) => ("[listen.http]", need.as_str()),
         "client_certificates.ca" | "client_certificates.crl" => ("[listen.http]", both.as_str()),
+        "tcp" => return many(&["postgres"]),
+        "passthrough" => return many(&["shop", "others", "rest"]),
+        // Of upstreams and routes there is none of that name in a table of its own.
+        "timeout.tunnel" => ("[listen.http]", "tcp = \"app\""),
         "hsts.age" => return text.to_owned(),
         _ if name.starts_with("hsts.") => ("[listen.http]", age),
         _ if name.starts_with("handshake.") => ("[listen.http]", tls),
@@ -546,11 +596,12 @@ fn required_line(name: &str) -> &'static str {
     }
 }
 
-/// The keys of `[defaults.*]` are those of the named table, without what is required of each.
+/// The keys of `[defaults.*]` are those of the named table, without what is required of each, and what makes it another.
 #[test]
 fn defaults_have_the_keys_of_what_they_are_for() {
     for (all, defaults) in [(LISTEN, LISTEN_DEFAULTS), (UPSTREAM, UPSTREAM_DEFAULTS)] {
-        let all: Vec<_> = all.iter().filter(|key| !key.required()).map(|key| key.name()).collect();
+        let shared = |key: &&&dyn Described| !key.required() && !["tcp", "passthrough"].contains(&key.name());
+        let all: Vec<_> = all.iter().filter(shared).map(|key| key.name()).collect();
         assert_eq!(all, defaults.iter().map(|key| key.name()).collect::<Vec<_>>());
     }
 }

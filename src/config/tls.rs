@@ -305,6 +305,8 @@ pub(super) struct Listens {
     pub(super) tls: Option<ListenTls>,
     pub(super) hsts: Option<Hsts>,
     pub(super) redirect: Option<u16>,
+    /// Bytes of a hello, and how long it may take.
+    pub(super) hello: (usize, Duration),
 }
 
 impl ListenTlsForm {
@@ -330,6 +332,34 @@ impl ListenTlsForm {
             hsts_preload: get(hsts, &keys::HSTS_PRELOAD, faults),
             redirect: get(reader, &keys::REDIRECT, faults),
         }
+    }
+
+    /// What of it holds for a listener that carries TLS and does not speak it.
+    pub(super) fn for_relays(&self) -> Self {
+        Self { timeout: self.timeout.clone(), hello: self.hello.clone(), ..Self::default() }
+    }
+
+    /// What says how TLS is spoken, but for what concerns a hello where that is `read`.
+    pub(super) fn of_handshakes(&self, read: bool) -> impl Iterator<Item = (&'static str, Option<Span>)> {
+        let off = |field: Option<Span>, off: bool| field.filter(|_| !off);
+        let hello =
+            [("handshake.timeout", off(self.timeout.at(), read)), ("handshake.hello", off(self.hello.at(), read))];
+        let rest = [
+            ("tls", off(self.certificates.at(), matches!(self.certificates, Field::Set(None, _)))),
+            ("handshake.policy", self.policy.at()),
+            ("handshake.unknown_name", self.unknown_name.at()),
+            ("handshake.at_once", self.at_once.at()),
+            ("handshake.tickets", self.tickets.at()),
+            ("handshake.ticket_keys", self.ticket_keys.at()),
+            ("client_certificates.need", self.need.at()),
+            ("client_certificates.ca", self.ca.at()),
+            ("client_certificates.crl", self.crl.at()),
+            ("hsts.age", self.hsts_age.at()),
+            ("hsts.subdomains", self.hsts_subdomains.at()),
+            ("hsts.preload", self.hsts_preload.at()),
+            ("redirect", off(self.redirect.at(), matches!(self.redirect, Field::Set(None, _)))),
+        ];
+        hello.into_iter().chain(rest)
     }
 
     /// What a listener that stands at `at` has of it; nothing after a fault.
@@ -359,7 +389,9 @@ impl ListenTlsForm {
         let age = resolve(&self.hsts_age, &defaults.hsts_age, &keys::HSTS_AGE)?;
         let subdomains = resolve(&self.hsts_subdomains, &defaults.hsts_subdomains, &keys::HSTS_SUBDOMAINS)?;
         let preload = resolve(&self.hsts_preload, &defaults.hsts_preload, &keys::HSTS_PRELOAD)?;
+        let hello = (settings.hello_bytes, settings.timeout);
         Some(Listens {
+            hello,
             tls: certificates?.map(|_| settings),
             hsts: age.map(|age| Hsts { age, subdomains, preload }),
             redirect: redirect?,

@@ -33,6 +33,7 @@ use crate::model::Timeouts;
 use crate::model::Upstream;
 use crate::model::UpstreamTls;
 
+mod carried;
 mod watch;
 
 /// `[upstream.NAME]` and `[defaults.upstream]`, all but `endpoints`.

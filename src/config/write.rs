@@ -5,6 +5,7 @@ use super::key::Key;
 use super::keys;
 use super::kind::Kind;
 use super::kind::string;
+use super::relays;
 use super::report::Span;
 use super::routes::RouteForm;
 use super::tls;
@@ -20,7 +21,7 @@ use crate::model::Upstream;
 #[must_use]
 pub fn to_toml(model: &Model) -> String {
     let mut tables = vec![process(&model.process)];
-    tables.extend(model.listeners.iter().map(listener));
+    tables.extend(model.listeners.iter().map(|listener| self::listener(listener, &model.upstreams)));
     tables.extend(model.upstreams.iter().map(upstream));
     tables.extend(model.hosts.iter().map(|host| self::host(host, &model.upstreams)));
     tables.retain(|table| !table.is_empty());
@@ -49,7 +50,7 @@ fn process(process: &Process) -> String {
     if lines.is_empty() { String::new() } else { lines.table("[process]") }
 }
 
-fn listener(listener: &Listener) -> String {
+fn listener(listener: &Listener, upstreams: &[Upstream]) -> String {
     let mut lines = Lines::default();
     lines.add(&keys::BIND, &listener.bind.iter().map(|address| (address.clone(), NOWHERE)).collect());
     lines.add(&keys::SOCKET_MODE, &listener.socket_mode);
@@ -73,6 +74,7 @@ fn listener(listener: &Listener) -> String {
     timeout.add(&keys::HEAD_TIMEOUT, &listener.head_timeout);
     timeout.add(&keys::IDLE_TIMEOUT, &listener.idle_timeout);
     timeout.add(&keys::BODY_TIMEOUT, &listener.body_timeout);
+    timeout.add_some(&keys::relay::TUNNEL_TIMEOUT, listener.relay.as_ref().map(|relay| &relay.idle));
     lines.group(keys::LISTEN_TIMEOUT.name, &timeout);
     lines.add(&keys::LISTEN_MIN_RATE, &listener.min_rate);
     let mut keep_alive = Lines::default();
@@ -81,6 +83,7 @@ fn listener(listener: &Listener) -> String {
     lines.group(keys::LISTEN_KEEP_ALIVE.name, &keep_alive);
     lines.add(&keys::SERVER, &listener.server);
     tls::listen_lines(listener, &mut lines);
+    relays::lines(listener, upstreams, &mut lines);
     lines.table(&format!("[listen.{}]", name(&listener.name)))
 }
 
@@ -103,7 +106,7 @@ fn host(host: &Host, upstreams: &[Upstream]) -> String {
 }
 
 /// The place of what stands in no file.
-const NOWHERE: Span = Span { file: 0, start: 0, end: 0 };
+pub(super) const NOWHERE: Span = Span { file: 0, start: 0, end: 0 };
 
 /// A name as a key: bare where TOML allows it.
 fn name(name: &str) -> String {

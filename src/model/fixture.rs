@@ -28,6 +28,7 @@ pub(crate) fn listener(name: &str, bind: Address) -> Listener {
         tls: None,
         hsts: None,
         redirect: None,
+        relay: None,
     }
 }
 

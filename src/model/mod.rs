@@ -3,6 +3,7 @@
 //!
 //! Durations are `Duration`s, sizes are bytes, references are indexes into the neighbouring lists.
 
+mod relay;
 mod tls;
 mod upstream;
 
@@ -15,6 +16,7 @@ use crate::address::Networks;
 use crate::http::forward;
 use crate::id::UpstreamIndex;
 
+pub use self::relay::*;
 pub use self::tls::*;
 pub use self::upstream::*;
 pub use crate::http::path::Rule as PathRule;
@@ -178,6 +180,8 @@ pub struct Listener {
     pub hsts: Option<Hsts>,
     /// The port of the listener with TLS that every request is sent on to, instead of being served.
     pub redirect: Option<u16>,
+    /// What it carries, if it reads no requests: then nothing of what concerns requests and TLS is of any effect.
+    pub relay: Option<Relay>,
 }
 
 /// `listen.chunk`.

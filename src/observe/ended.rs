@@ -48,12 +48,20 @@ pub enum Phase {
 pub enum Cause {
     /// A whole response was relayed, or a tunnel until both its sides had closed.
     Ok,
+    /// The client ended a connection that was carried as it is, and everything was carried.
+    ClientClosed,
     /// The client went away.
     ClientAbort,
     /// The client took too long over its request head.
     ClientTimeoutHead,
     /// The client paused too long within its request body, or in taking the response; or it was too slow over either.
     ClientTimeoutBody,
+    /// The client took too long over its TLS hello.
+    ClientTimeoutHello,
+    /// The client speaks no TLS where its hello is waited for, or its hello breaks the rules or is too long.
+    BadHello,
+    /// The client asks by TLS for a name that is carried nowhere.
+    UnknownName,
     /// The request breaks the rules of HTTP.
     BadRequest,
     /// The request head is over its bounds.
@@ -96,13 +104,13 @@ pub enum Cause {
     UpstreamTimeoutBody,
     /// The endpoint closed the connection before a response head.
     UpstreamClosed,
-    /// The endpoint reset the connection before a response head.
+    /// The endpoint reset the connection before a response head, or one that was carried as it is.
     UpstreamReset,
     /// The response breaks the rules of HTTP.
     UpstreamBadResponse,
     /// The response body ended before its end.
     UpstreamTruncated,
-    /// Nothing went through a tunnel, either way, for `timeout.tunnel`.
+    /// Nothing went through a tunnel, or a connection that is carried as it is, either way, for `timeout.tunnel`.
     TunnelIdle,
     /// The drain's time was over, or a tunnel's place in it had come.
     Drain,
@@ -125,11 +133,15 @@ pub struct Row {
 
 impl Cause {
     /// Every cause, in the order of their numbers.
-    pub const ALL: [Cause; 31] = [
+    pub const ALL: [Cause; 35] = [
         Cause::Ok,
+        Cause::ClientClosed,
         Cause::ClientAbort,
         Cause::ClientTimeoutHead,
         Cause::ClientTimeoutBody,
+        Cause::ClientTimeoutHello,
+        Cause::BadHello,
+        Cause::UnknownName,
         Cause::BadRequest,
         Cause::HeadTooLarge,
         Cause::TargetTooLong,
@@ -162,20 +174,27 @@ impl Cause {
     /// The number of causes.
     pub const COUNT: usize = Self::ALL.len();
 
+    /// Whether something went wrong.
+    #[must_use]
+    pub const fn is_error(self) -> bool {
+        !matches!(self, Self::Ok | Self::ClientClosed)
+    }
+
     /// The table's row.
     #[must_use]
     pub const fn row(self) -> Row {
         use Who::{Client, Gateway, Upstream};
         let (word, who, status, words) = match self {
             Self::Ok => ("ok", Upstream, 0, "the response was relayed whole"),
+            Self::ClientClosed => ("client_closed", Client, 0, "the client ended the connection, and all was carried"),
             Self::ClientAbort => ("client_abort", Client, 499, "the client went away"),
             Self::ClientTimeoutHead => ("client_timeout_head", Client, 408, "the request head did not arrive in time"),
-            Self::ClientTimeoutBody => (
-                "client_timeout_body",
-                Client,
-                408,
-                "the client took too long over its request's body, or over the response",
-            ),
+            Self::ClientTimeoutBody => {
+                ("client_timeout_body", Client, 408, "the client took too long over a request's body, or a response")
+            }
+            Self::ClientTimeoutHello => ("client_timeout_hello", Client, 0, "the TLS hello did not arrive in time"),
+            Self::BadHello => ("bad_hello", Client, 0, "the client's TLS hello is none, or breaks the rules"),
+            Self::UnknownName => ("unknown_name", Client, 0, "the name that the client asks for is carried nowhere"),
             Self::BadRequest => ("bad_request", Client, 400, "the request breaks the rules of HTTP"),
             Self::HeadTooLarge => ("head_too_large", Client, 431, "the request head is too large"),
             Self::TargetTooLong => ("target_too_long", Client, 414, "the request target is too long"),

@@ -61,6 +61,8 @@ pub struct Line<'a> {
     pub tls: Text<'a>,
     /// Empty for none.
     pub certificate: Text<'a>,
+    /// Empty for none.
+    pub sni: Text<'a>,
 }
 
 /// Bytes as received, not necessarily UTF-8.
@@ -118,6 +120,9 @@ pub fn json(out: &mut Vec<u8>, line: &Line<'_>) {
     }
     if !line.certificate.bytes.is_empty() {
         json_text(out, ",\"client_certificate\":", line.certificate);
+    }
+    if !line.sni.bytes.is_empty() {
+        json_text(out, ",\"sni\":", line.sni);
     }
     out.extend_from_slice(b"}\n");
 }

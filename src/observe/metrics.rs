@@ -47,8 +47,21 @@ pub const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
 /// Protocol versions that metrics keep apart.
 pub const PROTOCOLS: [&str; 2] = ["1.0", "1.1"];
 
-/// Kinds of tunnels that metrics keep apart.
-pub const TUNNELS: [&str; 2] = ["upgrade", "connect"];
+/// What made a tunnel of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tunnel {
+    /// An upgrade.
+    Upgrade,
+    /// CONNECT.
+    Connect,
+    /// Its listener: all that comes by it is carried.
+    Tcp,
+    /// Its listener, by the name that the client's hello asks for.
+    Passthrough,
+}
+
+/// The words for each [`Tunnel`].
+pub const TUNNELS: [&str; 4] = ["upgrade", "connect", "tcp", "passthrough"];
 
 /// What became of a hedge: it was made; it won; the one that had lost, either of the two, was cancelled; or it was wanted and
 /// not made, since the budget was spent.
@@ -138,6 +151,28 @@ pub enum Handshake {
 /// The words for each [`Handshake`].
 pub const HANDSHAKES: [&str; 6] = ["full", "resumed", "failed", "timed_out", "refused", "plain"];
 
+/// What came of the wait for a client's hello, where connections are carried by the names that these ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// A name, or none, that is carried somewhere.
+    Routed,
+    /// A name that is carried nowhere.
+    UnknownName,
+    /// No name, and what asks for none is carried nowhere.
+    NoName,
+    /// Something that breaks the rules of TLS.
+    Malformed,
+    /// More than it may be.
+    TooLong,
+    /// Not a whole one in time, or before the end of the connection.
+    Unfinished,
+    /// Something that is no TLS.
+    Plain,
+}
+
+/// The words for each [`Heard`].
+pub const HEARD: [&str; 7] = ["routed", "unknown_name", "no_name", "malformed", "too_long", "unfinished", "plain"];
+
 /// Series of one listener.
 #[derive(Debug, Default)]
 pub struct ListenerCounts {
@@ -151,6 +186,21 @@ pub struct ListenerCounts {
     pub proxy_faults: Count,
     /// TLS handshakes ended, by [`Handshake`].
     pub handshakes: [Count; HANDSHAKES.len()],
+    /// Hellos waited for, by [`Heard`].
+    pub hellos: [Count; HEARD.len()],
+    /// What was carried, if anything is.
+    pub carried: OnceLock<Box<CarriedCounts>>,
+}
+
+/// Series of a listener that carries bytes.
+#[derive(Debug, Default)]
+pub struct CarriedCounts {
+    /// Bytes carried to endpoints, as they go.
+    pub bytes_in: Count,
+    /// Bytes carried to clients, as they go.
+    pub bytes_out: Count,
+    /// How long the connections lasted that have ended.
+    pub durations: Histogram,
 }
 
 /// Series of one route: a histogram for each method, status class and protocol that occurred.
@@ -245,6 +295,24 @@ impl UpstreamCounts {
     }
 }
 
+/// What ended, by [`Cause`].
+#[derive(Debug)]
+pub struct Causes([Count; Cause::COUNT]);
+
+impl Default for Causes {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Count::default()))
+    }
+}
+
+impl std::ops::Deref for Causes {
+    type Target = [Count];
+
+    fn deref(&self) -> &[Count] {
+        &self.0
+    }
+}
+
 /// Everything one core counts.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -262,7 +330,7 @@ pub struct Slab {
     /// Exchanges ended.
     pub exchanges: Count,
     /// Exchanges ended, by [`Cause`].
-    pub causes: [Count; Cause::COUNT],
+    pub causes: Causes,
     /// Panics caught in tasks.
     pub panics: Count,
     /// Times the core died and was started again.

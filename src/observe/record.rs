@@ -52,4 +52,6 @@ pub struct Record<'a> {
     pub tls: &'static str,
     /// Who the client is by its certificate; empty: it has shown none.
     pub certificate: &'a str,
+    /// The name that the client's TLS hello asks for, where the connection is carried by it; empty for none.
+    pub sni: &'a [u8],
 }

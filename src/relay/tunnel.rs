@@ -15,6 +15,7 @@ use crate::io::both::unless;
 use crate::io::deadline::Deadline;
 use crate::io::line::Broken;
 use crate::io::line::Line;
+use crate::observe::metrics::Count;
 
 /// One side of a tunnel.
 #[derive(Debug)]
@@ -23,15 +24,19 @@ pub struct Side<'a> {
     pub line: &'a Line,
     /// What was read of it already: that goes first.
     pub held: Block,
+    /// Bytes at the front of those that are not its own, and are not counted.
+    pub foreign: usize,
     /// Bytes of it that went to the other side are added here.
     pub taken: &'a Cell<u64>,
+    /// And here, where they are counted while they go.
+    pub count: Option<&'a Count>,
 }
 
 /// How a tunnel ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
-    /// By both sides, each its own direction.
-    Closed,
+    /// By both sides, each its own direction; the side of that number first.
+    Closed(usize),
     /// By the deadline, or a cut of everything: gently.
     Ours,
     /// By what happened to the side of that number: it reset its connection, or took nothing for too long.
@@ -55,6 +60,8 @@ struct Way<'a> {
     idle: Duration,
     over: Cell<bool>,
     lost: Cell<Option<(usize, Broken)>>,
+    /// The side that said its end first.
+    first: Cell<Option<usize>>,
 }
 
 /// Carries bytes both ways until the tunnel has ended. `deadline` fires when nothing has gone for `idle`, or before if it
@@ -64,11 +71,11 @@ pub async fn run(sides: [Side<'_>; 2], deadline: &Deadline, idle: Duration) -> O
     let lines = [one.line, other.line];
     lines.iter().for_each(|line| line.reading().disarm());
     deadline.postpone(idle);
-    let way = Way { lines, deadline, idle, over: Cell::new(false), lost: Cell::new(None) };
+    let way = Way { lines, deadline, idle, over: Cell::new(false), lost: Cell::new(None), first: Cell::new(None) };
     {
         // Pinned here, and lent: what is handed over is kept room for twice, and a tunnel is held for long.
-        let one = pin!(way.flow(0, one.held, one.taken));
-        let other = pin!(way.flow(1, other.held, other.taken));
+        let one = pin!(way.flow(0, one));
+        let other = pin!(way.flow(1, other));
         let late = pin!(async {
             deadline.wait().await;
             way.over.set(true);
@@ -82,13 +89,14 @@ pub async fn run(sides: [Side<'_>; 2], deadline: &Deadline, idle: Duration) -> O
             both(pin!(one.linger(LAST_PAUSE, LAST_TIME)), pin!(other.linger(LAST_PAUSE, LAST_TIME))).await;
             Over::Ours
         }
-        None => Over::Closed,
+        None => Over::Closed(way.first.get().unwrap_or(0)),
     }
 }
 
 impl Way<'_> {
     /// One direction, to its end.
-    async fn flow(&self, from: usize, mut block: Block, taken: &Cell<u64>) {
+    async fn flow(&self, from: usize, side: Side<'_>) {
+        let Side { held: mut block, mut foreign, taken, count, .. } = side;
         let [one, other] = self.lines;
         let (source, target) = if from == 0 { (one, other) } else { (other, one) };
         let mut room = ROOM;
@@ -98,7 +106,9 @@ impl Way<'_> {
                 return self.lose(1 - from, broken);
             }
             if size > 0 {
-                taken.set(taken.get() + size as u64);
+                let own = size.saturating_sub(std::mem::take(&mut foreign)) as u64;
+                taken.set(taken.get() + own);
+                count.into_iter().for_each(|count| count.add(own));
                 self.deadline.postpone(self.idle);
             }
             block.clear();
@@ -112,7 +122,10 @@ impl Way<'_> {
             }
             match unless(&self.over, source.read(&mut block, room)).await {
                 Some(Ok(_)) => self.deadline.postpone(self.idle),
-                Some(Err(Broken::Closed)) => return target.finish(),
+                Some(Err(Broken::Closed)) => {
+                    self.first.set(self.first.get().or(Some(from)));
+                    return target.finish();
+                }
                 // Only a cut of everything ends a read so.
                 Some(Err(Broken::TimedOut)) => return self.over.set(true),
                 Some(Err(broken)) => return self.lose(from, broken),

@@ -23,6 +23,17 @@ use crate::snapshot::slots::Shared;
 /// How long accepting rests after a failure: out of descriptors, say. Connections wait in the kernel meanwhile.
 const REST: Duration = Duration::from_millis(100);
 
+/// What comes by a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bears {
+    /// Requests.
+    Requests,
+    /// Requests under TLS, once that is settled.
+    Secured,
+    /// Bytes that are carried as they are.
+    Bytes,
+}
+
 /// A client connection's place in the counts, given back when dropped.
 #[derive(Debug)]
 pub struct Place {
@@ -33,8 +44,8 @@ pub struct Place {
     pub port: Option<u16>,
     /// Whether the connection begins with a PROXY protocol header.
     pub proxied: bool,
-    /// Whether it begins with a TLS handshake.
-    pub secure: bool,
+    /// What comes by it.
+    pub bears: Bears,
     /// What is taken off the bounds within which it is kept.
     pub share: Share,
     shared: [Arc<Shared>; 2],
@@ -101,7 +112,12 @@ impl Place {
         let generation = shard.generation();
         // One that has left the configuration has no place to give.
         let listener = generation.listener(slot).ok_or(Refusal::Listener)?;
-        let (proxied, secure) = (listener.settings.proxy_protocol, listener.settings.tls.is_some());
+        let proxied = listener.settings.proxy_protocol;
+        let bears = match (&listener.relay, &listener.settings.tls) {
+            (Some(_), _) => Bears::Bytes,
+            (None, Some(_)) => Bears::Secured,
+            (None, None) => Bears::Requests,
+        };
         // Whoever may write the header names the client.
         if proxied && !listener.settings.trusted.holds(peer) {
             return Err(Refusal::Untrusted);
@@ -117,7 +133,7 @@ impl Place {
         shard.slab.connections.add(1);
         shard.slab.listener(slot).open.add(1);
         let (share, shared) = (Share::draw(&shard.rng), [process.clone(), listener.connections.clone()]);
-        Ok(Self { shard: shard.clone(), listener: slot, port, proxied, secure, share, shared, client: None })
+        Ok(Self { shard: shard.clone(), listener: slot, port, proxied, bears, share, shared, client: None })
     }
 
     /// Counts the connection as one of the client at this address. False: it has as many as it may, and this one, which

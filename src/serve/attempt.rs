@@ -360,13 +360,16 @@ pub(crate) async fn lend<'a>(
 /// Counts an attempt that came to nothing; one that found no room was none, and a response that was refused is counted as
 /// what it was.
 pub(crate) fn count_failure(scene: &Scene<'_>, (flight, began): (&Flight, u64), failed: &Failed) {
-    let Scene { shard, upstream, .. } = *scene;
+    let Scene { shard, facts, upstream, .. } = *scene;
     if failed.cause == Cause::NoEndpoint || matches!(failed.fault, Fault::Full | Fault::Status(_)) {
         return;
     }
     shard.slab.endpoint(flight.slot()).failures.add(1);
-    let passed = shard.clock.now_us().saturating_sub(began);
-    shard.slab.upstream(upstream.slot).observe(metrics::class(0), passed);
+    // What is carried asks for nothing.
+    if facts.understood {
+        let passed = shard.clock.now_us().saturating_sub(began);
+        shard.slab.upstream(upstream.slot).observe(metrics::class(0), passed);
+    }
     // A kept connection that had died says nothing of its endpoint.
     if failed.fault != Fault::Stale {
         flight.failed(shard.clock.now_us(), None);

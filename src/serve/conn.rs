@@ -18,12 +18,15 @@ use crate::io::line::Broken;
 use crate::io::line::Line;
 use crate::io::socket::Socket;
 use crate::model::ProxyVersion;
+use crate::model::Relay;
 use crate::observe::metrics::Thrift;
+use crate::serve::accept::Bears;
 use crate::serve::accept::Place;
 use crate::serve::h1;
 use crate::serve::h1::Spell;
 use crate::serve::secure;
 use crate::serve::secure::Secured;
+use crate::serve::tcp;
 use crate::shard::Shard;
 use crate::snapshot::Listener;
 use crate::snapshot::Upstream;
@@ -90,8 +93,11 @@ pub(crate) fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) ->
         } else {
             Block::none()
         };
+        if seat.place.bears == Bears::Bytes {
+            return Box::pin(tcp::run(&shard, &seat, inbound)).await;
+        }
         // Moved, never borrowed: what is borrowed here is kept room for ever after.
-        let inbound = if seat.place.secure {
+        let inbound = if seat.place.bears == Bears::Secured {
             match Box::pin(secure::begin(&shard, &mut seat, inbound)).await {
                 true => Block::none(),
                 false => return,
@@ -157,8 +163,10 @@ impl Seat {
     /// How long it may take to what must come first; nothing where none is taken any more.
     fn patience(&self, shard: &Shard) -> Option<Duration> {
         let generation = shard.generation();
-        let tls = generation.listener(self.place.listener).and_then(|listener| listener.settings.tls.as_ref());
-        h1::head_timeout(shard, self).map(|head| tls.map_or(head, |tls| tls.timeout))
+        let settings = generation.listener(self.place.listener).map(|listener| &listener.settings);
+        let tls = settings.and_then(|settings| settings.tls.as_ref()).map(|tls| tls.timeout);
+        let hello = settings.and_then(|settings| settings.relay.as_ref()).and_then(Relay::hello_timeout);
+        h1::head_timeout(shard, self).map(|head| tls.or(hello).unwrap_or(head))
     }
 
     /// How much longer it may be kept for other requests, if it may.

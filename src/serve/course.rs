@@ -26,6 +26,7 @@ use crate::serve::admit;
 use crate::serve::attempt;
 use crate::serve::attempt::Body;
 use crate::serve::attempt::Failed;
+use crate::serve::attempt::Held;
 use crate::serve::attempt::Scene;
 use crate::serve::attempt::Terms;
 use crate::serve::conn::Client;
@@ -86,16 +87,8 @@ pub(crate) async fn run(
     let asked = deadline::Asked::of(request, upstream.settings.deadline.as_deref());
     let terms = Terms::of(facts.listener, upstream, route, tally.began, asked);
     let retry = &upstream.settings.retry;
-    let course = Course {
-        idempotent: request.method_kind().is_idempotent(),
-        attempts: route.settings.attempts.unwrap_or(retry.attempts),
-        tried: Cell::default(),
-        barred: Cell::default(),
-        retries: Cell::new(0),
-        uncounted: Cell::new(false),
-        patience: Cell::new(PATIENCE),
-        next: Cell::new(None),
-    };
+    let attempts = route.settings.attempts.unwrap_or(retry.attempts);
+    let course = Course::new(request.method_kind().is_idempotent(), attempts);
     let kept = Kept::new(if course.idempotent && course.attempts > 1 { body.worth(retry.body) } else { 0 });
     let key = match &upstream.settings.balance {
         Balance::Hash(hashing) => {
@@ -125,6 +118,20 @@ fn sticky(shard: &Shard, upstream: &Upstream, request: Request<'_>) -> Option<us
 }
 
 impl Course {
+    /// At its beginning.
+    pub(crate) fn new(idempotent: bool, attempts: u32) -> Self {
+        Self {
+            idempotent,
+            attempts,
+            tried: Cell::default(),
+            barred: Cell::default(),
+            retries: Cell::new(0),
+            uncounted: Cell::new(false),
+            patience: Cell::new(PATIENCE),
+            next: Cell::new(None),
+        }
+    }
+
     /// Makes attempts until one has answered.
     async fn follow(&self, scene: &Scene<'_>, client: &mut Client<'_>, body: &mut Body) -> (Ended, Fate) {
         let Scene { shard, tally, .. } = *scene;
@@ -148,6 +155,28 @@ impl Course {
             }
         }
         answer_whole(shard, client, tally, body, Answer::to(last.cause, last.detail)).await
+    }
+
+    /// Opens a connection for a client whose bytes are carried, at one endpoint after another until there is one.
+    ///
+    /// # Errors
+    /// Why there is none; `ClientAbort` if the client has gone meanwhile.
+    pub(crate) async fn open<'a>(&self, scene: &Scene<'a>, client: &Client<'_>) -> Result<Held<'a>, Failed> {
+        let mut last = Failed::none();
+        let first = pick(scene, &Tried::default());
+        self.next.set(first.map(|place| Next { place, fresh: true, pause: Duration::ZERO }));
+        for _ in 0..LOOKS {
+            let Some(next) = self.next.take() else { break };
+            if !next.pause.is_zero() && !waits_out(client, next.pause).await {
+                return Err(Failed { cause: Cause::ClientAbort, ..last });
+            }
+            match attempt::lend(scene, client, next.place, true).await {
+                Ok(held) => return Ok(held),
+                Err(failed) => last = failed,
+            }
+            self.plan(scene, last.fault, None);
+        }
+        Err(last)
     }
 
     /// Plans another attempt after one that came to nothing, if one may be made, and says whether. Its endpoint may have

@@ -10,8 +10,9 @@
 //! 8. [`tunnel`]: what follows an upgrade or CONNECT that an endpoint has agreed to: bytes both ways, no requests.
 //! 9. [`reply`]: the answers that the gateway gives itself.
 //!
-//! Beside them, [`secure`] makes the TLS handshake before the first request, [`admit`] says whether a request may go on at all and lets it wait its turn, [`hedge`] helps an attempt that
-//! takes long by a second one, and [`tally`] counts what an exchange did and makes the record of it.
+//! Beside them, [`secure`] makes the TLS handshake before the first request, [`tcp`] carries the bytes of a listener that reads no
+//! requests, [`admit`] says whether a request may go on at all and lets it wait its turn, [`hedge`] helps an attempt that takes
+//! long by a second one, and [`tally`] counts what an exchange did and makes the record of it.
 //!
 //! `serve` decides nothing: routes are found by `route`, endpoints picked by `balance`, what may be tried again is said by
 //! `policy`, framing is settled by `http`. It has no type parameters and holds no borrow of the shard across an await.
@@ -28,4 +29,5 @@ pub(crate) mod reply;
 pub(crate) mod respond;
 pub(crate) mod secure;
 pub(crate) mod tally;
+pub(crate) mod tcp;
 pub(crate) mod tunnel;

@@ -123,7 +123,7 @@ impl Tally {
 
     /// How the exchange ended, as far as it had come.
     pub(crate) fn ended(&self, cause: Cause) -> Ended {
-        let phase = if cause == Cause::Ok { Phase::Done } else { self.phase.get() };
+        let phase = if cause.is_error() { self.phase.get() } else { Phase::Done };
         Ended { cause, phase }
     }
 
@@ -166,6 +166,7 @@ impl Tally {
             referer: b"",
             tls: client.seat.secured().map_or("", |secured| secured.version),
             certificate: client.seat.secured().map_or("", |secured| &secured.certificate),
+            sni: b"",
         };
         let (mut method, mut protocol) = (Method::Other, Version::Http11);
         if facts.understood {

@@ -1,5 +1,6 @@
 //! Step 8: a tunnel. The endpoint has agreed to an upgrade or a CONNECT, the client has been told, and from here on its
-//! connection and the endpoint's carry bytes and no requests. Neither carries anything else afterwards.
+//! connection and the endpoint's carry bytes and no requests. Neither carries anything else afterwards. What a listener
+//! carries as it is goes the same way.
 
 use crate::buf::Block;
 use crate::io::deadline::Deadline;
@@ -8,11 +9,13 @@ use crate::observe::ended::Cause;
 use crate::observe::ended::Ended;
 use crate::observe::ended::Phase;
 use crate::observe::metrics::Slab;
+use crate::observe::metrics::Tunnel;
 use crate::relay::tunnel;
 use crate::relay::tunnel::Over;
 use crate::relay::tunnel::Side;
 use crate::serve::attempt::Scene;
 use crate::serve::conn::Client;
+use crate::serve::conn::Seat;
 use crate::serve::h1::Fate;
 use crate::upstream::lease::Lease;
 
@@ -21,9 +24,9 @@ use crate::upstream::lease::Lease;
 struct Open<'a>(&'a Slab);
 
 impl<'a> Open<'a> {
-    fn count(slab: &'a Slab, kind: usize) -> Self {
+    fn count(slab: &'a Slab, kind: Tunnel) -> Self {
         slab.tunnels_open.add(1);
-        slab.tunnels.iter().skip(kind).take(1).for_each(|count| count.add(1));
+        slab.tunnels.iter().skip(kind as usize).take(1).for_each(|count| count.add(1));
         Self(slab)
     }
 }
@@ -37,26 +40,47 @@ impl Drop for Open<'_> {
 /// Carries bytes until the tunnel ends. The first `consumed` bytes of the client's buffer are its request; those behind
 /// were held back until now.
 pub(crate) async fn run(scene: &Scene<'_>, client: &mut Client<'_>, consumed: usize, lease: Lease) -> (Ended, Fate) {
-    let Scene { shard, route, tally, upgrade, .. } = *scene;
-    tally.phase.set(Phase::Tunnel);
-    let _open = Open::count(&shard.slab, usize::from(upgrade.is_empty()));
     let behind = client.inbound.bytes().get(consumed..).unwrap_or(&[]);
     let mut held = Block::with_room(behind.len());
     held.tail().extend_from_slice(behind);
     client.inbound.truncate(consumed);
+    let kind = if scene.upgrade.is_empty() { Tunnel::Connect } else { Tunnel::Upgrade };
+    let cause = match carry(scene, client.seat, kind, (held, 0), lease).await {
+        // Of an exchange, the response is what counts.
+        Cause::ClientClosed => Cause::Ok,
+        cause => cause,
+    };
+    (scene.tally.ended(cause), Fate::Close)
+}
+
+/// Carries bytes both ways, those that are `held` first, of which so many are not the client's own, until both sides have ended or something has ended them.
+pub(crate) async fn carry(
+    scene: &Scene<'_>,
+    seat: &Seat,
+    kind: Tunnel,
+    (held, foreign): (Block, usize),
+    lease: Lease,
+) -> Cause {
+    let Scene { shard, route, tally, .. } = *scene;
+    tally.phase.set(Phase::Tunnel);
+    let _open = Open::count(&shard.slab, kind);
     // Each tunnel has its own end within a drain, so that not all clients come back at once.
     let lot = u32::try_from(shard.rng.next() >> 32).unwrap_or(u32::MAX);
     let deadline = Deadline::lasting(&shard.wheel, lot);
-    let one = Side { line: &client.seat.line, held, taken: &tally.body_in };
-    let other = Side { line: lease.line(), held: Block::none(), taken: &tally.bytes_out };
-    let cause = match tunnel::run([one, other], &deadline, route.settings.tunnel_timeout).await {
-        Over::Closed => Cause::Ok,
+    // What a listener carries is counted as it goes: such a connection may last for days.
+    let carried = &shard.slab.listener(seat.place.listener).carried;
+    let counts = matches!(kind, Tunnel::Tcp | Tunnel::Passthrough).then(|| carried.get_or_init(Box::default));
+    let (count_in, count_out) = (counts.map(|counts| &counts.bytes_in), counts.map(|counts| &counts.bytes_out));
+    let one = Side { line: &seat.line, held, foreign, taken: &tally.body_in, count: count_in };
+    let other = Side { line: lease.line(), held: Block::none(), foreign: 0, taken: &tally.bytes_out, count: count_out };
+    match tunnel::run([one, other], &deadline, route.settings.tunnel_timeout).await {
+        Over::Closed(0) => Cause::ClientClosed,
+        Over::Closed(_) => Cause::Ok,
         Over::Ours if deadline.drained() => Cause::Drain,
         Over::Ours => Cause::TunnelIdle,
         Over::Lost(0, Broken::TimedOut) => Cause::ClientTimeoutBody,
         Over::Lost(0, _) => Cause::ClientAbort,
         Over::Lost(_, Broken::TimedOut) => Cause::UpstreamTimeoutBody,
         Over::Lost(..) => Cause::UpstreamTruncated,
-    };
-    (tally.ended(cause), Fate::Close)
+    }
 }

@@ -64,6 +64,7 @@ impl Generation {
             let settings = &upstream.settings;
             let Keep { connections: most, warm, idle, requests, age } = settings.keep;
             let identity = upstream.tls.as_ref().map_or(0, |client| client.number);
+            let most = if upstream.carried_alone { 0 } else { most };
             let terms = Terms { most, warm: warm.min(most), idle, requests, age, identity };
             upstream.endpoints.iter().map(move |endpoint| (endpoint.slot, terms))
         }));

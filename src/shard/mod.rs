@@ -134,12 +134,12 @@ impl Shard {
     }
 
     /// How long a listener's connections are kept. None is kept once the core drains, or the listener has left the
-    /// configuration.
+    /// configuration or reads no requests any more.
     #[must_use]
     pub fn keep_alive(&self, listener: ListenerSlot) -> Option<KeepAlive> {
         let generation = self.generation.borrow();
-        let listener = generation.listener(listener).filter(|_| !self.draining.get())?;
-        Some(listener.settings.keep_alive)
+        let listener = generation.listener(listener).filter(|listener| listener.relay.is_none())?;
+        (!self.draining.get()).then_some(listener.settings.keep_alive)
     }
 
     /// What the gateway does because it is short of something itself. A load.
@@ -151,8 +151,13 @@ impl Shard {
 
     /// Counts an exchange and notes it for the log.
     pub fn observe(&self, record: &Record<'_>) {
-        let cause = record.ended.cause;
         self.slab.exchanges.add(1);
+        self.note(record);
+    }
+
+    /// Counts what was carried, one exchange or a whole connection, and notes it for the log.
+    pub fn note(&self, record: &Record<'_>) {
+        let cause = record.ended.cause;
         self.slab.bytes_in.add(record.bytes_in);
         self.slab.bytes_out.add(record.bytes_out);
         if let Some(count) = self.slab.causes.get(cause as usize) {

@@ -70,8 +70,9 @@ impl Warm {
         let mut places = self.places.borrow_mut();
         let known: HashMap<_, _> = places.drain(..).map(|place| (place.slot, place.tries)).collect();
         for (upstream, index) in snapshot.upstreams.iter().zip((0..).map(UpstreamIndex)) {
-            // A connection that begins with a client's name is nobody else's.
-            if upstream.settings.keep.warm == 0 || upstream.settings.proxy_protocol.is_some() {
+            // A connection that begins with a client's name is nobody else's, and neither is one that carries its bytes.
+            let single = upstream.carried_alone || upstream.settings.proxy_protocol.is_some();
+            if upstream.settings.keep.warm == 0 || single {
                 continue;
             }
             for (place, endpoint) in upstream.endpoints.iter().enumerate() {

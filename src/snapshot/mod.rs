@@ -3,6 +3,7 @@
 
 pub mod clients;
 pub mod overload;
+pub mod relay;
 pub mod slots;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::model::Model;
 use crate::route::Table;
 use crate::snapshot::clients::Clients;
 use crate::snapshot::overload::Overload;
+use crate::snapshot::relay::Relay;
 use crate::snapshot::slots::Shared;
 use crate::snapshot::slots::Slots;
 use crate::tls::client::Client;
@@ -69,6 +71,8 @@ pub struct Listener {
     pub tls: Option<Arc<Server>>,
     /// The line that tells browsers how its hosts are to be asked from now on, its CRLF included; or nothing.
     pub hsts: Box<[u8]>,
+    /// Where it carries bytes to, if it reads no requests.
+    pub relay: Option<Relay>,
 }
 
 /// An upstream, compiled.
@@ -86,6 +90,8 @@ pub struct Upstream {
     pub seal: Option<Seal>,
     /// The highest class of the routes that lead to it.
     pub top: Class,
+    /// Whether bytes are carried to it and nothing is asked of it: then no connection to it is kept.
+    pub carried_alone: bool,
     /// How one of them is chosen.
     pub plan: Arc<Plan>,
     /// What its TLS connections are made with; absent also where its files were never read: then none is made.
@@ -132,20 +138,25 @@ impl Snapshot {
             let (slot, connections) = slots.listener(&settings.name);
             let tls = settings.tls.as_ref().and_then(|_| material.servers.get(&settings.name).cloned());
             let hsts = settings.hsts.map_or_else(String::new, hsts).into_bytes().into();
-            Listener { slot, settings: settings.clone(), connections, clients: slots.clients(slot), tls, hsts }
+            let (clients, relay) = (slots.clients(slot), settings.relay.as_ref().map(Relay::compile));
+            Listener { slot, settings: settings.clone(), connections, clients, tls, hsts, relay }
         });
         let listeners = listeners.collect();
         let zone = model.process.zone.as_deref();
         let upstreams = model.upstreams.iter().enumerate().map(|(place, settings)| {
             let (slot, requests) = slots.upstream(&settings.name);
             let routes = model.hosts.iter().flat_map(|host| &host.routes);
-            let top = routes.filter(|route| route.upstream.index() == place).map(|route| route.class).max();
-            let (endpoints, top) = (endpoints(settings, slots), top.unwrap_or_default());
+            let asked = routes.filter(|route| route.upstream.index() == place).map(|route| route.class).max();
+            let relays = model.listeners.iter().filter_map(|listener| listener.relay.as_ref());
+            let carried = relays.flat_map(model::Relay::upstreams).any(|index| index.index() == place);
+            // What is carried is of the class of which nothing is said.
+            let top = asked.max(carried.then(Class::default)).unwrap_or_default();
+            let (endpoints, carried_alone) = (endpoints(settings, slots), carried && asked.is_none());
             let places: Vec<_> = endpoints.iter().map(|endpoint| endpoint.slot).collect();
             let plan = slots.plan(slot, |before| Plan::of(settings, &places, zone, before));
             let seal = slots.seal(settings);
             let tls = settings.tls.as_ref().and_then(|_| material.clients.get(&settings.name).cloned());
-            Upstream { slot, settings: settings.clone(), endpoints, requests, seal, top, plan, tls }
+            Upstream { slot, settings: settings.clone(), endpoints, requests, seal, top, carried_alone, plan, tls }
         });
         let upstreams = upstreams.collect();
         let mut routes = Vec::new();

@@ -239,7 +239,8 @@ fn the_table_of_limits_is_whole_and_true() {
             let word = cause.trim_matches('`');
             let cause = Cause::ALL.into_iter().find(|cause| cause.row().word == word);
             let status = cause.unwrap_or_else(|| panic!("{limit}: no cause {word}")).row().status.to_string();
-            assert!(answer == "cut" || answer.starts_with(&status), "{limit}: {answer} for {status}");
+            // Where no request was read, no status is the answer.
+            assert!(answer == "cut" || status == "0" || answer.starts_with(&status), "{limit}: {answer} for {status}");
         }
         assert!(metric.is_empty() || metrics.contains(&format!("| {metric} |")), "{limit}: no metric {metric}");
     }

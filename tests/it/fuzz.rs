@@ -13,13 +13,14 @@ use proptest::sample::Index;
 type Entry = fn(&[u8]);
 
 /// The targets of the fuzzer, by the folders of their seeds.
-const TARGETS: [(&str, Entry); 7] = [
+const TARGETS: [(&str, Entry); 8] = [
     ("h1_request_head", entry::request_head),
     ("h1_response_head", entry::response_head),
     ("chunked", entry::chunked),
     ("target", entry::target),
     ("path", entry::path),
     ("proxy", entry::proxy),
+    ("hello", entry::hello::hello),
     ("tls", entry::tls::tls),
 ];
 /// What is kept of a target.
@@ -90,6 +91,9 @@ const WORDS: &[&[u8]] = &[
     b" 80",
     b"::ffff:1.2.3.4",
     b"\x21\x11",
+    b"\x16\x03\x01\x00\x04",
+    b"\x00\x00\x00\x06\x00\x04\x00\x00\x01a",
+    b"\x1a\x1a\x00\x00",
     b";a=\"\\\"\"",
     b"\\\"",
     b"18446744073709551615",
@@ -222,6 +226,11 @@ fn mutated_paths_are_normal_once_and_for_all() {
 #[test]
 fn mutated_proxy_headers_read_the_same_in_pieces() {
     mutate("proxy", entry::proxy);
+}
+
+#[test]
+fn mutated_hellos_read_the_same_in_pieces_and_as_the_rfcs_say() {
+    mutate("hello", entry::hello::hello);
 }
 
 #[test]

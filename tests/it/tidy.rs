@@ -26,9 +26,10 @@ const LONG_FUNCTIONS: &[(&str, usize)] = &[];
 /// The rooms that a request walks through, and the most files and lines they may take together.
 const REQUEST_PATH: &[&str] = &["src/serve", "src/relay", "src/upstream", "src/wire"];
 /// Its plain course, one attempt at one endpoint, is a good half of them; admission, retries and hedges are the rest.
-/// What makes its connections secure is a file beside it, and a piece of those that open them.
-const REQUEST_PATH_FILES: usize = 21;
-const REQUEST_PATH_LINES: usize = 4_100;
+/// What makes its connections secure is a file beside it, and a piece of those that open them; what carries connections
+/// that no requests are read of is another.
+const REQUEST_PATH_FILES: usize = 22;
+const REQUEST_PATH_LINES: usize = 4_450;
 
 /// Words that say nothing, or say a second time what already has a name.
 const BANNED_WORDS: &[&str] = &[

@@ -11,6 +11,9 @@ use crate::admin::metrics::Kind::Counter;
 use crate::admin::metrics::Kind::Gauge;
 use crate::admin::metrics::Kind::Histogram;
 use crate::admin::metrics::Series;
+use crate::admin::metrics::carried;
+use crate::admin::metrics::carried::durations;
+use crate::admin::metrics::carried::hellos;
 use crate::admin::metrics::seconds;
 use crate::admin::metrics::secure::ends;
 use crate::admin::metrics::secure::handshakes;
@@ -63,14 +66,14 @@ pub(super) const FAMILIES: &[Family] = &[
         name: "ringway_tunnels_open",
         kind: Gauge,
         labels: &[],
-        help: "Tunnels open; each is a request under way.",
+        help: "Tunnels open. After an upgrade or CONNECT each is a request under way; by a listener that carries bytes, none is.",
         write: |reading, out| out.put(&[], reading.sum(|slab| slab.tunnels_open.get())),
     },
     Family {
         name: "ringway_tunnels_total",
         kind: Counter,
         labels: &["kind"],
-        help: "Tunnels opened, after an upgrade or CONNECT.",
+        help: "Tunnels opened, after an upgrade or CONNECT, or by a listener that carries bytes.",
         write: |reading, out| {
             for (place, kind) in TUNNELS.into_iter().enumerate() {
                 out.put(&[kind], reading.sum(|slab| slab.tunnels[place].get()));
@@ -88,7 +91,8 @@ pub(super) const FAMILIES: &[Family] = &[
         name: "ringway_request_errors_total",
         kind: Counter,
         labels: &["cause", "who"],
-        help: "Requests that did not end in a whole response, by cause and by whose doing it was.",
+        help: "Requests that did not end in a whole response, and carried connections that did not end well, by cause and by whose \
+               doing it was.",
         write: |reading, out| {
             for cause in errors() {
                 let row = cause.row();
@@ -125,6 +129,34 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "TLS handshakes of clients that ended, by how: full, resumed, failed, timed out; refused, since as many were under \
                way as may be; plain, since the client spoke no TLS.",
         write: handshakes,
+    },
+    Family {
+        name: "ringway_hellos_total",
+        kind: Counter,
+        labels: &["listener", "hello"],
+        help: "TLS hellos waited for by listeners that carry connections by the names that these ask for, by what came of it.",
+        write: hellos,
+    },
+    Family {
+        name: "ringway_carried_received_bytes_total",
+        kind: Counter,
+        labels: &["listener"],
+        help: "Bytes carried from clients to endpoints, as they go.",
+        write: |reading, out| carried::bytes(reading, out, |counts| counts.bytes_in.get()),
+    },
+    Family {
+        name: "ringway_carried_sent_bytes_total",
+        kind: Counter,
+        labels: &["listener"],
+        help: "Bytes carried from endpoints to clients, as they go.",
+        write: |reading, out| carried::bytes(reading, out, |counts| counts.bytes_out.get()),
+    },
+    Family {
+        name: "ringway_carried_duration_seconds",
+        kind: Histogram,
+        labels: &["listener"],
+        help: "How long a carried connection lasted, from accept, or from its whole hello, to its end.",
+        write: durations,
     },
     Family {
         name: "ringway_tls_certificate_not_after_seconds",
@@ -440,46 +472,9 @@ pub(super) const FAMILIES: &[Family] = &[
     },
 ];
 
-/// What stands in each label, in Markdown.
-pub(super) const LABELS: &[(&str, &str)] = &[
-    ("route", "host pattern and path pattern of the route, with a space between; `_other`: no route took the request"),
-    ("method", "`GET` `HEAD` `POST` `PUT` `DELETE` `OPTIONS` `TRACE` `CONNECT` `PATCH`, else `_OTHER`"),
-    ("status_class", "`1xx` `2xx` `3xx` `4xx` `5xx`; `none`: there was no status"),
-    ("protocol", "`1.0` or `1.1`"),
-    ("upstream", "name of the upstream"),
-    ("endpoint", "address of the endpoint"),
-    ("listener", "name of the listener"),
-    ("reason", "whose bound it was: `listener`, `process` or `client`; or `untrusted`, or `overload`"),
-    (
-        "parting",
-        "`idle`, `age` or `requests`: its bound was reached; `surplus`: there are enough; `removed`: the endpoint has left \
-         or was ordered out; `endpoint`: it was closed there",
-    ),
-    ("resource", "`memory`, `descriptors` or `lag`"),
-    ("thrift", "`kept`: with a response, though it would have been kept; `parked`: while it was idle"),
-    ("to", "what it became: `up`, `down`, `ejected`, `returned` or `ordered`"),
-    ("core", "number of the core, from 0"),
-    ("io", "`io_uring` or `epoll`"),
-    ("flags", "the ring flags in force"),
-    ("cause", "see below"),
-    ("who", "`client`, `gateway` or `upstream`"),
-    ("version", "version of the program"),
-    ("kind", "`upgrade` or `connect`"),
-    (
-        "hedge",
-        "`made`: a second attempt began; `won`: it answered first; `cancelled`: the slower of two, either of them; `unpaid`: it \
-         was wanted and not made, since the budget was spent",
-    ),
-    ("result", "`full` `resumed` `failed` `timed_out` `refused` `plain`"),
-    ("side", "`listener`: to clients; `upstream`: to an upstream"),
-    ("of", "name of the listener or the upstream"),
-    ("file", "path of the certificate's file"),
-    ("le", "upper bound of a histogram's bucket, in seconds"),
-];
-
 /// Every cause that is an error.
 pub(super) fn errors() -> impl Iterator<Item = Cause> {
-    Cause::ALL.into_iter().filter(|cause| *cause != Cause::Ok)
+    Cause::ALL.into_iter().filter(|cause| cause.is_error())
 }
 
 fn server_durations(reading: &Reading, out: &mut Series<'_>) {

@@ -22,7 +22,7 @@ use crate::observe::record::Record;
 const TARGET_BYTES: usize = 2048;
 /// Bytes kept of a user agent and of a referer, each.
 const FIELD_BYTES: usize = 512;
-/// Bytes kept of a host.
+/// Bytes kept of a host, and of a name that a hello asks for.
 const HOST_BYTES: usize = 256;
 /// Bytes kept of a method, of a protocol and of a version of TLS, each.
 const WORD_BYTES: usize = 32;
@@ -31,7 +31,7 @@ const LABEL_BYTES: usize = 512;
 /// Bytes kept of a listener's, an upstream's or an endpoint's name, each.
 const NAME_BYTES: usize = 256;
 
-const STRINGS: usize = 13;
+const STRINGS: usize = 14;
 const STRINGS_AT: usize = 80;
 const HEAD: usize = STRINGS_AT + 2 * STRINGS;
 /// The bit of a string's length that says that the string was cut.
@@ -43,7 +43,7 @@ const PHASES: [Phase; 7] =
 pub(super) const RECORD_BYTES: usize = HEAD
     + TARGET_BYTES
     + 2 * FIELD_BYTES
-    + HOST_BYTES
+    + 2 * HOST_BYTES
     + 3 * WORD_BYTES
     + 2 * LABEL_BYTES
     + 3 * NAME_BYTES
@@ -67,6 +67,7 @@ pub(super) fn pack(out: &mut Vec<u8>, record: &Record<'_>) {
         cut(record.referer, FIELD_BYTES),
         cut(record.tls.as_bytes(), WORD_BYTES),
         cut(record.certificate.as_bytes(), LABEL_BYTES),
+        cut(record.sni, HOST_BYTES),
     ];
     let length = HEAD + strings.iter().map(|text| text.bytes.len()).sum::<usize>();
     let mut head = [0; HEAD];
@@ -136,6 +137,7 @@ pub(super) fn unpack<'a>(bytes: &mut &'a [u8]) -> Option<Line<'a>> {
         referer: text()?,
         tls: text()?,
         certificate: text()?,
+        sni: text()?,
     })
 }
 
@@ -249,6 +251,7 @@ mod tests {
                 referer: text(record.referer),
                 tls: text(record.tls.as_bytes()),
                 certificate: text(record.certificate.as_bytes()),
+                sni: text(record.sni),
             };
             assert_eq!(unpack(&mut rest), Some(expected));
             assert_eq!(unpack(&mut rest), None);

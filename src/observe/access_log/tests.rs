@@ -43,6 +43,7 @@ pub(super) fn record(target: &[u8]) -> Record<'_> {
         referer: b"http://shop.example.com/",
         tls: "TLSv1.3",
         certificate: "Hash=00",
+        sni: b"shop.example.com",
     }
 }
 

@@ -38,6 +38,7 @@ fn line() -> Line<'static> {
         referer: text("http://a/"),
         tls: text(""),
         certificate: text(""),
+        sni: text(""),
     }
 }
 
@@ -139,7 +140,7 @@ fn assert_one_line(text: &str) {
 proptest! {
     #[test]
     fn json_gives_every_value_back(
-        texts in prop::collection::vec((hostile(), any::<bool>()), 13),
+        texts in prop::collection::vec((hostile(), any::<bool>()), 14),
         numbers in prop::collection::vec(any::<u64>(), 6),
         status in any::<u16>(),
         cause in prop::sample::select(Cause::ALL.to_vec()),
@@ -151,13 +152,13 @@ proptest! {
             bytes_in: numbers[4], bytes_out: numbers[5], ended: Ended { cause, phase: Phase::Wait }, status, attempts: 7,
             client: SocketAddr::new(client.0, client.1.get()).into(), listener: t(0), request_id: t(1), method: t(2), host: t(3), target: t(4),
             protocol: t(5), route: t(6), upstream: t(7), endpoint: t(8), user_agent: t(9), referer: t(10),
-            tls: t(11), certificate: t(12),
+            tls: t(11), certificate: t(12), sni: t(13),
         };
         let json = written(LogFormat::Json, &line);
         assert_one_line(&json);
         let value: Value = serde_json::from_str(&json).unwrap();
         let keys = ["listener", "request_id", "method", "host", "path", "protocol", "route", "upstream", "endpoint",
-            "user_agent", "referer", "tls", "client_certificate"];
+            "user_agent", "referer", "tls", "client_certificate", "sni"];
         for (at, key) in keys.into_iter().enumerate() {
             if at > 10 && texts[at].0.is_empty() {
                 prop_assert_eq!(&value[key], &Value::Null);

@@ -3,6 +3,7 @@
 //! - the codec takes what [`naive`] refuses, or both take it and differ in what it says, or it refuses without a reason,
 //! - what is written of a message is not read back as the same.
 
+pub mod hello;
 pub mod naive;
 pub mod tls;
 

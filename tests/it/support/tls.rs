@@ -257,6 +257,14 @@ impl Client {
         Ok(Secure(Incoming::new(stream)))
     }
 
+    /// The bytes by which it would begin a connection that asks for this name.
+    pub fn hello(&self, name: &str) -> Vec<u8> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut bytes = Vec::new();
+        ClientConnection::new(self.config.clone(), name).unwrap().write_tls(&mut bytes).unwrap();
+        bytes
+    }
+
     /// Connects, and asks for this name.
     #[track_caller]
     pub fn connect(&self, addr: SocketAddr, name: &str) -> Secure {

@@ -1,0 +1,242 @@
+//! Beside step 3: a listener that carries bytes instead of reading requests. Where to is known at once, or told by the name
+//! in the client's TLS hello; then an endpoint is found as for a request, and what follows is a tunnel from the first byte.
+
+use std::rc::Rc;
+
+use crate::balance::hash;
+use crate::buf::Block;
+use crate::http::identity::Identity;
+use crate::io::line::Broken;
+use crate::model;
+use crate::model::Balance;
+use crate::observe::ended::Cause;
+use crate::observe::ended::Phase;
+use crate::observe::metrics::Heard;
+use crate::observe::metrics::Tunnel;
+use crate::observe::record::Record;
+use crate::policy::deadline;
+use crate::policy::key;
+use crate::relay::kept::Kept;
+use crate::serve::admit;
+use crate::serve::attempt::Held;
+use crate::serve::attempt::Scene;
+use crate::serve::attempt::Terms;
+use crate::serve::conn::Client;
+use crate::serve::conn::Seat;
+use crate::serve::course::Course;
+use crate::serve::h1::LINGER_PAUSE;
+use crate::serve::tally::Facts;
+use crate::serve::tally::Tally;
+use crate::serve::tunnel;
+use crate::shard::Shard;
+use crate::snapshot::Listener;
+use crate::snapshot::Route;
+use crate::snapshot::relay::Relay;
+use crate::tls::hello;
+use crate::tls::hello::Fault;
+use crate::tls::hello::Hello;
+
+/// Room for the next bytes of a hello.
+const HELLO_ROOM: usize = 2000;
+
+/// Carries a connection to its end; `inbound` was read of it already, and goes first.
+pub(crate) async fn run(shard: &Rc<Shard>, seat: &Seat, inbound: Block) {
+    let generation = shard.generation();
+    let Some(listener) = generation.listener(seat.place.listener) else { return };
+    let Some(relay) = &listener.relay else { return };
+    let mut client = Client::at(seat, inbound);
+    let mut heard = Ok(());
+    let mut hello = Hello::new(listener.settings.relay.as_ref().map_or(0, model::Relay::hello_bytes));
+    if relay.asks_for_names() {
+        match hear(&mut client, &mut hello).await {
+            Some(outcome) => heard = outcome,
+            // Whoever only looks whether we are there owes nothing.
+            None => return,
+        }
+    }
+    seat.line.reading().disarm();
+    let tally = Tally::begin(shard, None);
+    tally.phase.set(Phase::Route);
+    let route = relay.route(hello.name()).filter(|_| heard.is_ok());
+    let identity = Identity::unheard(seat.peer);
+    let facts = Facts { generation: &generation, listener: Some(listener), identity, route, understood: false };
+    let cause = match (heard, route) {
+        (Ok(()), Some(route)) => carry(shard, &mut client, (&facts, route), &tally, relay.asks_for_names()).await,
+        (Ok(()), None) if hello.name().is_empty() => refuse(shard, &client, Heard::NoName, Cause::UnknownName).await,
+        (Ok(()), None) => refuse(shard, &client, Heard::UnknownName, Cause::UnknownName).await,
+        (Err((heard, cause)), _) => refuse(shard, &client, heard, cause).await,
+    };
+    finish(shard, &client, (&facts, hello.name()), &tally, cause);
+}
+
+/// Waits for the whole hello, under the deadline that is armed. Nothing: the client has gone without a word.
+async fn hear(client: &mut Client<'_>, hello: &mut Hello) -> Option<Result<(), (Heard, Cause)>> {
+    let Client { seat, inbound, .. } = client;
+    loop {
+        match hello.read(inbound.bytes()) {
+            Ok(true) => return Some(Ok(())),
+            Ok(false) => {}
+            Err(fault) => {
+                tracing::debug!(peer = %seat.peer, ?fault, "a hello is refused");
+                let heard = match fault {
+                    Fault::NotTls => Heard::Plain,
+                    Fault::TooLong => Heard::TooLong,
+                    Fault::Malformed(_) => Heard::Malformed,
+                };
+                return Some(Err((heard, Cause::BadHello)));
+            }
+        }
+        inbound.reserve(HELLO_ROOM);
+        let room = inbound.spare();
+        match seat.line.read(inbound, room).await {
+            // From its first byte on it is waited for, whatever else begins.
+            Ok(_) => seat.line.reading().occupy(),
+            Err(Broken::TimedOut) => return Some(Err((Heard::Unfinished, Cause::ClientTimeoutHello))),
+            Err(Broken::Closed | Broken::Reset) if inbound.is_empty() => return None,
+            Err(Broken::Closed | Broken::Reset) => return Some(Err((Heard::Unfinished, Cause::ClientAbort))),
+        }
+    }
+}
+
+/// Refuses what cannot be carried anywhere, in words of TLS where TLS was spoken.
+async fn refuse(shard: &Shard, client: &Client<'_>, heard: Heard, cause: Cause) -> Cause {
+    shard.slab.listener(client.seat.place.listener).hellos[heard as usize].add(1);
+    match heard {
+        Heard::UnknownName | Heard::NoName => say(client.seat, hello::UNRECOGNIZED_NAME).await,
+        Heard::Malformed | Heard::TooLong => say(client.seat, hello::DECODE_ERROR).await,
+        Heard::Routed | Heard::Unfinished | Heard::Plain => {}
+    }
+    cause
+}
+
+/// Says an alert and lets the client read it.
+async fn say(seat: &Seat, alert: u8) {
+    let mut out = Block::none();
+    out.reserve(hello::alert(alert).len());
+    out.tail().extend_from_slice(&hello::alert(alert));
+    if seat.line.write(&mut out, LINGER_PAUSE).await.is_ok() {
+        seat.line.linger(LINGER_PAUSE, LINGER_PAUSE).await;
+    }
+}
+
+/// Carries a connection whose way is known; `named` says that its client has asked for a name.
+async fn carry(
+    shard: &Rc<Shard>,
+    client: &mut Client<'_>,
+    (facts, route): (&Facts<'_>, &Route),
+    tally: &Tally,
+    named: bool,
+) -> Cause {
+    if named {
+        shard.slab.listener(client.seat.place.listener).hellos[Heard::Routed as usize].add(1);
+    }
+    let upstream = facts.generation.snapshot.upstream(route.upstream);
+    // It has no head: nothing is found in it, and nothing asked.
+    let request = client.request.view(&[]);
+    let asked = deadline::Asked::of(request, None);
+    let key = match &upstream.settings.balance {
+        Balance::Hash(hashing) => {
+            key::hash(&hashing.keys, request, (facts.identity.client, &route.settings.path), hash::of)
+        }
+        _ => None,
+    };
+    let scene = Scene {
+        shard,
+        facts,
+        upstream,
+        route,
+        terms: Terms::of(facts.listener, upstream, route, tally.began, asked),
+        tally,
+        upgrade: b"",
+        asked,
+        key,
+        sticky: None,
+        course: &Course::new(false, upstream.settings.retry.attempts),
+        kept: &Kept::new(0),
+    };
+    let kind = if named { Tunnel::Passthrough } else { Tunnel::Tcp };
+    let cause = match admit::admit(&scene, client).await {
+        Ok(place) => {
+            let cause = through(&scene, client, kind).await;
+            drop(place);
+            cause
+        }
+        Err(cause) => cause,
+    };
+    // Nothing has been carried: the client is to see that this is no end of what it is told.
+    if tally.phase.get() != Phase::Tunnel && cause != Cause::ClientAbort {
+        if named {
+            say(client.seat, hello::INTERNAL_ERROR).await;
+        } else {
+            client.seat.line.reset_on_close();
+        }
+    }
+    cause
+}
+
+/// Opens a connection to an endpoint and carries the client's bytes to it, and its own back.
+async fn through(scene: &Scene<'_>, client: &mut Client<'_>, kind: Tunnel) -> Cause {
+    let Scene { shard, facts, upstream, tally, .. } = *scene;
+    let Held { lease, began, flight, .. } = match Box::pin(scene.course.open(scene, client)).await {
+        Ok(held) => held,
+        Err(failed) => return failed.cause,
+    };
+    let now = shard.clock.now_us();
+    // How long it took to be there is all that tells how fast an endpoint is.
+    flight.answered(now.saturating_sub(began));
+    tally.upstream_us.set(now.saturating_sub(tally.began));
+    let introduction = client.introduction(upstream, facts.identity);
+    let mut out = Block::with_room(introduction.len() + client.inbound.len());
+    out.tail().extend_from_slice(&introduction);
+    out.tail().extend_from_slice(client.inbound.bytes());
+    client.inbound = Block::none();
+    match Box::pin(tunnel::carry(scene, client.seat, kind, (out, introduction.len()), lease)).await {
+        Cause::UpstreamTruncated => Cause::UpstreamReset,
+        cause => cause,
+    }
+}
+
+/// Counts the connection for metrics and notes it for the log.
+fn finish(shard: &Shard, client: &Client<'_>, (facts, name): (&Facts<'_>, &[u8]), tally: &Tally, cause: Cause) {
+    // What a drain cut looks like a client or an endpoint that broke off; it was neither.
+    let cause = if shard.expired.get() && cause.is_error() { Cause::Drain } else { cause };
+    let duration_us = shard.clock.now_us().saturating_sub(tally.began);
+    let upstream = facts.route.map(|route| facts.generation.snapshot.upstream(route.upstream));
+    let endpoint = upstream.zip(tally.endpoint.get()).and_then(|(upstream, place)| upstream.endpoints.get(place));
+    // What was read and not carried came all the same.
+    let bytes_in = tally.body_in.get() + client.inbound.len() as u64;
+    let record = Record {
+        time_us: shard.clock.unix_us(tally.began),
+        duration_us,
+        upstream_us: tally.upstream_us.get(),
+        queue_us: tally.queue_us.get(),
+        bytes_in,
+        bytes_out: tally.bytes_out.get(),
+        ended: tally.ended(cause),
+        status: 0,
+        attempts: tally.attempts.get(),
+        client: facts.identity.client,
+        listener: facts.listener.map_or("", |listener| listener.settings.name.as_str()),
+        request_id: tally.id.as_bytes(),
+        method: b"",
+        host: b"",
+        target: b"",
+        protocol: protocol(facts.listener),
+        route: facts.route.map_or("", |route| route.label.as_str()),
+        upstream: upstream.map_or("", |upstream| upstream.settings.name.as_str()),
+        endpoint: endpoint.map_or("", |endpoint| endpoint.label.as_str()),
+        user_agent: b"",
+        referer: b"",
+        tls: "",
+        certificate: "",
+        sni: name,
+    };
+    let carried = &shard.slab.listener(client.seat.place.listener).carried;
+    carried.get_or_init(Box::default).durations.observe(duration_us);
+    shard.note(&record);
+}
+
+fn protocol(listener: Option<&Listener>) -> &'static str {
+    let named = listener.and_then(|listener| listener.relay.as_ref()).is_some_and(Relay::asks_for_names);
+    if named { "passthrough" } else { "tcp" }
+}

@@ -178,6 +178,7 @@ fn model() -> impl Strategy<Value = Model> {
                 .collect();
             let upstreams: Vec<Upstream> = upstreams.into_iter().map(|(name, one)| Upstream { name, ..one }).collect();
             hosts(upstreams.len() as u32).prop_map(move |hosts| Model {
+                acme: None,
                 process: process.clone(),
                 listeners: listeners.clone(),
                 upstreams: upstreams.clone(),

@@ -20,6 +20,7 @@ use crate::model::Upstream;
 #[must_use]
 pub fn to_toml(model: &Model) -> String {
     let mut tables = vec![process(&model.process)];
+    tables.extend(model.acme.iter().map(|acme| super::acme::lines(acme).table("[acme]")));
     tables.extend(model.listeners.iter().map(listener));
     tables.extend(model.upstreams.iter().map(upstream));
     tables.extend(model.hosts.iter().map(|host| self::host(host, &model.upstreams)));
@@ -103,7 +104,7 @@ fn host(host: &Host, upstreams: &[Upstream]) -> String {
 }
 
 /// The place of what stands in no file.
-const NOWHERE: Span = Span { file: 0, start: 0, end: 0 };
+pub(super) const NOWHERE: Span = Span { file: 0, start: 0, end: 0 };
 
 /// A name as a key: bare where TOML allows it.
 fn name(name: &str) -> String {

@@ -3,6 +3,7 @@
 //!
 //! Durations are `Duration`s, sizes are bytes, references are indexes into the neighbouring lists.
 
+mod acme;
 mod tls;
 mod upstream;
 
@@ -15,6 +16,7 @@ use crate::address::Networks;
 use crate::http::forward;
 use crate::id::UpstreamIndex;
 
+pub use self::acme::*;
 pub use self::tls::*;
 pub use self::upstream::*;
 pub use crate::http::path::Rule as PathRule;
@@ -31,6 +33,8 @@ pub struct Model {
     pub upstreams: Vec<Upstream>,
     /// In the order of their names; no two with the same pattern.
     pub hosts: Vec<Host>,
+    /// How certificates are got; absent: none is.
+    pub acme: Option<Acme>,
 }
 
 /// `[process]`.

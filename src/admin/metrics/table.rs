@@ -14,6 +14,8 @@ use crate::admin::metrics::Series;
 use crate::admin::metrics::seconds;
 use crate::admin::metrics::secure::ends;
 use crate::admin::metrics::secure::handshakes;
+use crate::admin::metrics::secure::next_orders;
+use crate::admin::metrics::secure::orders;
 use crate::admin::metrics::states::changes;
 use crate::admin::metrics::states::endpoints;
 use crate::admin::metrics::states::panics;
@@ -133,6 +135,20 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "When a certificate that is shown to others ends, in seconds since 1970; by whether a listener shows it or the \
                gateway to an upstream, and by its file.",
         write: ends,
+    },
+    Family {
+        name: "ringway_acme_orders_total",
+        kind: Counter,
+        labels: &["certificate", "outcome"],
+        help: "Orders of certificates by ACME that ended, by whether one was issued.",
+        write: orders,
+    },
+    Family {
+        name: "ringway_acme_next_order_seconds",
+        kind: Gauge,
+        labels: &["certificate"],
+        help: "When the next order of a certificate by ACME is due, in seconds since 1970; 0: at once.",
+        write: next_orders,
     },
     Family {
         name: "ringway_proxy_protocol_faults_total",
@@ -438,43 +454,6 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Descriptors that the process has open.",
         write: |_, out| process::open_descriptors().into_iter().for_each(|open| out.put(&[], open)),
     },
-];
-
-/// What stands in each label, in Markdown.
-pub(super) const LABELS: &[(&str, &str)] = &[
-    ("route", "host pattern and path pattern of the route, with a space between; `_other`: no route took the request"),
-    ("method", "`GET` `HEAD` `POST` `PUT` `DELETE` `OPTIONS` `TRACE` `CONNECT` `PATCH`, else `_OTHER`"),
-    ("status_class", "`1xx` `2xx` `3xx` `4xx` `5xx`; `none`: there was no status"),
-    ("protocol", "`1.0` or `1.1`"),
-    ("upstream", "name of the upstream"),
-    ("endpoint", "address of the endpoint"),
-    ("listener", "name of the listener"),
-    ("reason", "whose bound it was: `listener`, `process` or `client`; or `untrusted`, or `overload`"),
-    (
-        "parting",
-        "`idle`, `age` or `requests`: its bound was reached; `surplus`: there are enough; `removed`: the endpoint has left \
-         or was ordered out; `endpoint`: it was closed there",
-    ),
-    ("resource", "`memory`, `descriptors` or `lag`"),
-    ("thrift", "`kept`: with a response, though it would have been kept; `parked`: while it was idle"),
-    ("to", "what it became: `up`, `down`, `ejected`, `returned` or `ordered`"),
-    ("core", "number of the core, from 0"),
-    ("io", "`io_uring` or `epoll`"),
-    ("flags", "the ring flags in force"),
-    ("cause", "see below"),
-    ("who", "`client`, `gateway` or `upstream`"),
-    ("version", "version of the program"),
-    ("kind", "`upgrade` or `connect`"),
-    (
-        "hedge",
-        "`made`: a second attempt began; `won`: it answered first; `cancelled`: the slower of two, either of them; `unpaid`: it \
-         was wanted and not made, since the budget was spent",
-    ),
-    ("result", "`full` `resumed` `failed` `timed_out` `refused` `plain`"),
-    ("side", "`listener`: to clients; `upstream`: to an upstream"),
-    ("of", "name of the listener or the upstream"),
-    ("file", "path of the certificate's file"),
-    ("le", "upper bound of a histogram's bucket, in seconds"),
 ];
 
 /// Every cause that is an error.

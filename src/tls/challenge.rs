@@ -81,8 +81,9 @@ fn certificate(name: &str, sum: &[u8; 32]) -> Result<Arc<CertifiedKey>, String> 
     };
     let (certificate, key) = make().map_err(|error| format!("a certificate for {name} cannot be made: {error}"))?;
     let key = PrivateKeyDer::try_from(key)?;
-    let made = CertifiedKey::from_der(vec![certificate], key, &tls::provider());
-    made.map(Arc::new).map_err(|error| error.to_string())
+    // It is not compared with its key: what rustls does not know and has to, it refuses to look behind.
+    let key = tls::provider().key_provider.load_private_key(key).map_err(|error| error.to_string())?;
+    Ok(Arc::new(CertifiedKey::new(vec![certificate], key)))
 }
 
 /// Chooses the certificate of a challenge for who looks for it, and for everybody else as before.

@@ -35,7 +35,7 @@ pub(in crate::config) static TLS: Key<Off<Certificates>> = Key {
           files are read at start and at each reload, and again when they change. Each names its files (`cert` and `key`), \
           or the names that it is got for (`acme`).",
     example: "[{ cert = \"/etc/ringway/shop.crt\", key = \"/etc/ringway/shop.key\", \
-              ocsp = \"/etc/ringway/shop.ocsp\" }]",
+              ocsp = \"/etc/ringway/shop.ocsp\" }, { acme = [\"www.example.com\"] }]",
 };
 
 pub(in crate::config) static CERT: Key<FilePath> = Key {

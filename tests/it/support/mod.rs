@@ -12,6 +12,7 @@
 //! gateway.wait_log(|line| line.ended() == "ok");
 //! ```
 
+mod acme;
 mod events;
 mod gate;
 mod gateway;
@@ -30,6 +31,7 @@ mod tls;
 use std::time::Duration;
 use std::time::Instant;
 
+pub use acme::Acme;
 pub use events::Events;
 pub use gate::Gate;
 pub use gateway::Gateway;
@@ -59,6 +61,7 @@ pub use scratch::Scratch;
 pub use tls::Authority;
 pub use tls::Issued;
 pub use tls::SecureOrigin;
+pub use tls::look;
 pub use tls::program;
 
 /// The longest that anything is waited for. Long, because it only matters when something is broken.

@@ -12,6 +12,7 @@ use crate::support::Events;
 use crate::support::Gateway;
 use crate::support::Issued;
 use crate::support::Origin;
+use crate::support::Pebble;
 use crate::support::Raw;
 use crate::support::eventually;
 use crate::support::get;
@@ -121,6 +122,31 @@ fn a_certificate_is_got_by_either_challenge_while_all_else_is_served() {
         let files: Vec<_> = std::fs::read_dir(acme.home()).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(files.len(), 3, "{files:?}");
         assert!(files.iter().all(|file| mode(file) == 0o600), "{files:?}");
+    }
+}
+
+#[test]
+fn pebble_issues_by_either_challenge() {
+    let (origin, own) = (Origin::named("app"), Authority::new());
+    let other = own.issue("other", &["other.example"]);
+    for (kind, key) in [("http-01", "ecdsa-p384"), ("tls-alpn-01", "rsa-2048")] {
+        let plain = "[listen.plain]\nbind = \"127.0.0.1:0\"\nredirect = \"https\"\n";
+        let config =
+            |list: &str| format!("{plain}{}", simple(&[&origin], "", &format!("tls = [{}{list}]", other.pair())));
+        let gateway = Gateway::start(&config(""));
+        // It has to know where to look before it begins.
+        let pebble = Pebble::start(gateway.addr("plain").port(), gateway.http().port());
+        let table = pebble.table(&format!("challenge = \"{kind}\"\nkey = \"{key}\"\ncontact = [\"ops@shop.example\"]"));
+        let list = ", { acme = [\"shop.example\", \"www.shop.example\"] }";
+        let reloaded = gateway.reload(&format!("{table}{}", config(list)));
+        assert_eq!(reloaded.status, 200, "{}", reloaded.text());
+        let found = wait_for(&gateway, "shop.example", "issued");
+        assert_eq!(found["failures"], 0, "{found}");
+        for name in ["shop.example", "www.shop.example"] {
+            let read = ringway::tls::certificate::Certificate::read(&shown(&gateway, name).unwrap()).unwrap();
+            assert!(read.issuer.contains("Pebble Intermediate CA"), "{}", read.issuer);
+            assert_eq!(read.names, ["shop.example", "www.shop.example"]);
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! An authority that speaks ACME (RFC 8555, RFC 8737, RFC 9773), as strict as the ones in the world: signatures and nonces are
 //! checked, and a challenge is looked at where the gateway really listens. What else it does is scripted.
 
-use std::collections::HashMap;
 use std::collections::HashSet;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -11,14 +10,10 @@ use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
-use std::time::Duration;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
 
 use aws_lc_rs::digest;
 use aws_lc_rs::signature;
 use aws_lc_rs::signature::UnparsedPublicKey;
-use ringway::http::date;
 use rustls::ServerConfig;
 use rustls::ServerConnection;
 use rustls::StreamOwned;
@@ -26,6 +21,11 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::PATIENCE;
+use super::forms::base64;
+use super::forms::content;
+use super::forms::rfc3339;
+use super::forms::unbase64;
+use super::forms::value;
 use super::message::Incoming;
 use super::message::Request;
 use super::raw::Raw;
@@ -316,7 +316,7 @@ impl Inside {
                 let order = self.state.lock().unwrap().orders.get(number).cloned();
                 let order = order.filter(|order| order.account == account);
                 let order = order.ok_or_else(|| malformed("no such order, or another's"))?;
-                self.part(what, number, rest, &order, &payload)
+                self.part((what, rest), (number, &order), &payload)
             }
             _ => Err(malformed("no such place")),
         }
@@ -355,10 +355,8 @@ impl Inside {
 
     fn part(
         self: &Arc<Self>,
-        what: &str,
-        number: usize,
-        rest: &[&str],
-        order: &Order,
+        (what, rest): (&str, &[&str]),
+        (number, order): (usize, &Order),
         payload: &[u8],
     ) -> Result<Answer, Problem> {
         let place = rest.first().and_then(|place| place.parse::<usize>().ok()).unwrap_or(0);
@@ -511,27 +509,6 @@ fn asked_for(request: &[u8], names: &[String]) -> Result<Point, String> {
     missing.map_or(Ok(Point(point.clone())), |name| Err(format!("{name} is not in the request")))
 }
 
-/// A value of DER with its head, and what stands behind it.
-fn value(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (head, length) = lengths(der)?;
-    der.split_at_checked(head + length)
-}
-
-/// What is in a value of DER.
-fn content(der: &[u8]) -> Option<&[u8]> {
-    let (head, length) = lengths(der)?;
-    der.get(head..head + length)
-}
-
-fn lengths(der: &[u8]) -> Option<(usize, usize)> {
-    let first = usize::from(*der.get(1)?);
-    if first < 0x80 {
-        return Some((2, first));
-    }
-    let more = der.get(2..2 + first - 0x80)?;
-    Some((2 + more.len(), more.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte))))
-}
-
 impl Problem {
     fn answer(self) -> Answer {
         let Self(status, kind, words, after) = self;
@@ -563,42 +540,4 @@ fn has(whole: &[u8], part: &[u8]) -> bool {
 
 fn sha256(bytes: &[u8]) -> digest::Digest {
     digest::digest(&digest::SHA256, bytes)
-}
-
-/// So many seconds from now.
-fn rfc3339(from_now: i64) -> String {
-    let now = SystemTime::now();
-    let shift = Duration::from_secs(from_now.unsigned_abs());
-    let at = if from_now < 0 { now - shift } else { now + shift };
-    let line = date::line(at.duration_since(UNIX_EPOCH).unwrap().as_secs());
-    let line = std::str::from_utf8(&line).unwrap();
-    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let months: HashMap<_, _> = months.into_iter().zip(1..).collect();
-    format!("{}-{:02}-{}T{}Z", &line[12..16], months[&line[8..11]], &line[5..7], &line[17..25])
-}
-
-const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-/// base64url without padding (RFC 4648 §5).
-fn base64(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for part in bytes.chunks(3) {
-        let bits = part.iter().chain([&0, &0]).take(3).fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
-        for n in 0..=part.len() {
-            text.push(char::from(LETTERS[(bits >> (18 - 6 * n) & 63) as usize]));
-        }
-    }
-    text
-}
-
-fn unbase64(text: &str) -> Vec<u8> {
-    let (mut bytes, mut bits, mut held) = (Vec::new(), 0_u32, 0);
-    for letter in text.bytes().filter_map(|letter| LETTERS.iter().position(|known| *known == letter)) {
-        (bits, held) = (bits << 6 | letter as u32, held + 6);
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held) as u8);
-        }
-    }
-    bytes
 }

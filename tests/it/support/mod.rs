@@ -14,6 +14,7 @@
 
 mod acme;
 mod events;
+mod forms;
 mod gate;
 mod gateway;
 mod inside;
@@ -21,6 +22,7 @@ mod log;
 mod message;
 mod metrics;
 mod origin;
+mod pebble;
 mod process;
 mod raw;
 pub mod rings;
@@ -50,6 +52,7 @@ pub use message::Response;
 pub use metrics::Metrics;
 pub use origin::Origin;
 pub use origin::ok;
+pub use pebble::Pebble;
 pub use process::Endpoint;
 pub use process::Load;
 pub use process::Mood;

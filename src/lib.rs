@@ -6,7 +6,7 @@
 //! ## Reading order
 //!
 //! A request: [`serve`] (start there) → [`route`] → [`policy`] → [`balance`] → [`upstream`] → [`relay`] → [`wire`] → [`tls`] → [`http`].
-//! The process: [`app`] → [`config`] → [`model`] → [`snapshot`] → [`control`] → [`health`] → [`worker`] → [`shard`].
+//! The process: [`app`] → [`config`] → [`model`] → [`snapshot`] → [`control`] → [`health`] → [`acme`] → [`worker`] → [`shard`].
 //! What is left behind: [`observe`]; what an operator sees of it: [`admin`].
 //!
 //! ## Who may import whom
@@ -19,9 +19,10 @@
 //! | 10 | `app` | config, control, worker, demo, snapshot, shard, tls, observe, io, model, address, time, limits, id |
 //! | 9 | `worker` | shard, serve, snapshot, observe, io, buf, model, address, time, limits, id, rand |
 //! | 8 | `serve` | shard, snapshot, route, policy, balance, upstream, relay, wire, tls, io, http, model, observe, address, time, buf, limits, id, rand |
-//! | 7 | `control` | config, model, snapshot, tls, admin, health, shard, balance, observe, address, time, limits, id |
+//! | 7 | `control` | config, model, snapshot, tls, acme, admin, health, shard, balance, observe, address, time, limits, id |
 //! | 6 | `shard` | snapshot, upstream, tls, policy, balance, observe, io, http, model, address, time, buf, rand, id, limits |
-//! | 6 | `admin` | model, snapshot, tls, health, balance, observe, address, time, limits, id |
+//! | 6 | `admin` | model, snapshot, tls, acme, health, balance, observe, address, time, limits, id |
+//! | 5 | `acme` | model, http, tls, rand |
 //! | 5 | `health` | model, snapshot, tls, balance, observe, address, time, rand, limits, id |
 //! | 5 | `relay` | wire, io, http, observe, time, buf, limits |
 //! | 5 | `upstream` | wire, snapshot, tls, io, observe, address, time, buf, id, rand |
@@ -46,7 +47,7 @@
 //! | 0 | `rand` | |
 //!
 //! `control` takes nothing of `shard` but its mailbox. Only `io` names the runtime of the cores; only `control`, `admin`,
-//! `health`, `demo` and `app` name the runtime of the control thread.
+//! `health`, `acme`, `demo` and `app` name the runtime of the control thread.
 //!
 //! ## Words
 //!
@@ -55,6 +56,7 @@
 //! upstream connection lent to one attempt) · snapshot (compiled configuration, immutable, shared) · generation (a core's
 //! binding of a snapshot) · ended (who ended an exchange, in which phase, why).
 
+pub mod acme;
 pub mod address;
 pub mod admin;
 pub mod app;

@@ -59,6 +59,8 @@ pub enum Kind {
     Process,
     /// What the gateway does because it is short of something itself.
     Overload,
+    /// A certificate that was ordered by ACME.
+    Certificate,
 }
 
 /// Where events are noted. Cheap to copy.
@@ -124,6 +126,7 @@ impl Kind {
             Self::Core => "core",
             Self::Process => "process",
             Self::Overload => "overload",
+            Self::Certificate => "certificate",
         }
     }
 }

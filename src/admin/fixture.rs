@@ -44,6 +44,7 @@ use crate::snapshot::slots::Slots;
 /// One listener, two upstreams (`orders`, two endpoints; `payments`, one), one host with a route to each.
 pub(crate) fn model() -> Model {
     Model {
+        acme: None,
         process: Process {
             cores: Cores::Count(2),
             admin: address("127.0.0.1:0"),
@@ -109,6 +110,7 @@ pub(crate) fn reading(model: Model, cores: u32) -> Reading {
         uptime: Duration::from_secs(7),
         render,
         found,
+        standings: Default::default(),
         book,
     }
 }

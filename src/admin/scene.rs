@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
+use crate::acme::Standings;
 use crate::address::Address;
 use crate::admin::events::Book;
 use crate::admin::orders::Patch;
@@ -45,6 +46,8 @@ pub struct Desk {
     pub ask: mpsc::Sender<Wish>,
     /// What health checks have found out.
     pub found: watch::Receiver<Table>,
+    /// How the certificates are that are got by ACME.
+    pub standings: watch::Receiver<Standings>,
     /// What has changed of late.
     pub book: watch::Receiver<Book>,
     /// When the process began to serve this interface.
@@ -177,6 +180,8 @@ pub struct Reading {
     pub render: fn(&Model) -> String,
     /// What health checks have found out.
     pub found: watch::Receiver<Table>,
+    /// How the certificates are that are got by ACME.
+    pub standings: Standings,
     /// What has changed of late.
     pub book: watch::Receiver<Book>,
 }
@@ -193,6 +198,7 @@ impl Desk {
             uptime: self.began.elapsed(),
             render: self.render,
             found: self.found.clone(),
+            standings: self.standings.borrow().clone(),
             book: self.book.clone(),
         }
     }

@@ -57,6 +57,7 @@ impl Interface {
             }),
             ask,
             found: reading.found,
+            standings: watch::channel(reading.standings).1,
             book: reading.book,
             began: Instant::now(),
         };

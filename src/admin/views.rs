@@ -74,7 +74,8 @@ pub fn config(reading: &Reading) -> Value {
     })
 }
 
-/// Every certificate that is shown to others: by listeners to clients, and by the gateway to upstreams.
+/// Every certificate that is shown to others: by listeners to clients, and by the gateway to upstreams. And every one that is
+/// got by ACME, whether there is one yet or not.
 #[must_use]
 pub fn certificates(reading: &Reading) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
@@ -97,7 +98,22 @@ pub fn certificates(reading: &Reading) -> Value {
             "fault": shown.fault,
         })
     });
-    json!({ "certificates": shown.collect::<Vec<_>>() })
+    let ordered = reading.standings.iter().map(|standing| {
+        json!({
+            "names": standing.names,
+            "file": standing.file,
+            "directory": standing.directory,
+            "state": standing.state.word(),
+            "not_after": standing.not_after,
+            "next_order": standing.next,
+            "next_order_seconds": standing.next.saturating_sub(now).max(0),
+            "next_order_reason": standing.reason.word(),
+            "window": standing.window.map(|(from, to)| [from, to]),
+            "failures": standing.failures,
+            "last_error": standing.error,
+        })
+    });
+    json!({ "certificates": shown.collect::<Vec<_>>(), "acme": ordered.collect::<Vec<_>>() })
 }
 
 /// Every route in force, and what no route took.

@@ -7,13 +7,18 @@ use std::time::UNIX_EPOCH;
 use crate::config::Loaded;
 use crate::config::Report;
 use crate::tls::certificate::Certificate;
+use crate::tls::files;
 use crate::tls::store::Store;
 use crate::tls::store::Zeal;
 
 /// Looks at the files; what is odd about them is added to the warnings.
 pub(super) fn look(mut loaded: Loaded) -> Result<Loaded, Report> {
     let mut store = Store::new(b"");
-    if let Err(faults) = store.load(&loaded.model, Zeal::Strict) {
+    let believed = loaded.model.acme.as_ref().and_then(|acme| acme.ca.as_deref());
+    let believed = believed.and_then(|ca| files::authorities(ca).err());
+    let read = store.load(&loaded.model, Zeal::Strict).err().unwrap_or_default();
+    let faults: Vec<_> = read.into_iter().chain(believed).collect();
+    if !faults.is_empty() {
         let faults: Vec<(PathBuf, String)> = faults.into_iter().map(|fault| (fault.path, fault.words)).collect();
         return Err(loaded.places.report(&faults));
     }
@@ -22,7 +27,11 @@ pub(super) fn look(mut loaded: Loaded) -> Result<Loaded, Report> {
     let mut told: Vec<&PathBuf> = Vec::new();
     let material = store.material();
     for shown in &material.shown {
-        if let Some(words) = oddity(&shown.certificate, shown.side, now).filter(|_| !told.contains(&&shown.path)) {
+        // What is got by ACME may be good for days only.
+        let soon =
+            if loaded.model.acme.as_ref().is_some_and(|acme| shown.path.starts_with(acme.home())) { 0 } else { SOON };
+        if let Some(words) = oddity(&shown.certificate, shown.side, now, soon).filter(|_| !told.contains(&&shown.path))
+        {
             loaded.warnings.push(loaded.places.warning(&shown.path, &words));
             told.push(&shown.path);
         }
@@ -30,7 +39,7 @@ pub(super) fn look(mut loaded: Loaded) -> Result<Loaded, Report> {
     Ok(loaded)
 }
 
-fn oddity(certificate: &Certificate, side: &str, now: i64) -> Option<String> {
+fn oddity(certificate: &Certificate, side: &str, now: i64, soon: i64) -> Option<String> {
     let left = certificate.not_after.saturating_sub(now);
     if left < 0 {
         return Some(format!("the certificate expired {} days ago", -left / DAY));
@@ -38,7 +47,7 @@ fn oddity(certificate: &Certificate, side: &str, now: i64) -> Option<String> {
     if certificate.not_before > now {
         return Some("the certificate is not valid yet".into());
     }
-    if left < SOON {
+    if left < soon {
         return Some(format!("the certificate expires in {} days", left / DAY));
     }
     let nameless = side == "listener" && certificate.names.is_empty() && certificate.addresses.is_empty();

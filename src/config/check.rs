@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::collections::HashSet;
 
+use super::acme;
 use super::form::Binds;
 use super::form::Form;
 use super::form::HostForm;
@@ -47,7 +48,9 @@ use crate::model::Upstream;
 /// The model, or nothing after a fault; and what is odd about it.
 pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fault>) {
     let process = process(&form.process, faults);
-    let listeners = listeners(form, faults);
+    let mut listeners = listeners(form, faults);
+    let mut odd = Vec::new();
+    let acme = acme::check(form, listeners.as_deref_mut().unwrap_or_default(), faults, &mut odd);
     let upstreams = upstreams(form, faults);
     let used = references(form, faults);
     carried(form, faults);
@@ -57,9 +60,10 @@ pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fau
     let warnings = unused.map(|upstream| {
         Fault::wrong(upstream.at, format!("upstream {} is not used by any route", quote(&upstream.name)))
     });
-    let model = || Some(Model { process: process?, listeners: listeners?, upstreams: upstreams?, hosts: hosts? });
+    let model =
+        || Some(Model { process: process?, acme: acme?, listeners: listeners?, upstreams: upstreams?, hosts: hosts? });
     let zone = form.process.zone.is_said();
-    let odd = form.upstreams.iter().flat_map(|named| oddities(named, &form.upstream_defaults, zone));
+    odd.extend(form.upstreams.iter().flat_map(|named| oddities(named, &form.upstream_defaults, zone)));
     let mut warnings: Vec<Fault> = warnings.chain(odd).chain(unheard(form)).collect();
     Fault::sort(&mut warnings);
     (model().filter(|_| faults.is_empty()), warnings)
@@ -84,6 +88,7 @@ pub(super) fn serve(to: Address, listen: Address) -> Option<Model> {
         listeners: vec![listener(&listen, &ListenForm::default(), &[], &mut faults)?],
         upstreams: vec![upstream(&app, &UpstreamForm::default(), &mut faults)?],
         hosts: vec![Host { pattern: HostPattern::Any, routes: vec![plain()] }],
+        acme: None,
     })
 }
 

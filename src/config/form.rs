@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::acme::AcmeForm;
 use super::key::Field;
 use super::key::Keys;
 use super::key::Reader;
@@ -38,6 +39,7 @@ use crate::model::Server;
 /// All tables of all files.
 pub(super) struct Form {
     pub(super) process: ProcessForm,
+    pub(super) acme: AcmeForm,
     pub(super) listen_defaults: ListenForm,
     pub(super) upstream_defaults: UpstreamForm,
     pub(super) listeners: Vec<Named<(Field<Binds>, ListenForm)>>,
@@ -123,6 +125,10 @@ pub(super) fn read(root: &Table, top: Span, faults: &mut Faults) -> Form {
     let (listen_defaults, upstream_defaults) = defaults(root, faults);
     Form {
         process: process(reader(root, "process", "[process]", keys::PROCESS, faults).as_ref(), faults),
+        acme: {
+            let said = root.get("acme").map(|entry| entry.at);
+            AcmeForm::read(said, reader(root, "acme", "[acme]", keys::acme::ACME, faults).as_ref(), faults)
+        },
         listen_defaults,
         upstream_defaults,
         listeners: named(root, &LISTEN, faults, |node, owner, faults| {

@@ -39,6 +39,7 @@ use crate::model::LogTarget;
 use crate::model::PathRule;
 use crate::model::Server;
 
+pub(super) mod acme;
 pub(super) mod host;
 pub(super) mod relay;
 pub(super) mod tls;
@@ -48,7 +49,7 @@ pub(super) mod watch;
 // === the file ===
 
 /// The tables of a file, in the order in which a request meets them.
-pub(super) const TABLES: [&str; 6] = ["include", "process", "listen", "defaults", "upstream", "host"];
+pub(super) const TABLES: [&str; 7] = ["include", "process", "acme", "listen", "defaults", "upstream", "host"];
 /// The tables below `[defaults]`.
 pub(super) const DEFAULTS: [&str; 2] = ["listen", "upstream"];
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use crate::address::Address;
 use crate::model::Model;
 
+mod acme;
 mod balances;
 mod check;
 mod env;

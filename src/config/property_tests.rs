@@ -184,6 +184,7 @@ fn model() -> impl Strategy<Value = Model> {
             upstreams.push(relays::upstream());
             let carries = vec(option::of(relays::relay(upstreams.len() as u32 - 1)), listeners.len());
             (hosts, carries).prop_map(move |(hosts, carries)| Model {
+                acme: None,
                 process: process.clone(),
                 listeners: listeners.clone().into_iter().zip(carries).map(relays::carrying).collect(),
                 upstreams: upstreams.clone(),

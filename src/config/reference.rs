@@ -58,8 +58,14 @@ struct Section {
     doc: &'static str,
 }
 
-const SECTIONS: [Section; 4] = [
+const SECTIONS: [Section; 5] = [
     Section { header: "process", example: "process", keys: keys::PROCESS, doc: "The process as a whole." },
+    Section {
+        header: "acme",
+        example: "acme",
+        keys: keys::acme::ACME,
+        doc: "How certificates are got by ACME (RFC 8555) for the listeners that name them: `tls = [{ acme = [NAME, …] }]`.",
+    },
     Section {
         header: "listen.NAME",
         example: "listen.http",

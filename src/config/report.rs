@@ -42,7 +42,7 @@ pub(super) struct Source {
 pub(super) type Sources = Arc<Vec<Arc<Source>>>;
 
 /// A stretch of one text, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Span {
     pub(super) file: usize,
     pub(super) start: usize,

@@ -19,6 +19,7 @@ pub fn schema() -> Value {
         "properties": {
             "include": one(&keys::INCLUDE),
             "process": table(keys::PROCESS),
+            "acme": table(keys::acme::ACME),
             "listen": named(keys::LISTEN),
             "defaults": {
                 "type": "object",

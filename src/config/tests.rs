@@ -397,7 +397,9 @@ fn the_reference_is_fresh() {
 fn the_reference_loads_and_states_the_defaults() {
     let reference = load(Path::new("config/reference.toml")).unwrap_or_else(|report| panic!("{report}")).model;
     let bare = model(
-        "process.zone = \"a\"\nprocess.overload.memory_of = \"2GiB\"\n[listen.http]\nbind = [\"0.0.0.0:8080\", \"[::]:8080\"]\nconnections_per_client = 100\n\
+        "process.zone = \"a\"\nprocess.overload.memory_of = \"2GiB\"\n\
+         [acme]\naccept_terms = true\ndirectory = \"https://ca.internal/acme/directory\"\n\
+         folder = \"/srv/ringway/acme\"\nca = \"/etc/ringway/internal.pem\"\n[listen.http]\nbind = [\"0.0.0.0:8080\", \"[::]:8080\"]\nconnections_per_client = 100\n\
          [upstream.orders]\nendpoints = [\"10.0.0.11:8080\",\n\
          { address = \"10.0.0.12:8080\", weight = 2, zone = \"a\", priority = 0 }]\n[host.\"shop.example.com\"]\n\
          routes = [{ path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\", retry.attempts = 2 },\n\
@@ -461,7 +463,7 @@ fn names(schema: &Json) -> Vec<String> {
         Json::Object(object) => {
             let own =
                 object.get("properties").and_then(Json::as_object).into_iter().flat_map(|one| one.keys().cloned());
-            let tables = ["include", "process", "listen", "defaults", "upstream", "host"];
+            let tables = ["include", "process", "acme", "listen", "defaults", "upstream", "host"];
             own.filter(|name| !tables.contains(&name.as_str())).chain(object.values().flat_map(names)).collect()
         }
         Json::Array(list) => list.iter().flat_map(names).collect(),
@@ -546,6 +548,29 @@ fn every_key_has_an_effect() {
     assert_eq!(tried, 224);
 }
 
+#[test]
+fn every_key_of_acme_has_an_effect_and_is_written_back() {
+    let base = format!("{SMALL}[acme]\naccept_terms = true\n");
+    let listens = base.replace("[upstream.app]", "[listen.https]\nbind = \"127.0.0.1:8443\"\n\
+        tls = [{ acme = [\"Shop.example\", \"www.shop.example\"] }, { cert = \"/a.crt\", key = \"/a.key\" }]\n[upstream.app]");
+    for base in [&base, &listens] {
+        for key in super::keys::acme::ACME.iter().filter(|key| !key.required()) {
+            let text = format!("{base}{} = {}\n", key.name(), key.example());
+            assert_ne!(model(&text), model(base), "no effect:\n{text}");
+            assert_eq!(model(&to_toml(&model(&text))), model(&text), "{text}");
+        }
+    }
+    let acme = model(&listens).acme.unwrap();
+    assert_eq!(acme.directory, "https://acme-v02.api.letsencrypt.org/directory");
+    let home = "/var/lib/ringway/acme/acme-v02.api.letsencrypt.org-directory";
+    assert_eq!(acme.home(), Path::new(home));
+    let model = model(&listens);
+    let pairs = &model.listeners[1].tls.as_ref().unwrap().certificates;
+    assert_eq!(pairs[0].names, ["shop.example", "www.shop.example"]);
+    assert_eq!([&pairs[0].cert, &pairs[0].key], [Path::new(home).join("shop.example.pem").as_path(); 2]);
+    assert!(pairs[1].names.is_empty());
+}
+
 /// A key, or each key below it, with its example.
 fn lines(key: &dyn Described) -> Vec<String> {
     let below = |one: &&'static dyn Described| lines(*one).into_iter().map(|line| format!("{}.{line}", key.name()));
@@ -568,6 +593,7 @@ fn with_what_it_takes(text: &str, line: &str) -> String {
     };
     let (both, age) = (format!("{need}\nclient_certificates.ca = \"/b.pem\""), "hsts.age = \"1h\"");
     let (header, more) = match name {
+        "tls" => return format!("{text}[acme]\naccept_terms = true\n"),
         "client_certificates.need" => ("[listen.http]", ca.as_str()),
         // Without it there is a fault: before it there is another one.
         "client_certificates.ca" if text.contains(line) => ("[listen.http]", need.as_str()),

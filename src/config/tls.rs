@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::acme;
 use super::check::resolve;
 use super::key::Field;
 use super::key::Keys;
@@ -23,10 +24,12 @@ use super::report::Fault;
 use super::report::Faults;
 use super::report::Span;
 use super::report::quote;
+use super::report::tick;
 use super::schema;
 use super::tree::Node;
 use super::tree::Value;
 use super::write::Lines;
+use super::write::NOWHERE;
 use crate::http::host;
 use crate::model::ClientCertificates;
 use crate::model::Endpoint;
@@ -69,9 +72,10 @@ fn cannot_be(node: &Node, place: &Place<'_>, written: &str, accepted: &str, faul
 // === impl Certificates ===
 
 impl Kind for Certificates {
-    type Value = Vec<Pair>;
+    /// Each with its place.
+    type Value = Vec<(Pair, Span)>;
 
-    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<Pair>> {
+    fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<Self::Value> {
         let Value::List(items) = &node.value else {
             refuse(node, place, &self.accepted(), faults);
             return None;
@@ -83,25 +87,26 @@ impl Kind for Certificates {
             faults.add(Fault::wrong(node.span, message).help(help));
             return None;
         }
-        let pairs: Vec<Pair> = items
+        let pairs: Self::Value = items
             .iter()
             .enumerate()
             .filter_map(|(index, item)| {
                 let owner = format!("certificate {} of {}", index + 1, place.owner);
                 let reader = Reader::open(item, &owner, self.keys, faults)?;
-                let (cert, key) = (reader.get(&keys::CERT, faults), reader.get(&keys::KEY, faults));
-                let ocsp = reader.get(&keys::OCSP, faults).value().cloned();
-                Some(Pair { cert: cert.value()?.clone(), key: key.value()?.clone(), ocsp })
+                Some((pair(&reader, &owner, faults)?, item.span))
             })
             .collect();
         (pairs.len() == items.len()).then_some(pairs)
     }
 
-    fn show(&self, value: &Vec<Pair>) -> String {
+    fn show(&self, value: &Self::Value) -> String {
         let shown: Vec<String> = value
             .iter()
-            .map(|pair| {
+            .map(|(pair, _)| {
                 let mut lines = Lines::default();
+                if !pair.names.is_empty() {
+                    return lines.inline_after(&keys::NAMES, &pair.names);
+                }
                 lines.add(&keys::KEY, &pair.key);
                 lines.add_some(&keys::OCSP, pair.ocsp.as_ref());
                 lines.inline_after(&keys::CERT, &pair.cert)
@@ -111,7 +116,7 @@ impl Kind for Certificates {
     }
 
     fn accepted(&self) -> String {
-        "a list, each a table of cert, key, ocsp".into()
+        "a list, each a table of cert, key, ocsp, or of acme".into()
     }
 
     fn schema(&self) -> serde_json::Value {
@@ -121,6 +126,32 @@ impl Kind for Certificates {
     fn parts(&self) -> Option<Keys> {
         Some(self.keys)
     }
+}
+
+/// A certificate by its files, or by the names it is got for; not both.
+fn pair(reader: &Reader<'_>, owner: &str, faults: &mut Faults) -> Option<Pair> {
+    let (cert, key) = (reader.get(&keys::CERT, faults), reader.get(&keys::KEY, faults));
+    let (ocsp, names) = (reader.get(&keys::OCSP, faults), reader.get(&keys::NAMES, faults));
+    if names.is_said() {
+        let files = [("cert", cert.at()), ("key", key.at()), ("ocsp", ocsp.at())];
+        for (file, at) in files.into_iter().filter_map(|(file, at)| Some((file, at?))) {
+            let message = format!("{owner} is got by ACME, and has `{file}`");
+            faults.add(Fault::wrong(at, message).help("write the names (`acme`) or the files (`cert` and `key`)"));
+        }
+        return names.value().cloned().map(acme::pair);
+    }
+    for (file, field) in [(&keys::CERT, &cert), (&keys::KEY, &key)] {
+        if !field.is_said() {
+            let message = format!("{owner} lacks the key {}", tick(file.name));
+            faults.add(Fault::absent(reader.at, message).help(format!("accepted: {}", file.kind.accepted())));
+        }
+    }
+    Some(Pair {
+        cert: cert.value()?.clone(),
+        key: key.value()?.clone(),
+        ocsp: ocsp.value().cloned(),
+        names: Vec::new(),
+    })
 }
 
 // === impl FilePath ===
@@ -222,7 +253,7 @@ impl Kind for ServerName {
 }
 
 /// Whether a certificate may be for this name.
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     let label = |label: &str| {
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         (1..=63).contains(&label.len()) && label.bytes().all(letter) && !label.starts_with('-') && !label.ends_with('-')
@@ -283,7 +314,7 @@ fn sum(text: &str) -> Option<[u8; 32]> {
 /// What `[listen.NAME]` says of it.
 #[derive(Default)]
 pub(super) struct ListenTlsForm {
-    certificates: Field<Option<Vec<Pair>>>,
+    certificates: Field<Option<Vec<(Pair, Span)>>>,
     policy: Field<Policy>,
     unknown_name: Field<UnknownName>,
     timeout: Field<Duration>,
@@ -376,7 +407,7 @@ impl ListenTlsForm {
         }
         let clients = self.clients(owner, at, defaults, faults);
         let settings = ListenTls {
-            certificates: certificates.clone()?.unwrap_or_default(),
+            certificates: certificates.clone()?.unwrap_or_default().into_iter().map(|(pair, _)| pair).collect(),
             policy: resolve(&self.policy, &defaults.policy, &keys::POLICY)?,
             unknown_name: resolve(&self.unknown_name, &defaults.unknown_name, &keys::UNKNOWN_NAME)?,
             timeout: resolve(&self.timeout, &defaults.timeout, &keys::HANDSHAKE_TIMEOUT)?,
@@ -396,6 +427,11 @@ impl ListenTlsForm {
             hsts: age.map(|age| Hsts { age, subdomains, preload }),
             redirect: redirect?,
         })
+    }
+
+    /// The certificates that the file has, each with its place.
+    pub(super) fn certificates<'a>(&'a self, defaults: &'a Self) -> &'a [(Pair, Span)] {
+        self.certificates.or(&defaults.certificates).value().and_then(Option::as_deref).unwrap_or_default()
     }
 
     fn clients(
@@ -426,7 +462,7 @@ impl ListenTlsForm {
 /// The lines of a listener.
 pub(super) fn listen_lines(listener: &Listener, lines: &mut Lines) {
     if let Some(tls) = &listener.tls {
-        lines.add(&keys::TLS, &Some(tls.certificates.clone()));
+        lines.add(&keys::TLS, &Some(tls.certificates.iter().map(|pair| (pair.clone(), NOWHERE)).collect()));
         let mut handshake = Lines::default();
         handshake.add(&keys::POLICY, &tls.policy);
         handshake.add(&keys::UNKNOWN_NAME, &tls.unknown_name);

@@ -21,6 +21,7 @@ use crate::model::Upstream;
 #[must_use]
 pub fn to_toml(model: &Model) -> String {
     let mut tables = vec![process(&model.process)];
+    tables.extend(model.acme.iter().map(|acme| super::acme::lines(acme).table("[acme]")));
     tables.extend(model.listeners.iter().map(|listener| self::listener(listener, &model.upstreams)));
     tables.extend(model.upstreams.iter().map(upstream));
     tables.extend(model.hosts.iter().map(|host| self::host(host, &model.upstreams)));

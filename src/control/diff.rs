@@ -15,7 +15,7 @@ pub struct Changes {
     pub upstreams: Delta,
     /// Host tables, by their patterns.
     pub hosts: Delta,
-    /// Keys of `[process]` that may change while it runs.
+    /// Keys of `[process]` that may change while it runs, and `acme`.
     pub process: Vec<&'static str>,
 }
 
@@ -40,6 +40,9 @@ impl Changes {
         }
         if old.process.connections_max != new.process.connections_max {
             process.push("process.connections_max");
+        }
+        if old.acme != new.acme {
+            process.push("acme");
         }
         Self {
             listeners: Delta::between(&old.listeners, &new.listeners, |l| l.name.clone(), |a, b| a == b),

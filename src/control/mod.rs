@@ -9,6 +9,7 @@
 pub mod diff;
 
 mod certificates;
+mod challenges;
 mod drain;
 mod listening;
 mod news;
@@ -229,7 +230,7 @@ async fn follow(mut settings: Settings) -> Outcome {
     };
     let mut commands = std::mem::replace(&mut settings.commands, remote().1).0;
     let (asker, mut askers) = mpsc::channel::<Wish>(ASKERS);
-    let (mut truth, desk) = Truth::new(settings, asker);
+    let (mut truth, desk, mut orders) = Truth::new(settings, asker);
     tokio::spawn(server::serve(listener, Arc::new(desk)));
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -247,6 +248,7 @@ async fn follow(mut settings: Settings) -> Outcome {
             Some(command) = commands.recv() => Event::Command(command),
             command = signals.next() => Event::Command(command),
             Some(wish) = askers.recv() => Event::Asked(wish),
+            Some(ask) = orders.recv(), if truth.serves() => Event::Ordering(ask),
             loaded = truth.loaded() => Event::Loaded(Box::new(loaded)),
             _ = watch.tick() => Event::Watch,
             _ = tick.tick(), if waits => continue,

@@ -12,6 +12,8 @@ use tracing::error;
 use tracing::info;
 use tracing::warn;
 
+use crate::acme::Acme;
+use crate::acme::Ask;
 use crate::admin::events::Event as News;
 use crate::admin::events::Journal;
 use crate::admin::events::Kind;
@@ -30,6 +32,8 @@ use crate::control::Outcome;
 use crate::control::Refused;
 use crate::control::Settings;
 use crate::control::certificates::Files;
+use crate::control::challenges;
+use crate::control::challenges::Waiting;
 use crate::control::diff;
 use crate::control::diff::Changes;
 use crate::control::drain::Ending;
@@ -54,6 +58,8 @@ pub(super) enum Event {
     Command(Command),
     /// The admin interface was asked for something.
     Asked(Wish),
+    /// Whoever orders certificates asks for something.
+    Ordering(Ask),
     /// It is time to look for what has changed by itself.
     Pulse,
     /// A configuration has been read, or cannot be.
@@ -80,6 +86,8 @@ pub(super) struct Truth {
     journal: Journal,
     watcher: Watcher,
     files: Files,
+    acme: Acme,
+    waiting: Waiting,
 }
 
 enum Phase {
@@ -89,8 +97,8 @@ enum Phase {
 }
 
 impl Truth {
-    /// The process at its start, and what the admin interface needs to show it.
-    pub(super) fn new(settings: Settings, ask: mpsc::Sender<Wish>) -> (Self, Desk) {
+    /// The process at its start, what the admin interface needs to show it, and what is asked for the sake of certificates.
+    pub(super) fn new(settings: Settings, ask: mpsc::Sender<Wish>) -> (Self, Desk, mpsc::Receiver<Ask>) {
         let labels = Labels::of(&settings.slots, None);
         let start = settings.snapshot.model.process.clone();
         let held = Listening::new(settings.listening);
@@ -108,6 +116,8 @@ impl Truth {
         let mut checks =
             Checks::start(scene.snapshot.board.clone(), settings.kept_checks, news::teller(journal.clone()));
         checks.adopt(&scene.snapshot);
+        let (acme, orders) = Acme::start(challenges::teller(journal.clone()));
+        acme.adopt(&scene.snapshot.model);
         let check = settings.check;
         let desk = Desk {
             scene: seen,
@@ -120,6 +130,7 @@ impl Truth {
             }),
             ask,
             found: checks.found(),
+            standings: acme.standings(),
             book: journal.book(),
             began: Instant::now(),
         };
@@ -140,8 +151,10 @@ impl Truth {
             checks,
             journal,
             watcher: Watcher::default(),
+            acme,
+            waiting: Waiting::default(),
         };
-        (truth, desk)
+        (truth, desk, orders)
     }
 
     /// The configuration that is being read, when it has been. May be dropped while it waits.
@@ -151,13 +164,20 @@ impl Truth {
 
     /// Whether [`Truth::look`] has something to look for.
     pub(super) fn waits(&self) -> bool {
-        !matches!(self.phase, Phase::Serving) || self.reloads.waits() || self.cores.iter().any(Post::owes)
+        let owed = self.reloads.waits() || self.waiting.is_any() || self.cores.iter().any(Post::owes);
+        owed || !self.serves()
+    }
+
+    /// Whether the process is neither beginning nor ending.
+    pub(super) fn serves(&self) -> bool {
+        matches!(self.phase, Phase::Serving)
     }
 
     /// Sees how far the cores are. The outcome, once there is one.
     pub(super) fn look(&mut self, now: Instant) -> Option<Outcome> {
         self.cores.iter_mut().for_each(Post::flush);
         self.reloads.look(now, &self.cores);
+        self.waiting.look(&self.cores);
         match &mut self.phase {
             Phase::Starting { .. } => self.look_at_start(),
             Phase::Serving => None,
@@ -193,9 +213,10 @@ impl Truth {
                 // Whoever hung up meanwhile does not want to know.
                 drop(asker.send(answer));
             }
+            Event::Ordering(ask) => self.oblige(ask, now),
             Event::Pulse => {
                 self.watcher.look(&self.scene.snapshot, &self.cores, &self.journal);
-                let serves = matches!(self.phase, Phase::Serving) && !self.reloads.waits();
+                let serves = self.serves() && !self.reloads.waits();
                 if serves && self.files.have_changed(&self.scene.snapshot.model, now) {
                     self.read_files();
                 }
@@ -281,6 +302,7 @@ impl Truth {
         self.scene.reload = scene::Reload { at: SystemTime::now(), refused: None };
         let before = self.scene.snapshot.sequence.to_string();
         let sequence = self.publish(model, opened);
+        self.acme.adopt(&self.scene.snapshot.model);
         self.tell(Kind::Reload, "configuration", (&before, &sequence.to_string()), &changes.text());
         info!(sequence, "configuration reloaded: {}", changes.text());
         for warning in &warnings {
@@ -297,6 +319,24 @@ impl Truth {
             "needs_restart": needs_restart,
         });
         self.reloads.publish(sequence, body, now);
+    }
+
+    /// Does what is asked for the sake of a certificate; whoever asks is told when all cores have it.
+    fn oblige(&mut self, ask: Ask, now: Instant) {
+        let model = self.scene.snapshot.model.clone();
+        match ask {
+            Ask::Present { challenges, done } => {
+                self.slots.set_challenges(challenges);
+                let sequence = self.publish(model, Vec::new());
+                self.waiting.add(sequence, done);
+            }
+            Ask::Stored { done } => {
+                self.slots.set_challenges(None);
+                self.files = Files::of(&model, now);
+                self.read_files();
+                self.waiting.add(self.scene.snapshot.sequence, done);
+            }
+        }
     }
 
     /// Reads the files anew that the configuration in force names. What is not good in them is told of, and what was read

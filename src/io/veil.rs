@@ -67,6 +67,8 @@ pub struct Facts {
     pub peer: Option<Box<[u8]>>,
     /// Whether what was settled before was taken up again.
     pub resumed: bool,
+    /// Whether the handshake was all that was wanted: an authority has looked at a certificate.
+    pub looked_at: bool,
 }
 
 /// What the other side has done, as far as it can be seen without waiting.

@@ -35,6 +35,7 @@ pub(crate) fn listener(name: &str, bind: Address) -> Listener {
 /// Nothing at all: no listener, no upstream, no host.
 pub(crate) fn empty() -> Model {
     Model {
+        acme: None,
         process: Process {
             cores: Cores::Count(1),
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),

@@ -3,6 +3,7 @@
 //!
 //! Durations are `Duration`s, sizes are bytes, references are indexes into the neighbouring lists.
 
+mod acme;
 mod relay;
 mod tls;
 mod upstream;
@@ -16,6 +17,7 @@ use crate::address::Networks;
 use crate::http::forward;
 use crate::id::UpstreamIndex;
 
+pub use self::acme::*;
 pub use self::relay::*;
 pub use self::tls::*;
 pub use self::upstream::*;
@@ -33,6 +35,8 @@ pub struct Model {
     pub upstreams: Vec<Upstream>,
     /// In the order of their names; no two with the same pattern.
     pub hosts: Vec<Host>,
+    /// How certificates are got; absent: none is.
+    pub acme: Option<Acme>,
 }
 
 /// `[process]`.

@@ -36,6 +36,9 @@ pub struct Pair {
     pub key: PathBuf,
     /// A file of DER: what its authority says of its standing, for clients that ask.
     pub ocsp: Option<PathBuf>,
+    /// The names it is got for by ACME, in lower case; then both files are one, which may not be there yet. Empty: somebody
+    /// else keeps the files.
+    pub names: Vec<String>,
 }
 
 /// `policy`.

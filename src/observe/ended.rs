@@ -78,6 +78,8 @@ pub enum Cause {
     Misdirected,
     /// The listener sends every request on to where TLS is spoken.
     Redirected,
+    /// An authority has looked, by ACME, whether a name is ours, and was answered.
+    AcmeChallenge,
     /// No route takes the request.
     NoRoute,
     /// No endpoint could be tried: all connections of the upstream are taken.
@@ -133,7 +135,7 @@ pub struct Row {
 
 impl Cause {
     /// Every cause, in the order of their numbers.
-    pub const ALL: [Cause; 35] = [
+    pub const ALL: [Cause; 36] = [
         Cause::Ok,
         Cause::ClientClosed,
         Cause::ClientAbort,
@@ -150,6 +152,7 @@ impl Cause {
         Cause::BadVersion,
         Cause::Misdirected,
         Cause::Redirected,
+        Cause::AcmeChallenge,
         Cause::NoRoute,
         Cause::NoEndpoint,
         Cause::UpstreamOverloaded,
@@ -207,6 +210,7 @@ impl Cause {
                 ("misdirected", Client, 421, "the connection was made for another host than the request's")
             }
             Self::Redirected => ("redirected", Gateway, 308, "this host is to be asked by TLS"),
+            Self::AcmeChallenge => ("acme_challenge", Gateway, 200, "the answer to a challenge of ACME"),
             Self::NoRoute => ("no_route", Gateway, 404, "no route takes this host and path"),
             Self::NoEndpoint => ("no_endpoint", Gateway, 503, "no endpoint of the service can take the request now"),
             Self::UpstreamOverloaded => (

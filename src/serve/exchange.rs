@@ -21,7 +21,6 @@ use crate::serve::tally::Facts;
 use crate::serve::tally::Running;
 use crate::serve::tally::Tally;
 use crate::shard::Shard;
-use crate::snapshot::Listener;
 
 /// Exchanges the request at the front of the client's buffer for a response.
 pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate {
@@ -49,7 +48,7 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
         Err(answer) => (refuse(shard, client, &tally, answer).await, 0),
         Ok(mut body) => {
             let mut place = String::new();
-            let outcome = match (elsewhere(client, listener, &mut place), route) {
+            let outcome = match (elsewhere(client, &facts, &mut place), route) {
                 (Some(answer), _) => course::answer_whole(shard, client, &tally, &body, answer).await,
                 (None, None) => {
                     course::answer_whole(shard, client, &tally, &body, Answer::to(Cause::NoRoute, "")).await
@@ -66,10 +65,12 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
 }
 
 /// The answer to a request that came to the wrong place: by a connection that was made for another host, or in the open
-/// where it is to come by TLS, at the `place` that is written down then.
-fn elsewhere<'a>(client: &Client<'_>, listener: Option<&Listener>, place: &'a mut String) -> Option<Answer<'a>> {
-    let redirect = listener.and_then(|listener| listener.settings.redirect);
-    if client.seat.secured().is_none() && redirect.is_none() {
+/// where it is to come by TLS, at the `place` that is written down then. Or that came from an authority, which looks in the
+/// open whether a name is ours.
+fn elsewhere<'a>(client: &Client<'_>, facts: &Facts<'_>, place: &'a mut String) -> Option<Answer<'a>> {
+    let redirect = facts.listener.and_then(|listener| listener.settings.redirect);
+    let challenges = facts.generation.snapshot.challenges.as_deref();
+    if client.seat.secured().is_none() && redirect.is_none() && challenges.is_none() {
         return None;
     }
     let request = client.request.view(client.inbound.bytes());
@@ -78,6 +79,12 @@ fn elsewhere<'a>(client: &Client<'_>, listener: Option<&Listener>, place: &'a mu
         let other = method != Method::Connect && secured.is_for_another(request.host_name());
         return other.then(|| Answer::to(Cause::Misdirected, ""));
     }
+    let asked = challenges.filter(|_| matches!(method, Method::Get | Method::Head));
+    if let Some(text) = asked.and_then(|challenges| challenges.text(request.host_name(), request.path())) {
+        text.clone_into(place);
+        return Some(Answer { text: place, ..Answer::to(Cause::AcmeChallenge, "") });
+    }
+    redirect?;
     let visible = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_graphic);
     let (host, target) = (request.host_name(), request.origin_form());
     if host.is_empty() || !visible(host) || !visible(target) || method == Method::Connect {

@@ -31,12 +31,14 @@ pub(crate) struct Answer<'a> {
     pub(crate) head_only: bool,
     /// Where to ask instead; empty for nowhere.
     pub(crate) location: &'a str,
+    /// The whole content, if it is not to say the cause.
+    pub(crate) text: &'a str,
 }
 
 impl<'a> Answer<'a> {
     /// The table's answer to a cause.
     pub(crate) fn to(cause: Cause, detail: &'a str) -> Self {
-        Self { cause, status: cause.row().status, detail, close: false, head_only: false, location: "" }
+        Self { cause, status: cause.row().status, detail, close: false, head_only: false, location: "", text: "" }
     }
 }
 
@@ -128,6 +130,10 @@ fn write(out: &mut Vec<u8>, id: &[u8], date: &[u8], more: &[&[u8]], answer: Answ
     body.extend_from_slice(b"\nrequest id: ");
     body.extend_from_slice(id);
     body.push(b'\n');
+    if !answer.text.is_empty() {
+        body.clear();
+        body.extend_from_slice(answer.text.as_bytes());
+    }
     let length = body.len().to_string();
     for part in [
         b"HTTP/1.1 ",

@@ -103,6 +103,8 @@ async fn settle(shard: &Rc<Shard>, seat: &mut Seat, mut inbound: Block) -> Resul
     let engine = Engine::server(&server.config).map_err(|_| Some(Handshake::Failed))?;
     seat.line.cover(Box::new(engine), inbound);
     match seat.line.settle(settings.hello_bytes, settings.timeout).await {
+        // An authority has seen what it came for (RFC 8737 §3).
+        Ok(facts) if facts.looked_at => Err(None),
         Ok(facts) => {
             let certificate = facts.peer.as_deref().and_then(Certificate::read);
             let certificate = certificate.map_or_else(Box::default, |read| read.forwarded().into());

@@ -27,6 +27,7 @@ use crate::snapshot::overload::Overload;
 use crate::snapshot::relay::Relay;
 use crate::snapshot::slots::Shared;
 use crate::snapshot::slots::Slots;
+use crate::tls::challenge::Challenges;
 use crate::tls::client::Client;
 use crate::tls::server::Server;
 use crate::tls::store::Material;
@@ -54,6 +55,8 @@ pub struct Snapshot {
     pub overload: Arc<Overload>,
     /// What the files hold that it names for TLS.
     pub material: Arc<Material>,
+    /// What authorities are answered who look whether a name is ours, as long as one is to look.
+    pub challenges: Option<Arc<Challenges>>,
 }
 
 /// A listener, compiled.
@@ -133,10 +136,12 @@ impl Snapshot {
     /// change survive.
     #[must_use]
     pub fn compile(model: Model, slots: &mut Slots) -> Self {
-        let material = slots.material();
+        let (material, challenges) = (slots.material(), slots.challenges());
+        let looked = challenges.as_ref().filter(|challenges| challenges.has_certificates());
         let listeners = model.listeners.iter().map(|settings| {
             let (slot, connections) = slots.listener(&settings.name);
             let tls = settings.tls.as_ref().and_then(|_| material.servers.get(&settings.name).cloned());
+            let tls = tls.map(|server| looked.map_or(server.clone(), |looked| Arc::new(server.answering(looked))));
             let hsts = settings.hsts.map_or_else(String::new, hsts).into_bytes().into();
             let (clients, relay) = (slots.clients(slot), settings.relay.as_ref().map(Relay::compile));
             Listener { slot, settings: settings.clone(), connections, clients, tls, hsts, relay }
@@ -170,7 +175,19 @@ impl Snapshot {
         let table = Table::compile(&model.hosts);
         let (connections, board, overload) = (slots.process(), slots.board(), slots.overload());
         let sequence = slots.next_sequence();
-        Self { sequence, model, listeners, upstreams, routes, table, connections, board, overload, material }
+        Self {
+            sequence,
+            model,
+            listeners,
+            upstreams,
+            routes,
+            table,
+            connections,
+            board,
+            overload,
+            material,
+            challenges,
+        }
     }
 
     /// The route of an index that [`Table::find`] gave.

@@ -22,6 +22,7 @@ use crate::model;
 use crate::rand;
 use crate::snapshot::clients::Clients;
 use crate::snapshot::overload::Overload;
+use crate::tls::challenge::Challenges;
 use crate::tls::files::Faulty;
 use crate::tls::store::Material;
 use crate::tls::store::Store;
@@ -87,6 +88,8 @@ pub struct Slots {
     secret: [u8; 32],
     /// What was made of the files that configurations name.
     store: Store,
+    /// What authorities are answered at present.
+    challenges: Option<Arc<Challenges>>,
     routes: Names,
     upstreams: Names,
     endpoints: Names,
@@ -121,6 +124,7 @@ impl Slots {
             plans: HashMap::default(),
             secret: rand::secret(),
             store: Store::new(&rand::secret()),
+            challenges: None,
             routes: Names::default(),
             upstreams: Names::default(),
             endpoints: Names::default(),
@@ -139,6 +143,15 @@ impl Slots {
     /// Every fault; nothing has changed.
     pub fn load_files(&mut self, model: &model::Model, zeal: Zeal) -> Result<Vec<Faulty>, Vec<Faulty>> {
         self.store.load(model, zeal)
+    }
+
+    /// What is compiled next answers authorities so that look whether names are ours, or none of them.
+    pub fn set_challenges(&mut self, challenges: Option<Arc<Challenges>>) {
+        self.challenges = challenges;
+    }
+
+    pub(super) fn challenges(&self) -> Option<Arc<Challenges>> {
+        self.challenges.clone()
     }
 
     pub(super) fn material(&self) -> Arc<Material> {

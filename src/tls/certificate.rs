@@ -31,6 +31,10 @@ pub struct Certificate {
     pub fingerprint: String,
     /// SHA-256 of its public key (SubjectPublicKeyInfo).
     pub key: [u8; 32],
+    /// What its authority's key is known by, if it says so.
+    pub authority: Option<Vec<u8>>,
+    /// The bytes of its serial number.
+    pub number: Vec<u8>,
 }
 
 const SEQUENCE: u8 = 0x30;
@@ -49,6 +53,9 @@ const NAME_URI: u8 = 0x86;
 const NAME_IP: u8 = 0x87;
 /// id-ce-subjectAltName.
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+/// id-ce-authorityKeyIdentifier, and the first of its fields.
+const AUTHORITY_KEY: &[u8] = &[0x55, 0x1d, 0x23];
+const KEY_IDENTIFIER: u8 = 0x80;
 
 /// The rest of some DER.
 #[derive(Clone, Copy)]
@@ -91,7 +98,7 @@ impl Certificate {
         let mut whole = Der(Der(der).expect(SEQUENCE)?);
         let mut fields = Der(whole.expect(SEQUENCE)?);
         fields.optional(VERSION);
-        let serial = hex(fields.expect(INTEGER)?);
+        let number = fields.expect(INTEGER)?;
         fields.expect(SEQUENCE)?;
         let issuer = name(fields.expect(SEQUENCE)?);
         let mut validity = Der(fields.expect(SEQUENCE)?);
@@ -101,7 +108,8 @@ impl Certificate {
         let mut read = Self {
             subject,
             issuer,
-            serial,
+            serial: hex(number),
+            number: number.to_vec(),
             not_before,
             not_after,
             fingerprint: hex(&sha256(der)),
@@ -120,11 +128,16 @@ impl Certificate {
         let mut list = Der(list);
         while let Some((SEQUENCE, extension, _)) = list.next() {
             let mut extension = Der(extension);
-            if extension.expect(OID)? != SUBJECT_ALT_NAME {
+            let kind = extension.expect(OID)?;
+            if kind != SUBJECT_ALT_NAME && kind != AUTHORITY_KEY {
                 continue;
             }
             extension.optional(BOOLEAN);
             let mut names = Der(Der(extension.expect(OCTETS)?).expect(SEQUENCE)?);
+            if kind == AUTHORITY_KEY {
+                self.authority = names.optional(KEY_IDENTIFIER).map(<[u8]>::to_vec);
+                continue;
+            }
             while let Some((tag, content, _)) = names.next() {
                 match tag {
                     NAME_DNS if is_name(content) => {

@@ -21,6 +21,7 @@ use crate::io::veil::Cipher;
 use crate::io::veil::Facts;
 use crate::io::veil::Fault;
 use crate::io::veil::Stage;
+use crate::tls::challenge;
 
 /// One side of one connection.
 pub struct Engine {
@@ -187,6 +188,7 @@ impl Cipher for Engine {
             name: self.name.take(),
             peer: state.peer_certificates().and_then(<[_]>::first).map(|first| first.to_vec().into()),
             resumed: state.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+            looked_at: state.alpn_protocol() == Some(challenge::PROTOCOL),
         }
     }
 }

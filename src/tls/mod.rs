@@ -2,13 +2,14 @@
 //! which takes an [`engine::Engine`] for its cipher) and requests.
 //!
 //! Reading order: [`engine`] (one connection) → [`server`], [`client`] (what its side is configured by) → [`names`],
-//! [`tickets`] (what a server chooses by) → [`store`] (what is made of the files that a configuration names) → [`files`],
-//! [`certificate`] (how they are read). Apart from them, [`hello`] reads what a client asks for where TLS is not ours.
+//! [`challenge`], [`tickets`] (what a server chooses by) → [`store`] (what is made of the files that a configuration names) →
+//! [`files`], [`certificate`] (how they are read). Apart from them, [`hello`] reads what a client asks for where TLS is not ours.
 //!
 //! Keys are in the memory of rustls and aws-lc-rs, which wipe what they drop; what is read of a key's file here is wiped
 //! too. Nothing of this module shows a secret when it is printed.
 
 pub mod certificate;
+pub mod challenge;
 pub mod client;
 pub mod engine;
 pub mod files;

@@ -49,11 +49,19 @@ impl Names {
         names
     }
 
+    /// Keeps these names for certificates of their own: nobody who asks for one gets another's.
+    pub fn reserve<'a>(&mut self, names: impl Iterator<Item = &'a String>) {
+        for name in names {
+            self.exact.entry(name.as_str().into()).or_default();
+        }
+    }
+
     fn find(&self, name: Option<&str>) -> &[Arc<CertifiedKey>] {
         let Some(name) = name else { return &self.first };
         // A wildcard stands for one label (RFC 9525 §6.3).
         let wild = || name.split_once('.').and_then(|(_, behind)| self.wildcards.get(behind));
-        match self.exact.get(name).or_else(wild) {
+        let exact = self.exact.get(name);
+        match exact.filter(|keys| !keys.is_empty()).or_else(wild).or(exact) {
             Some(keys) => keys,
             None if self.strict => &[],
             None => &self.first,
@@ -124,5 +132,19 @@ mod tests {
             }
         }
         assert!(!format!("{:?}", Names::of(&list, true)).contains("key"));
+    }
+
+    #[test]
+    fn a_name_whose_certificate_is_still_to_come_gets_no_other() {
+        let list = [made(&rcgen::PKCS_ECDSA_P256_SHA256, &["shop.example", "*.shop.example"])];
+        let mut names = Names::of(&list, false);
+        let reserved: Vec<String> = ["pay.example", "pay.shop.example", "shop.example"].map(Into::into).to_vec();
+        names.reserve(reserved.iter());
+        let all = [SignatureScheme::ECDSA_NISTP256_SHA256];
+        for (name, found) in
+            [("pay.example", false), ("pay.shop.example", true), ("shop.example", true), ("other.example", true)]
+        {
+            assert_eq!(names.choose(Some(name), &all).is_some(), found, "{name}");
+        }
     }
 }

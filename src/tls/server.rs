@@ -21,6 +21,9 @@ use crate::model::UnknownName;
 use crate::tls;
 use crate::tls::certificate::Certificate;
 use crate::tls::certificate::sha256;
+use crate::tls::challenge;
+use crate::tls::challenge::Challenged;
+use crate::tls::challenge::Challenges;
 use crate::tls::files;
 use crate::tls::files::Faulty;
 use crate::tls::names::Names;
@@ -29,8 +32,10 @@ use crate::tls::tickets::Tickets;
 
 /// A certificate with its key, read.
 pub struct Loaded {
-    /// What rustls signs with.
-    key: Arc<CertifiedKey>,
+    /// What rustls signs with; nothing as long as the certificate is still to be got.
+    pub(super) key: Option<Arc<CertifiedKey>>,
+    /// The names it is to be got for, if it is.
+    names: Vec<String>,
     /// What it says of itself.
     pub certificate: Certificate,
 }
@@ -66,7 +71,13 @@ impl Loaded {
         if let Some(path) = &pair.ocsp {
             key.ocsp = Some(files::bytes(path)?);
         }
-        Ok(Self { key: Arc::new(key), certificate })
+        Ok(Self { key: Some(Arc::new(key)), names: pair.names.clone(), certificate })
+    }
+
+    /// A certificate that is still to be got.
+    #[must_use]
+    pub fn pending(pair: &Pair) -> Self {
+        Self { key: None, names: pair.names.clone(), certificate: Certificate::default() }
     }
 }
 
@@ -84,9 +95,10 @@ impl Server {
         let builder = ServerConfig::builder_with_provider(tls::provider()).with_protocol_versions(versions);
         let first = settings.certificates.first().map_or(Path::new(""), |pair| pair.cert.as_path());
         let builder = builder.map_err(|error| files::faulty(first, error.to_string()))?;
-        let certificates: Vec<_> =
-            loaded.iter().map(|loaded| (loaded.key.clone(), loaded.certificate.names.clone())).collect();
-        let names = Names::of(&certificates, settings.unknown_name == UnknownName::Refuse);
+        let here = |loaded: &Arc<Loaded>| Some((loaded.key.clone()?, loaded.certificate.names.clone()));
+        let certificates: Vec<_> = loaded.iter().filter_map(here).collect();
+        let mut names = Names::of(&certificates, settings.unknown_name == UnknownName::Refuse);
+        names.reserve(loaded.iter().flat_map(|loaded| &loaded.names));
         let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(Arc::new(names));
         config.alpn_protocols = vec![tls::HTTP_1_1.to_vec()];
         // A store would be shared by all cores, and locked.
@@ -98,6 +110,17 @@ impl Server {
             config.send_tls13_tickets = TICKETS;
         }
         Ok(Self { config: Arc::new(config), settings: settings.clone() })
+    }
+
+    /// The same, as long as authorities are to be answered who look whether names are ours.
+    #[must_use]
+    pub fn answering(&self, challenges: &Arc<Challenges>) -> Self {
+        let mut config = ServerConfig::clone(&self.config);
+        // The last choice of whoever has another.
+        config.alpn_protocols.push(challenge::PROTOCOL.to_vec());
+        let plain = config.cert_resolver;
+        config.cert_resolver = Arc::new(Challenged { plain, challenges: challenges.clone() });
+        Self { config: Arc::new(config), settings: self.settings.clone() }
     }
 }
 

@@ -138,7 +138,9 @@ pub fn paths(model: &Model) -> Vec<&Path> {
     all
 }
 
-fn system_roots() -> RootCertStore {
+/// The authorities that the system believes.
+#[must_use]
+pub fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     // What of them cannot be read, or is none, is left out: it is the system's affair.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -181,8 +183,20 @@ impl Reading<'_> {
                 Some(read) => Ok(read.clone()),
                 None => Loaded::read(pair).map(Arc::new),
             };
-            let Some((read, fault)) = self.or_old(read, old.pairs.get(pair).cloned()) else { continue };
+            let before = old.pairs.get(pair).cloned();
+            // What is got by ACME may not be there yet; and if it is not what it was, it is got anew.
+            let read = match read {
+                Err(_) if !pair.names.is_empty() => {
+                    Ok(before.clone().unwrap_or_else(|| Arc::new(Loaded::pending(pair))))
+                }
+                read => read,
+            };
+            let Some((read, fault)) = self.or_old(read, before) else { continue };
             self.next.pairs.insert(pair.clone(), read.clone());
+            if read.key.is_none() {
+                loaded.push(read);
+                continue;
+            }
             self.next.shown.push(Shown {
                 side: "listener",
                 of: name.to_owned(),

@@ -11,7 +11,7 @@ use crate::source::Token;
 /// Crates that tie a module to a runtime, and the modules that may name them. `main` and `lib` name none.
 const RUNTIMES: &[(&[&str], &[&str])] = &[
     (&["monoio", "io_uring"], &["io"]),
-    (&["tokio", "axum", "hyper", "tower"], &["control", "admin", "health", "demo", "app"]),
+    (&["tokio", "axum", "hyper", "tower"], &["control", "admin", "health", "acme", "demo", "app"]),
 ];
 
 /// Of these modules only one part may be taken: (who, of which, what).

@@ -19,6 +19,7 @@ mod support;
 
 // The promises.
 mod abuse;
+mod acme;
 mod addresses;
 mod admin;
 mod affinity;

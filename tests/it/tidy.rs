@@ -49,6 +49,7 @@ const BANNED_WORDS: &[&str] = &[
 const BORROWED_NAMES: &[(&str, &str, &str)] = &[
     ("", "ringway_io_backend", "a metric's name, as operators know it from other gateways"),
     ("src/", "hyper_util", "the crate's name"),
+    ("src/acme/", "http_body_util", "the crate's name"),
     ("src/io/socket.rs", "utils", "monoio::utils, where the runtime says which loop it is"),
     ("src/", "Context", "std::task::Context, the argument of every hand-written future"),
     ("", "CommonName", "an attribute of the names of X.509"),

@@ -1,4 +1,4 @@
-//! What stands in the labels of metrics.
+//! What stands in the labels of metrics, for their reference page.
 
 /// What stands in each label, in Markdown.
 pub(super) const LABELS: &[(&str, &str)] = &[
@@ -39,5 +39,7 @@ pub(super) const LABELS: &[(&str, &str)] = &[
     ("side", "`listener`: to clients; `upstream`: to an upstream"),
     ("of", "name of the listener or the upstream"),
     ("file", "path of the certificate's file"),
+    ("certificate", "the first of its names"),
+    ("outcome", "`issued` or `failed`"),
     ("le", "upper bound of a histogram's bucket, in seconds"),
 ];

@@ -1,4 +1,4 @@
-//! The samples of TLS: handshakes, and the ends of certificates.
+//! The samples of TLS: handshakes, the ends of certificates, and the orders of new ones.
 
 use std::collections::HashSet;
 
@@ -24,5 +24,19 @@ pub(super) fn ends(reading: &Reading, out: &mut Series<'_>) {
             let end = u64::try_from(shown.certificate.not_after).unwrap_or(0);
             out.put(&[shown.side, &shown.of, &shown.path.to_string_lossy()], end);
         }
+    }
+}
+
+pub(super) fn orders(reading: &Reading, out: &mut Series<'_>) {
+    for standing in reading.standings.iter() {
+        let name = standing.names.first().map_or("", String::as_str);
+        out.put(&[name, "issued"], standing.issued_total);
+        out.put(&[name, "failed"], standing.failed_total);
+    }
+}
+
+pub(super) fn next_orders(reading: &Reading, out: &mut Series<'_>) {
+    for standing in reading.standings.iter() {
+        out.put(&[standing.names.first().map_or("", String::as_str)], standing.next);
     }
 }

@@ -17,6 +17,8 @@ use crate::admin::metrics::carried::hellos;
 use crate::admin::metrics::seconds;
 use crate::admin::metrics::secure::ends;
 use crate::admin::metrics::secure::handshakes;
+use crate::admin::metrics::secure::next_orders;
+use crate::admin::metrics::secure::orders;
 use crate::admin::metrics::states::changes;
 use crate::admin::metrics::states::endpoints;
 use crate::admin::metrics::states::panics;
@@ -165,6 +167,20 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "When a certificate that is shown to others ends, in seconds since 1970; by whether a listener shows it or the \
                gateway to an upstream, and by its file.",
         write: ends,
+    },
+    Family {
+        name: "ringway_acme_orders_total",
+        kind: Counter,
+        labels: &["certificate", "outcome"],
+        help: "Orders of certificates by ACME that ended, by whether one was issued.",
+        write: orders,
+    },
+    Family {
+        name: "ringway_acme_next_order_seconds",
+        kind: Gauge,
+        labels: &["certificate"],
+        help: "When the next order of a certificate by ACME is due, in seconds since 1970; 0: at once.",
+        write: next_orders,
     },
     Family {
         name: "ringway_proxy_protocol_faults_total",

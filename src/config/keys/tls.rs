@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::MINUTE;
+use crate::config::acme::HostNames;
 use crate::config::key::Group;
 use crate::config::key::Key;
 use crate::config::key::Need::Default;
 use crate::config::key::Need::Optional;
-use crate::config::key::Need::Required;
 use crate::config::kind::Bytes;
 use crate::config::kind::Integer;
 use crate::config::kind::Switch;
@@ -28,19 +28,20 @@ use crate::model::UnknownName;
 
 pub(in crate::config) static TLS: Key<Off<Certificates>> = Key {
     name: "tls",
-    kind: Off(Certificates { keys: &[&CERT, &KEY, &OCSP] }),
+    kind: Off(Certificates { keys: &[&CERT, &KEY, &OCSP, &NAMES] }),
     need: Default(None),
     doc: "TLS, by the certificates of this list: a client gets the one that is for the name it asks for, exactly or by a \
           wildcard. Two for the same names may have keys of different sorts: a client gets one that it can verify. The \
-          files are read at start and at each reload, and again when they change.",
+          files are read at start and at each reload, and again when they change. Each names its files (`cert` and `key`), \
+          or the names that it is got for (`acme`).",
     example: "[{ cert = \"/etc/ringway/shop.crt\", key = \"/etc/ringway/shop.key\", \
-              ocsp = \"/etc/ringway/shop.ocsp\" }]",
+              ocsp = \"/etc/ringway/shop.ocsp\" }, { acme = [\"www.example.com\"] }]",
 };
 
 pub(in crate::config) static CERT: Key<FilePath> = Key {
     name: "cert",
     kind: FilePath,
-    need: Required,
+    need: Optional,
     doc: "A file of PEM: the certificate, and behind it those of the authorities up to a root.",
     example: "\"/etc/ringway/shop.crt\"",
 };
@@ -48,7 +49,7 @@ pub(in crate::config) static CERT: Key<FilePath> = Key {
 pub(in crate::config) static KEY: Key<FilePath> = Key {
     name: "key",
     kind: FilePath,
-    need: Required,
+    need: Optional,
     doc: "A file of PEM: its key, as PKCS#8, SEC1 or PKCS#1, not encrypted.",
     example: "\"/etc/ringway/shop.key\"",
 };
@@ -59,6 +60,15 @@ pub(in crate::config) static OCSP: Key<FilePath> = Key {
     need: Optional,
     doc: "A file of DER: an OCSP response to be shown with the certificate. Without it none is.",
     example: "\"/etc/ringway/shop.ocsp\"",
+};
+
+pub(in crate::config) static NAMES: Key<HostNames> = Key {
+    name: "acme",
+    kind: HostNames,
+    need: Optional,
+    doc: "Instead of files: the names of a certificate that is got by ACME as `[acme]` says, and renewed in time. Until it \
+          is there, no handshake is made for them.",
+    example: "[\"shop.example.com\", \"www.shop.example.com\"]",
 };
 
 pub(in crate::config) static HANDSHAKE: Group = Group {

@@ -37,7 +37,8 @@ pub(super) fn listens() -> impl Strategy<Value = (Option<ListenTls>, Option<Hsts
 }
 
 fn listen() -> impl Strategy<Value = ListenTls> {
-    let pair = (path(), path(), option::of(path())).prop_map(|(cert, key, ocsp)| Pair { cert, key, ocsp });
+    let pair =
+        (path(), path(), option::of(path())).prop_map(|(cert, key, ocsp)| Pair { cert, key, ocsp, names: Vec::new() });
     let clients = (select(vec![Need::Optional, Need::Required]), path(), option::of(path()))
         .prop_map(|(need, ca, crl)| ClientCertificates { need, ca, crl });
     let names = select(vec![UnknownName::First, UnknownName::Refuse]);

@@ -12,7 +12,9 @@
 //! gateway.wait_log(|line| line.ended() == "ok");
 //! ```
 
+mod acme;
 mod events;
+mod forms;
 mod gate;
 mod gateway;
 mod inside;
@@ -20,6 +22,7 @@ mod log;
 mod message;
 mod metrics;
 mod origin;
+mod pebble;
 mod process;
 mod raw;
 pub mod rings;
@@ -30,6 +33,7 @@ mod tls;
 use std::time::Duration;
 use std::time::Instant;
 
+pub use acme::Acme;
 pub use events::Events;
 pub use gate::Gate;
 pub use gateway::Gateway;
@@ -48,6 +52,7 @@ pub use message::Response;
 pub use metrics::Metrics;
 pub use origin::Origin;
 pub use origin::ok;
+pub use pebble::Pebble;
 pub use process::Endpoint;
 pub use process::Load;
 pub use process::Mood;
@@ -59,6 +64,7 @@ pub use scratch::Scratch;
 pub use tls::Authority;
 pub use tls::Issued;
 pub use tls::SecureOrigin;
+pub use tls::look;
 pub use tls::program;
 
 /// The longest that anything is waited for. Long, because it only matters when something is broken.

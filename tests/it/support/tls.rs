@@ -45,7 +45,21 @@ use super::scratch::Scratch;
 pub struct Authority {
     /// The folder.
     pub scratch: Scratch,
-    issuer: CertifiedIssuer<'static, KeyPair>,
+    issuer: Arc<CertifiedIssuer<'static, KeyPair>>,
+}
+
+/// What an authority issues with, for another thread.
+pub struct Issues(Arc<CertifiedIssuer<'static, KeyPair>>);
+
+/// What was seen of who answers somewhere by TLS.
+#[derive(Debug)]
+pub struct Seen {
+    /// The certificate.
+    pub certificate: Vec<u8>,
+    /// The protocol that was agreed on.
+    pub protocol: Option<Vec<u8>>,
+    /// Whether it said the end of the connection of itself, and nothing else.
+    pub closed: bool,
 }
 
 /// A certificate with its key.
@@ -72,7 +86,12 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, scratch.path().display().to_string());
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         scratch.write("ca.pem", &issuer.pem());
-        Self { scratch, issuer }
+        Self { scratch, issuer: Arc::new(issuer) }
+    }
+
+    /// What it issues with.
+    pub fn issues(&self) -> Issues {
+        Issues(self.issuer.clone())
     }
 
     /// The file of its certificate.
@@ -100,7 +119,7 @@ impl Authority {
         let serial = rcgen::SerialNumber::from(file.bytes().fold(7_u64, |sum, byte| sum * 31 + u64::from(byte)));
         params.serial_number = Some(serial.clone());
         change(&mut params);
-        let made = params.signed_by(key, &self.issuer).unwrap();
+        let made = params.signed_by(key, &**self.issuer).unwrap();
         let cert = self.scratch.write(&format!("{file}.crt"), &made.pem());
         let signs = self.scratch.write(&format!("{file}.key"), &key.serialize_pem());
         Issued { cert, key: signs, der: made.der().clone(), signs: key.serialize_der(), serial }
@@ -122,7 +141,7 @@ impl Authority {
             revoked_certs: serials.iter().map(revoked).collect(),
             key_identifier_method: rcgen::KeyIdMethod::Sha256,
         };
-        self.scratch.write(file, &list.signed_by(&self.issuer).unwrap().pem().unwrap())
+        self.scratch.write(file, &list.signed_by(&**self.issuer).unwrap().pem().unwrap())
     }
 
     /// A client that believes this authority and shows what is given.
@@ -171,6 +190,36 @@ impl Authority {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config
     }
+}
+
+impl Issues {
+    /// Issues a certificate for these names and that key, good from and to so many seconds from now: a chain in PEM.
+    pub fn sign(&self, names: &[String], key: &impl rcgen::PublicKeyData, (from, to): (i64, i64)) -> String {
+        let at = |shift: i64| {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+            rcgen::date_time_ymd(1970, 1, 1)
+                + std::time::Duration::from_secs(now.as_secs().saturating_add_signed(shift))
+        };
+        let mut params = CertificateParams::new(names.to_vec()).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        (params.not_before, params.not_after) = (at(from), at(to));
+        params.signed_by(key, &**self.0).unwrap().pem() + &self.0.pem()
+    }
+}
+
+/// Looks at who answers there for this name, believing anybody; if it `waits`, until the connection ends.
+pub fn look(addr: SocketAddr, name: &str, protocols: &[&[u8]], waits: bool) -> std::io::Result<Seen> {
+    let config = ClientConfig::builder_with_provider(provider()).with_protocol_versions(rustls::ALL_VERSIONS).unwrap();
+    let anybody = Arc::new(Stapled(Mutex::default()));
+    let mut config = config.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    let mut secure = Client { config: Arc::new(config) }.try_connect(addr, name)?;
+    let state = &secure.0.stream.conn;
+    let certificate = state.peer_certificates().unwrap()[0].to_vec();
+    let protocol = state.alpn_protocol().map(<[u8]>::to_vec);
+    let closed = waits && matches!(secure.read_to_end(), Ok(rest) if rest.is_empty());
+    Ok(Seen { certificate, protocol, closed })
 }
 
 impl Issued {

@@ -1,0 +1,409 @@
+//! One certificate after the other, for as long as the process lives: what is due first is done first, and never two
+//! things at once. It refuses to know how an order goes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use instant_acme::Error;
+use serde::Deserialize;
+use serde::Serialize;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tracing::debug;
+use tracing::info;
+use tracing::warn;
+
+use crate::acme::Ask;
+use crate::acme::Outlet;
+use crate::acme::Plan;
+use crate::acme::Reason;
+use crate::acme::Standing;
+use crate::acme::State;
+use crate::acme::Transition;
+use crate::acme::held::Held;
+use crate::acme::moment;
+use crate::acme::moment::Chance;
+use crate::acme::order;
+use crate::acme::order::Failure;
+use crate::acme::order::aside;
+use crate::acme::store;
+use crate::acme::web::Web;
+use crate::model;
+use crate::rand::Rng;
+use crate::tls::challenge::Challenges;
+
+/// Everything that is kept.
+struct Course {
+    outlet: Outlet,
+    settings: Option<model::Acme>,
+    kept: Vec<Kept>,
+    rng: Rng,
+}
+
+/// One certificate.
+struct Kept {
+    names: Vec<String>,
+    file: PathBuf,
+    held: Option<Held>,
+    record: Record,
+    chance: Chance,
+    /// When its authority wants it renewed.
+    window: Option<(i64, i64)>,
+    /// When its authority is asked for that.
+    ask_at: i64,
+    ordering: bool,
+    issued: u64,
+    failed: u64,
+}
+
+/// What is remembered of orders beyond the process: a gateway that is started again and again must not ask again and again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+struct Record {
+    /// The names that were ordered: for others everything begins anew.
+    names: Vec<String>,
+    /// When the last good order was made, in seconds since 1970.
+    issued: i64,
+    /// Orders that have failed since.
+    failures: u32,
+    /// Before when no other is made.
+    not_before: i64,
+    /// Why the last one failed.
+    error: Option<String>,
+}
+
+/// What is to be done for a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// To order one.
+    Order,
+    /// To ask when it is to be renewed.
+    Ask,
+}
+
+/// Longest time in one sleep: a clock that is set right meanwhile is looked at again.
+const SLEEP: i64 = 600;
+/// For a whole order.
+const ORDER: Duration = Duration::from_secs(600);
+/// For all cores to take what is published.
+const TAKE: Duration = Duration::from_secs(30);
+
+/// Keeps what is wanted, until nobody wants anything any more.
+pub(super) async fn run(mut wanted: watch::Receiver<Arc<Plan>>, outlet: Outlet) {
+    let mut course = Course { outlet, settings: None, kept: Vec::new(), rng: Rng::from_system() };
+    loop {
+        let plan = wanted.borrow_and_update().clone();
+        course.adopt(&plan).await;
+        loop {
+            course.show();
+            let now = now();
+            let wait = course.next().map_or(SLEEP, |(at, ..)| (at - now).clamp(0, SLEEP));
+            tokio::select! {
+                changed = wanted.changed() => match changed {
+                    Ok(()) => break,
+                    Err(_) => return,
+                },
+                () = tokio::time::sleep(Duration::from_secs(wait.unsigned_abs())) => {}
+            }
+            course.step().await;
+        }
+    }
+}
+
+impl Course {
+    /// Keeps what is wanted now; what was kept before under the same names stays as it is.
+    async fn adopt(&mut self, plan: &Plan) {
+        self.settings.clone_from(&plan.settings);
+        let mut before = std::mem::take(&mut self.kept);
+        for (at, (names, file)) in plan.certificates.iter().enumerate() {
+            let known = before.iter().position(|kept| kept.file == *file).map(|place| before.swap_remove(place));
+            if let Some(kept) = known.as_ref().filter(|kept| kept.names == *names) {
+                debug!(file = %kept.file.display(), "a certificate is kept as before");
+                self.kept.extend(known);
+                continue;
+            }
+            let (held, record) = read(file.clone()).await;
+            let record =
+                if record.names == *names { record } else { Record { issued: record.issued, ..Record::default() } };
+            self.kept.push(Kept {
+                names: names.clone(),
+                file: file.clone(),
+                held,
+                record,
+                chance: self.chance(),
+                window: None,
+                // Not all at once after a start.
+                ask_at: now() + i64::try_from(at).unwrap_or(0),
+                ordering: false,
+                issued: known.as_ref().map_or(0, |known| known.issued),
+                failed: known.as_ref().map_or(0, |known| known.failed),
+            });
+        }
+    }
+
+    fn chance(&self) -> Chance {
+        u32::try_from(self.rng.below(usize::try_from(moment::WHOLE).unwrap_or(1))).unwrap_or(0)
+    }
+
+    /// What is due first, with its time and its place.
+    fn next(&self) -> Option<(i64, usize, Step)> {
+        self.settings.as_ref()?;
+        let steps = self.kept.iter().enumerate().map(|(place, kept)| {
+            let ((at, _), ask_at) = (kept.due(), kept.ask_at);
+            let asks = kept.held.as_ref().is_some_and(|held| held.identifier().is_some());
+            if asks && ask_at < at { (ask_at, place, Step::Ask) } else { (at, place, Step::Order) }
+        });
+        steps.min_by_key(|(at, ..)| *at)
+    }
+
+    /// Does what is due, if anything is.
+    async fn step(&mut self) {
+        let Some((_, place, step)) = self.next().filter(|(at, ..)| *at <= now()) else { return };
+        match step {
+            Step::Ask => self.ask(place).await,
+            Step::Order => {
+                let before = self.kept.get_mut(place).map_or("", |kept| {
+                    let before = kept.state(now()).word();
+                    kept.ordering = true;
+                    before
+                });
+                self.show();
+                let outcome = self.order(place).await;
+                self.settle(place, before, outcome).await;
+            }
+        }
+    }
+
+    /// Makes an order; what it gives is in its file and served when this returns.
+    async fn order(&mut self, place: usize) -> Result<Held, Failure> {
+        let (Some(settings), Some(kept)) = (&self.settings, self.kept.get(place)) else {
+            return Err(Failure::plain("nothing is to be ordered"));
+        };
+        info!(certificate = %kept.name(), directory = %settings.directory, "a certificate is ordered");
+        let got = timeout(ORDER, get(&self.outlet, settings, kept)).await;
+        let got = got.unwrap_or_else(|_| Err(Failure::plain("the order took too long")));
+        let stored = match got {
+            Ok((whole, held)) => {
+                let file = kept.file.clone();
+                aside(move || store::save(&file, whole.as_bytes())).await.map(|()| held)
+            }
+            Err(failure) => Err(failure),
+        };
+        match &stored {
+            Ok(_) => self.outlet.tell_of_file().await,
+            Err(failure) if failure.unknown => order::forget(settings).await,
+            Err(_) => {}
+        }
+        if stored.is_err() {
+            drop(self.outlet.present(None).await);
+        }
+        stored
+    }
+
+    /// Remembers what has come of an order, and says so.
+    async fn settle(&mut self, place: usize, before: &'static str, outcome: Result<Held, Failure>) {
+        let (now, chance) = (now(), self.chance());
+        let Some(kept) = self.kept.get_mut(place) else { return };
+        kept.ordering = false;
+        kept.chance = chance;
+        let name = kept.name().to_owned();
+        let (to, reason) = match outcome {
+            Ok(held) => {
+                info!(certificate = %name, "a certificate has been issued, good until {} (seconds since 1970)", held.life.1);
+                kept.issued += 1;
+                kept.record = Record { names: kept.names.clone(), issued: now, ..Record::default() };
+                kept.window = None;
+                kept.ask_at = now;
+                let reason = format!("for {}, good until {} (seconds since 1970)", kept.names.join(", "), held.life.1);
+                kept.held = Some(held);
+                ("issued", reason)
+            }
+            Err(failure) => {
+                kept.failed += 1;
+                let failures = kept.record.failures.saturating_add(1);
+                let pause = moment::pause(failures, failure.asked, failure.limited, chance);
+                warn!(certificate = %name, failures, pause_seconds = pause, "no certificate was issued: {}", failure.words);
+                let (names, issued) = (kept.names.clone(), kept.record.issued);
+                let error = Some(failure.words.clone());
+                kept.record = Record { names, issued, failures, not_before: now + pause, error };
+                ("failed", failure.words)
+            }
+        };
+        let (record, file) = (kept.record.clone(), store::record(&kept.file));
+        let saved = aside(move || {
+            let text = serde_json::to_vec_pretty(&record).map_err(|error| error.to_string())?;
+            store::save(&file, &text)
+        });
+        if let Err(failure) = saved.await {
+            warn!(certificate = %name, "what has come of an order is forgotten at the end: {}", failure.words);
+        }
+        self.show();
+        (self.outlet.tell)(Transition { name, from: before, to, reason });
+    }
+
+    /// Asks the authority when it wants a certificate renewed (RFC 9773).
+    async fn ask(&mut self, place: usize) {
+        let (Some(settings), Some(kept)) = (self.settings.clone(), self.kept.get(place)) else { return };
+        let Some(identifier) = kept.held.as_ref().and_then(Held::identifier) else { return };
+        let asked = async {
+            let web = web(&settings).await?;
+            let account = order::account(&settings, &web).await?;
+            match account.renewal_info(&identifier).await {
+                Ok((info, after)) => {
+                    let window = info.suggested_window;
+                    Ok(Some(((window.start.unix_timestamp(), window.end.unix_timestamp()), after)))
+                }
+                Err(Error::Unsupported(_)) => Ok(None),
+                Err(error) => Err(Failure::of(&error, &web)),
+            }
+        };
+        let (asked, now, chance) = (asked.await, now(), self.chance());
+        let Some(kept) = self.kept.get_mut(place) else { return };
+        kept.ask_at = moment::ask_again(now, None);
+        match asked {
+            Ok(Some((window, after))) => {
+                kept.ask_at = moment::ask_again(now, i64::try_from(after.as_secs()).ok());
+                if kept.window != Some(window) {
+                    (kept.window, kept.chance) = (Some(window), chance);
+                    let (from, to) = window;
+                    info!(certificate = %kept.name(), from, to, "the authority says when to renew a certificate");
+                }
+            }
+            Ok(None) => kept.window = None,
+            Err(failure) => {
+                debug!(certificate = %kept.name(), "the authority does not say when to renew: {}", failure.words);
+            }
+        }
+    }
+
+    fn show(&self) {
+        let now = now();
+        let directory = self.settings.as_ref().map_or_else(String::new, |settings| settings.directory.clone());
+        let standings: Vec<Standing> = self.kept.iter().map(|kept| kept.standing(&directory, now)).collect();
+        self.outlet.shown.send_replace(standings.into());
+    }
+}
+
+/// Gets a certificate: its chain and key as PEM. The challenges are still answered when this returns.
+async fn get(outlet: &Outlet, settings: &model::Acme, kept: &Kept) -> Result<(String, Held), Failure> {
+    let web = web(settings).await?;
+    let account = order::account(settings, &web).await?;
+    let mut order = order::begin((&account, &web), &kept.names, kept.held.as_ref()).await?;
+    let challenges = order::challenges(&mut order, settings.challenge, &web).await?;
+    outlet.present(Some(Arc::new(challenges))).await?;
+    order::validate(&mut order, settings.challenge, &web).await?;
+    order::finish(&mut order, &kept.names, settings.key, &web).await
+}
+
+async fn web(settings: &model::Acme) -> Result<Web, Failure> {
+    let settings = settings.clone();
+    aside(move || Web::new(&settings)).await
+}
+
+/// What the files hold.
+async fn read(file: PathBuf) -> (Option<Held>, Record) {
+    let shown = file.display().to_string();
+    let read = aside(move || {
+        let record = store::load(&store::record(&file))?;
+        let record = record.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        let held = store::load(&file)?.map(|text| Held::read(&text));
+        Ok((held, record))
+    });
+    match read.await {
+        Ok((None, record)) => (None, record),
+        Ok((Some(Ok(held)), record)) => (Some(held), record),
+        Ok((Some(Err(why)), record)) => {
+            warn!("{shown} is no certificate with its key, another is got: {why}");
+            (None, record)
+        }
+        Err(failure) => {
+            warn!("{}", failure.words);
+            (None, Record::default())
+        }
+    }
+}
+
+impl Kept {
+    fn name(&self) -> &str {
+        self.names.first().map_or("", String::as_str)
+    }
+
+    /// When the next order is due, and why.
+    fn due(&self) -> (i64, Reason) {
+        // An authority that adds a name of its own is not asked again for that.
+        let fits = |held: &&Held| {
+            held.is_for_these(&self.names) || held.is_for(&self.names) && self.record.names == self.names
+        };
+        let (at, reason) = match self.held.as_ref().filter(fits) {
+            None => (0, Reason::First),
+            Some(held) => {
+                let (at, reason) = moment::renewal(held.life, self.window, self.chance);
+                (at.max(self.record.issued + moment::REST), reason)
+            }
+        };
+        if self.record.failures > 0 && self.record.not_before > at {
+            return (self.record.not_before, Reason::Again);
+        }
+        (at, reason)
+    }
+
+    fn state(&self, now: i64) -> State {
+        match &self.held {
+            _ if self.ordering => State::Ordering,
+            None => State::Pending,
+            Some(held) if held.life.1 <= now => State::Expired,
+            Some(_) => State::Issued,
+        }
+    }
+
+    fn standing(&self, directory: &str, now: i64) -> Standing {
+        let (next, reason) = self.due();
+        Standing {
+            names: self.names.clone(),
+            file: self.file.clone(),
+            directory: directory.to_owned(),
+            state: self.state(now),
+            not_after: self.held.as_ref().map(|held| held.life.1),
+            next: next.max(0),
+            reason,
+            window: self.window,
+            failures: self.record.failures,
+            error: self.record.error.clone(),
+            issued_total: self.issued,
+            failed_total: self.failed,
+        }
+    }
+}
+
+impl Outlet {
+    /// Has all cores answer these challenges, or none.
+    async fn present(&self, challenges: Option<Arc<Challenges>>) -> Result<(), Failure> {
+        let (done, taken) = oneshot::channel();
+        self.wait_for(Ask::Present { challenges, done }, taken).await
+    }
+
+    /// Has all cores serve what is in the files.
+    async fn tell_of_file(&self) {
+        let (done, taken) = oneshot::channel();
+        if self.wait_for(Ask::Stored { done }, taken).await.is_err() {
+            warn!("a core has not taken a new certificate yet");
+        }
+    }
+
+    async fn wait_for(&self, ask: Ask, taken: oneshot::Receiver<()>) -> Result<(), Failure> {
+        let asked = async { self.ask.send(ask).await.is_ok() && taken.await.is_ok() };
+        match timeout(TAKE, asked).await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(Failure::plain("not all cores have taken the answers to the challenges")),
+        }
+    }
+}
+
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    i64::try_from(now).unwrap_or(i64::MAX)
+}

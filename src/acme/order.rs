@@ -1,0 +1,277 @@
+//! One order, from the account to the certificate. It refuses to know when it is made, and where what it gives is kept.
+
+use instant_acme::Account;
+use instant_acme::AccountCredentials;
+use instant_acme::AuthorizationStatus;
+use instant_acme::ChallengeType;
+use instant_acme::Error;
+use instant_acme::Identifier;
+use instant_acme::NewAccount;
+use instant_acme::NewOrder;
+use instant_acme::Order;
+use instant_acme::OrderStatus;
+use instant_acme::RetryPolicy;
+use rcgen::CertificateParams;
+use rcgen::DistinguishedName;
+use rcgen::KeyPair;
+use serde::Deserialize;
+use serde::Serialize;
+use std::time::Duration;
+use tokio::task::spawn_blocking;
+use tracing::info;
+use tracing::warn;
+
+use crate::acme::held::Held;
+use crate::acme::store;
+use crate::acme::web::Web;
+use crate::model;
+use crate::model::ChallengeKind;
+use crate::model::KeyKind;
+use crate::tls::challenge::Challenges;
+use crate::tls::challenge::Text;
+
+/// Why there is no certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Failure {
+    /// In words.
+    pub(super) words: String,
+    /// For how long the authority asks not to come again, in seconds.
+    pub(super) asked: Option<i64>,
+    /// Whether it has refused for the number of orders.
+    pub(super) limited: bool,
+    /// Whether it does not know the account.
+    pub(super) unknown: bool,
+}
+
+/// The file of an account.
+#[derive(Deserialize, Serialize)]
+struct Kept {
+    directory: String,
+    contact: Vec<String>,
+    credentials: AccountCredentials,
+}
+
+/// How often, and for how long, it is looked whether the authority has come to a verdict.
+const LOOKS: RetryPolicy =
+    RetryPolicy::new().initial_delay(Duration::from_millis(250)).backoff(1.5).timeout(Duration::from_secs(180));
+/// Letters of a failure.
+const WORDS: usize = 600;
+
+impl Failure {
+    /// In words of ours.
+    pub(super) fn plain(words: impl Into<String>) -> Self {
+        let words: String = words.into();
+        let shown = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+        Self { words: shown.take(WORDS).collect(), ..Self::default() }
+    }
+
+    /// What the protocol or the authority says.
+    pub(super) fn of(error: &Error, web: &Web) -> Self {
+        let kind = match error {
+            Error::Api(problem) => problem.r#type.as_deref().unwrap_or_default(),
+            _ => "",
+        };
+        Self {
+            asked: web.asked(),
+            limited: kind.ends_with(":rateLimited"),
+            unknown: kind.ends_with(":accountDoesNotExist"),
+            ..Self::plain(error.to_string())
+        }
+    }
+}
+
+/// Runs what may wait for a disk, or compute for long, where that holds up nobody.
+pub(super) async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, Failure> {
+    match spawn_blocking(work).await {
+        Ok(done) => done.map_err(Failure::plain),
+        Err(error) => Err(Failure::plain(error.to_string())),
+    }
+}
+
+/// The account at the directory of these settings: the one that is kept, or a new one.
+pub(super) async fn account(settings: &model::Acme, web: &Web) -> Result<Account, Failure> {
+    let file = store::account(&settings.home());
+    let kept = aside({
+        let file = file.clone();
+        move || match store::load(&file)? {
+            None => Ok(None),
+            Some(text) => serde_json::from_slice::<Kept>(&text)
+                .map(Some)
+                .map_err(|error| format!("{} holds no account: {error}", file.display())),
+        }
+    })
+    .await?;
+    let failed = |error: Error| Failure::of(&error, web);
+    let way = || Account::builder_with_http(Box::new(web.clone()));
+    let contact: Vec<String> = settings.contact.iter().map(|address| format!("mailto:{address}")).collect();
+    let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
+    let (account, credentials) = match kept {
+        Some(kept) if kept.directory != settings.directory => {
+            return Err(Failure::plain(format!("{} is of {}", file.display(), kept.directory)));
+        }
+        Some(kept) if kept.contact == settings.contact => {
+            return way().from_credentials(kept.credentials).await.map_err(failed);
+        }
+        Some(kept) => {
+            // Both are of the same text: one is used up, one is kept.
+            let again = serde_json::to_value(&kept.credentials).and_then(serde_json::from_value);
+            let again = again.map_err(|error| Failure::plain(error.to_string()))?;
+            let account = way().from_credentials(kept.credentials).await.map_err(failed)?;
+            account.update_contacts(&contact).await.map_err(failed)?;
+            (account, again)
+        }
+        None => {
+            let new = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
+            let made = way().create(&new, settings.directory.clone(), None).await.map_err(failed)?;
+            info!(directory = %settings.directory, "an ACME account has been made: {}", made.0.id());
+            made
+        }
+    };
+    let kept = Kept { directory: settings.directory.clone(), contact: settings.contact.clone(), credentials };
+    aside(move || {
+        let text = serde_json::to_vec_pretty(&kept).map_err(|error| error.to_string())?;
+        store::save(&file, &text)
+    })
+    .await?;
+    Ok(account)
+}
+
+/// Begins an order, in the place of the certificate that is held, if its authority takes that.
+pub(super) async fn begin(
+    (account, web): (&Account, &Web),
+    names: &[String],
+    held: Option<&Held>,
+) -> Result<Order, Failure> {
+    let identifiers: Vec<Identifier> = names.iter().map(|name| Identifier::Dns(name.clone())).collect();
+    let plain = NewOrder::new(&identifiers);
+    if let Some(identifier) = held.and_then(Held::identifier) {
+        match account.new_order(&NewOrder::new(&identifiers).replaces(identifier)).await {
+            Ok(order) => return Ok(order),
+            // It was replaced before, or is not known any more: that is no reason to go without.
+            Err(Error::Unsupported(_) | Error::Other(_)) => {}
+            Err(Error::Api(problem)) if is_of_the_old_one(problem.r#type.as_deref()) => {}
+            Err(error) => return Err(Failure::of(&error, web)),
+        }
+    }
+    account.new_order(&plain).await.map_err(|error| Failure::of(&error, web))
+}
+
+fn is_of_the_old_one(kind: Option<&str>) -> bool {
+    let kind = kind.unwrap_or_default();
+    [":alreadyReplaced", ":conflict", ":malformed", ":unauthorized"].iter().any(|end| kind.ends_with(end))
+}
+
+/// The answers to the challenges of an order.
+pub(super) async fn challenges(order: &mut Order, kind: ChallengeKind, web: &Web) -> Result<Challenges, Failure> {
+    let (mut texts, mut sums) = (Vec::new(), Vec::new());
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        let mut authorization = authorization.map_err(|error| Failure::of(&error, web))?;
+        if authorization.status == AuthorizationStatus::Valid {
+            continue;
+        }
+        let Identifier::Dns(name) = authorization.identifier().identifier.clone() else { continue };
+        let Some(challenge) = authorization.challenge(wire(kind)) else {
+            return Err(Failure::plain(format!("the authority offers no {} for {name}", kind.word())));
+        };
+        let answer = challenge.key_authorization();
+        match kind {
+            ChallengeKind::Http01 => {
+                let (token, text) = (challenge.token.clone(), answer.as_str().to_owned());
+                texts.push(Text { host: name, token, text });
+            }
+            ChallengeKind::TlsAlpn01 => {
+                let sum = <[u8; 32]>::try_from(answer.digest().as_ref());
+                sums.push((name, sum.map_err(|_| Failure::plain("a sum is not of 32 bytes"))?));
+            }
+        }
+    }
+    match kind {
+        ChallengeKind::Http01 => Ok(Challenges::texts(texts)),
+        ChallengeKind::TlsAlpn01 => aside(move || Challenges::certificates(&sums)).await,
+    }
+}
+
+/// Lets the authority look, now that all cores have the answers, and waits for what it has seen.
+pub(super) async fn validate(order: &mut Order, kind: ChallengeKind, web: &Web) -> Result<(), Failure> {
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        let mut authorization = authorization.map_err(|error| Failure::of(&error, web))?;
+        if authorization.status == AuthorizationStatus::Valid {
+            continue;
+        }
+        if let Some(mut challenge) = authorization.challenge(wire(kind)) {
+            challenge.set_ready().await.map_err(|error| Failure::of(&error, web))?;
+        }
+    }
+    let failure = match order.poll_ready(&LOOKS).await {
+        Ok(OrderStatus::Ready) => return Ok(()),
+        Ok(status) => Failure::plain(format!("the order is {status:?}")),
+        Err(error) => Failure::of(&error, web),
+    };
+    let seen = seen(order).await;
+    Err(if seen.is_empty() { failure } else { Failure { words: Failure::plain(seen).words, ..failure } })
+}
+
+/// What the authority has found wrong with each name.
+async fn seen(order: &mut Order) -> String {
+    let mut words = Vec::new();
+    let mut authorizations = order.authorizations();
+    while let Some(Ok(mut authorization)) = authorizations.next().await {
+        if authorization.refresh().await.is_err() {
+            continue;
+        }
+        let name = authorization.identifier().to_string();
+        let faults = authorization.challenges.iter().filter_map(|challenge| challenge.error.as_ref());
+        words.extend(faults.map(|fault| format!("{name}: {fault}")));
+    }
+    words.join("; ")
+}
+
+/// Has the certificate made that was ordered, with a new key: the chain and the key, as PEM.
+pub(super) async fn finish(
+    order: &mut Order,
+    names: &[String],
+    kind: KeyKind,
+    web: &Web,
+) -> Result<(String, Held), Failure> {
+    let wanted = names.to_vec();
+    let (request, key) = aside(move || request(wanted, kind).map_err(|error| error.to_string())).await?;
+    order.finalize_csr(&request).await.map_err(|error| Failure::of(&error, web))?;
+    let chain = order.poll_certificate(&LOOKS).await.map_err(|error| Failure::of(&error, web))?;
+    let whole = format!("{}\n{key}", chain.trim_end());
+    let held = Held::read(whole.as_bytes()).map_err(|why| Failure::plain(format!("what was issued: {why}")))?;
+    if !held.is_for(names) {
+        return Err(Failure::plain("what was issued is not for all the names that were ordered"));
+    }
+    Ok((whole, held))
+}
+
+fn request(names: Vec<String>, kind: KeyKind) -> Result<(Vec<u8>, String), rcgen::Error> {
+    let key = KeyPair::generate_for(match kind {
+        KeyKind::EcdsaP256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+        KeyKind::EcdsaP384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+        KeyKind::Rsa2048 => &rcgen::PKCS_RSA_SHA256,
+    })?;
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name = DistinguishedName::new();
+    Ok((params.serialize_request(&key)?.der().to_vec(), key.serialize_pem()))
+}
+
+/// Forgets an account that its authority does not know: the next order makes another.
+pub(super) async fn forget(settings: &model::Acme) {
+    let file = store::account(&settings.home());
+    warn!("the ACME account is not known to its authority any more, another will be made");
+    if let Err(failure) = aside(move || store::remove(&file)).await {
+        warn!("{}", failure.words);
+    }
+}
+
+fn wire(kind: ChallengeKind) -> ChallengeType {
+    match kind {
+        ChallengeKind::Http01 => ChallengeType::Http01,
+        ChallengeKind::TlsAlpn01 => ChallengeType::TlsAlpn01,
+    }
+}

@@ -1,0 +1,156 @@
+//! How a directory is spoken to: one connection for each request, by TLS alone, within bounds of time and size. It refuses
+//! to know what is said.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::Request;
+use http::Uri;
+use http::header::HOST;
+use http::header::RETRY_AFTER;
+use http::header::USER_AGENT;
+use http_body_util::BodyExt;
+use http_body_util::Limited;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use instant_acme::BodyWrapper;
+use instant_acme::BytesResponse;
+use instant_acme::Error;
+use instant_acme::HttpClient;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_rustls::TlsConnector;
+
+use crate::http::date;
+use crate::model;
+use crate::model::Policy;
+use crate::model::UpstreamTls;
+use crate::tls::client::Client;
+use crate::tls::store::system_roots;
+
+/// The way to a directory.
+#[derive(Clone, Debug)]
+pub(super) struct Web {
+    tls: Arc<ClientConfig>,
+    /// For how long the last refusal asks not to come again, in seconds.
+    asked: watch::Sender<Option<i64>>,
+}
+
+/// For one request, from its connection to the end of its response.
+const TIME: Duration = Duration::from_secs(30);
+/// Largest response.
+const BODY: usize = 1 << 20;
+/// Who we are.
+const AGENT: &str = concat!("ringway/", env!("CARGO_PKG_VERSION"));
+
+impl Web {
+    /// The way to the directory of these settings. Reads files.
+    ///
+    /// # Errors
+    /// Why nobody could be believed, in words.
+    pub(super) fn new(settings: &model::Acme) -> Result<Self, String> {
+        let believed = UpstreamTls {
+            name: None,
+            ca: settings.ca.clone(),
+            identity: None,
+            pins: Vec::new(),
+            policy: Policy::Intermediate,
+            insecure: false,
+        };
+        let roots = Arc::new(if settings.ca.is_none() { system_roots() } else { rustls::RootCertStore::empty() });
+        let client = Client::new(&believed, 1, &roots).map_err(|fault| fault.to_string())?;
+        Ok(Self { tls: client.for_checks(false), asked: watch::Sender::new(None) })
+    }
+
+    /// For how long the last refusal has asked not to come again, in seconds; forgotten then.
+    pub(super) fn asked(&self) -> Option<i64> {
+        self.asked.send_replace(None)
+    }
+}
+
+impl HttpClient for Web {
+    fn request(
+        &self,
+        request: Request<BodyWrapper<Bytes>>,
+    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
+        let web = self.clone();
+        Box::pin(async move {
+            let host = request.uri().host().unwrap_or_default().to_owned();
+            let answered = tokio::time::timeout(TIME, web.exchange(request)).await;
+            let answered = answered.unwrap_or_else(|_| Err(format!("no answer within {} s", TIME.as_secs()).into()));
+            answered.map_err(|error| Error::Other(format!("{host}: {error}").into()))
+        })
+    }
+}
+
+impl Web {
+    async fn exchange(
+        &self,
+        mut request: Request<BodyWrapper<Bytes>>,
+    ) -> Result<BytesResponse, Box<dyn StdError + Send + Sync>> {
+        let uri = request.uri().clone();
+        let (Some("https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(format!("{uri} is not to be asked by TLS").into());
+        };
+        let plain = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(plain.to_owned())?;
+        let stream = TcpStream::connect((plain, authority.port_u16().unwrap_or(443))).await?;
+        let stream = TlsConnector::from(self.tls.clone()).connect(name, stream).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // It ends with its one exchange; what is wrong with it is heard there.
+        let connection = tokio::spawn(connection);
+        let target = uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
+        request.headers_mut().insert(HOST, HeaderValue::from_str(authority.as_str())?);
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        *request.uri_mut() = target.parse::<Uri>()?;
+        let response = sender.send_request(request).await?;
+        let (parts, body) = response.into_parts();
+        let body = Limited::new(body, BODY).collect().await?.to_bytes();
+        drop(sender);
+        connection.abort();
+        if parts.status.is_client_error() || parts.status.is_server_error() {
+            let asked = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+            self.asked.send_replace(asked.and_then(|text| seconds(text, SystemTime::now())));
+        }
+        Ok(BytesResponse { parts, body: Box::new(body) })
+    }
+}
+
+/// What a `Retry-After` asks for: a number of seconds, or a date (RFC 9110 §10.2.3).
+fn seconds(text: &str, now: SystemTime) -> Option<i64> {
+    if let Ok(seconds) = text.trim().parse::<u32>() {
+        return Some(seconds.into());
+    }
+    let now = now.duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    i64::try_from(date::read(text.as_bytes())?.saturating_sub(now)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_asked_for_in_seconds_or_by_a_date() {
+        let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for (text, expected) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+            ("", None),
+        ] {
+            assert_eq!(seconds(text, now), expected, "{text}");
+        }
+    }
+}

@@ -51,9 +51,10 @@ pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fau
     let used = references(form, faults);
     distinct_hosts(&form.hosts, faults);
     let secure = listeners.as_ref().is_none_or(|listeners| listeners.iter().any(|listener| listener.tls.is_some()));
+    let mut in_vain = Vec::new();
     for host in &form.hosts {
         let pattern = host.pattern.as_ref().map(HostPattern::text).unwrap_or_default();
-        host.clients.check(&format!("host {}", quote(&pattern)), secure, faults);
+        in_vain.extend(host.clients.check(&format!("host {}", quote(&pattern)), secure, faults));
     }
     let hosts = hosts(form);
     let unused = form.upstreams.iter().filter(|upstream| !used.contains(upstream.name.as_str()));
@@ -63,7 +64,7 @@ pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fau
     let model = || Some(Model { process: process?, listeners: listeners?, upstreams: upstreams?, hosts: hosts? });
     let zone = form.process.zone.is_said();
     let odd = form.upstreams.iter().flat_map(|named| oddities(named, &form.upstream_defaults, zone));
-    let mut warnings: Vec<Fault> = warnings.chain(odd).collect();
+    let mut warnings: Vec<Fault> = warnings.chain(odd).chain(in_vain).collect();
     Fault::sort(&mut warnings);
     (model().filter(|_| faults.is_empty()), warnings)
 }

@@ -361,7 +361,8 @@ fn the_reference_loads_and_states_the_defaults() {
          routes = [{ path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\", retry.attempts = 2 },\n\
          { path = \"/live\", upstream = \"orders\", upgrade = [\"websocket\"], min_rate = \"0B\",\n\
          timeout = { response = \"5s\", body = \"1m\", tunnel = \"1h\", total = \"20s\" } },\n\
-         { path = \"/search\", upstream = \"orders\", hedge = \"p95\", class = \"high\" }]\n",
+         { path = \"/search\", upstream = \"orders\", hedge = \"p95\", class = \"high\" }]\n\
+         client_certificates = { need = \"required\", ca = \"/etc/ringway/clients.pem\", crl = \"/etc/ringway/revoked.pem\" }\n",
     );
     assert_eq!(reference, bare);
 }

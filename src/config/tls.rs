@@ -468,16 +468,14 @@ impl HostClientsForm {
         }
     }
 
-    /// What a host has of it; `secure` says whether any listener speaks TLS.
-    pub(super) fn check(&self, owner: &str, secure: bool, faults: &mut Faults) {
-        let (Some(Some(need)), Some(at)) = (self.need.value(), self.need.at()) else { return };
+    /// Notes what is wrong with it, and gives what is odd about it; `secure` says whether any listener speaks TLS.
+    pub(super) fn check(&self, owner: &str, secure: bool, faults: &mut Faults) -> Option<Fault> {
+        let (Some(need), Some(at)) = (self.need.value()?, self.need.at()) else { return None };
         if !self.ca.is_said() {
             nobody(owner, *need, at, faults);
         }
-        if !secure {
-            let message = format!("{owner} asks for certificates of clients, and no listener speaks TLS");
-            faults.add(Fault::wrong(at, message).help("name certificates as `tls` of a listener, or take this away"));
-        }
+        let message = format!("{owner} asks for certificates of clients, and no listener speaks TLS");
+        (!secure).then(|| Fault::wrong(at, message).help("name certificates as `tls` of a listener"))
     }
 
     /// The same as a value; nothing where it is faulty.

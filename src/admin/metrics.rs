@@ -9,6 +9,7 @@ mod labels;
 mod secure;
 mod states;
 mod table;
+mod upstreams;
 
 use std::fmt::Display;
 use std::fmt::Write;

@@ -13,9 +13,9 @@ use crate::tls::store::Zeal;
 
 /// Looks at the files; what is odd about them is added to the warnings.
 pub(super) fn look(mut loaded: Loaded) -> Result<Loaded, Report> {
-    let mut store = Store::new(b"");
+    let mut store = Store::new();
     let believed = loaded.model.acme.as_ref().and_then(|acme| acme.ca.as_deref());
-    let believed = believed.and_then(|ca| files::authorities(ca).err());
+    let believed = believed.and_then(|ca| files::bytes(ca).and_then(|text| files::authorities(ca, &text)).err());
     let read = store.load(&loaded.model, Zeal::Strict).err().unwrap_or_default();
     let faults: Vec<_> = read.into_iter().chain(believed).collect();
     if !faults.is_empty() {
@@ -34,6 +34,17 @@ pub(super) fn look(mut loaded: Loaded) -> Result<Loaded, Report> {
         {
             loaded.warnings.push(loaded.places.warning(&shown.path, &words));
             told.push(&shown.path);
+        }
+    }
+    for (list, end) in material.servers.values().flat_map(|server| &server.lists) {
+        let left = end.saturating_sub(now);
+        if left < SOON && !told.contains(&list) {
+            let words = match left {
+                ..0 => "a list in it has ended: nobody is let in whom it would concern".to_owned(),
+                left => format!("a list in it ends in {} days: nobody is let in after that", left / DAY),
+            };
+            loaded.warnings.push(loaded.places.warning(list, &words));
+            told.push(list);
         }
     }
     Ok(loaded)

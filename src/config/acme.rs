@@ -29,6 +29,9 @@ use super::write::Lines;
 use crate::model;
 use crate::model::Acme;
 use crate::model::ChallengeKind;
+use crate::model::ClientCertificates;
+use crate::model::Host;
+use crate::model::HostPattern;
 use crate::model::KeyKind;
 use crate::model::Listener;
 use crate::model::Need;
@@ -280,7 +283,7 @@ impl AcmeForm {
 /// warnings.
 pub(super) fn check(
     form: &Form,
-    listeners: &mut [Listener],
+    (listeners, hosts): (&mut [Listener], &[Host]),
     faults: &mut Faults,
     warnings: &mut Vec<Fault>,
 ) -> Option<Option<Acme>> {
@@ -308,15 +311,18 @@ pub(super) fn check(
     }
     for listener in listeners.iter_mut() {
         let Some(tls) = &mut listener.tls else { continue };
-        let shows = tls.clients.as_ref().is_some_and(|clients| clients.need == Need::Required);
-        let ours = |(owner, ..): &&(&str, &[String], Span)| *owner == listener.name;
-        if let (true, ChallengeKind::TlsAlpn01, Some((_, _, at))) = (shows, acme.challenge, wanted.iter().find(ours)) {
+        let ours =
+            wanted.iter().filter(|(owner, ..)| acme.challenge == ChallengeKind::TlsAlpn01 && *owner == listener.name);
+        for (host, at) in ours.filter_map(|(_, names, at)| Some((barred(tls.clients.as_ref(), hosts, names)?, *at))) {
+            let owner = host.map_or_else(
+                || format!("listener {}", quote(&listener.name)),
+                |host| format!("host {}", quote(&host.pattern.text())),
+            );
             let message = format!(
-                "listener {} requires certificates of clients: the authority has none to show when it looks by tls-alpn-01",
-                quote(&listener.name)
+                "{owner} requires certificates of clients: the authority has none to show when it looks by tls-alpn-01"
             );
             let help = "write challenge = \"http-01\" in [acme], or need = \"optional\" in `client_certificates`";
-            faults.add(Fault::wrong(*at, message).help(help));
+            faults.add(Fault::wrong(at, message).help(help));
         }
         for pair in tls.certificates.iter_mut().filter(|pair| !pair.names.is_empty()) {
             pair.cert = acme.file(&pair.names);
@@ -324,6 +330,28 @@ pub(super) fn check(
         }
     }
     Some(Some(acme))
+}
+
+/// The host, or else the listener, that lets nobody ask for one of these names without a certificate.
+fn barred<'a>(clients: Option<&ClientCertificates>, hosts: &'a [Host], names: &[String]) -> Option<Option<&'a Host>> {
+    let requires = |clients: &ClientCertificates| clients.need == Need::Required;
+    names.iter().find_map(|name| {
+        let near = hosts.iter().filter_map(|host| Some((nearness(&host.pattern, name)?, host)));
+        let host = near.max_by_key(|(near, _)| *near).map(|(_, host)| host);
+        match host.and_then(|host| host.clients.as_ref()) {
+            Some(rule) => rule.requires().then_some(host),
+            None => clients.is_some_and(requires).then_some(None),
+        }
+    })
+}
+
+/// How near a pattern is that takes the name: the nearest host has it.
+fn nearness(pattern: &HostPattern, name: &str) -> Option<usize> {
+    match pattern {
+        HostPattern::Exact(exact) => (exact == name).then_some(usize::MAX),
+        HostPattern::Wildcard(behind) => name.strip_suffix(behind)?.ends_with('.').then_some(behind.len()),
+        HostPattern::Any => Some(0),
+    }
 }
 
 /// Each list of names that stands in the file, with the listener it is for.

@@ -16,6 +16,7 @@ use super::key::Key;
 use super::keys;
 use super::kind::Kind;
 use super::kinds::Endpoints;
+use super::listens::Listens;
 use super::relays;
 use super::report::Fault;
 use super::report::Faults;
@@ -25,7 +26,6 @@ use super::routes::RouteForm;
 use super::routes::plain;
 use super::suggest::advice;
 use super::tls;
-use super::tls::Listens;
 use super::unit;
 use super::upstreams::UpstreamForm;
 use crate::address::Address;
@@ -50,12 +50,19 @@ pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fau
     let process = process(&form.process, faults);
     let mut listeners = listeners(form, faults);
     let mut odd = Vec::new();
-    let acme = acme::check(form, listeners.as_deref_mut().unwrap_or_default(), faults, &mut odd);
+    let hosts = hosts(form);
+    let served = (listeners.as_deref_mut().unwrap_or_default(), hosts.as_deref().unwrap_or_default());
+    let acme = acme::check(form, served, faults, &mut odd);
     let upstreams = upstreams(form, faults);
     let used = references(form, faults);
     carried(form, faults);
     distinct_hosts(&form.hosts, faults);
-    let hosts = hosts(form);
+    let secure = listeners.as_ref().is_none_or(|listeners| listeners.iter().any(|listener| listener.tls.is_some()));
+    let mut in_vain = Vec::new();
+    for host in &form.hosts {
+        let pattern = host.pattern.as_ref().map(HostPattern::text).unwrap_or_default();
+        in_vain.extend(host.clients.check(&format!("host {}", quote(&pattern)), secure, faults));
+    }
     let unused = form.upstreams.iter().filter(|upstream| !used.contains(upstream.name.as_str()));
     let warnings = unused.map(|upstream| {
         Fault::wrong(upstream.at, format!("upstream {} is not used by any route", quote(&upstream.name)))
@@ -64,7 +71,7 @@ pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fau
         || Some(Model { process: process?, acme: acme?, listeners: listeners?, upstreams: upstreams?, hosts: hosts? });
     let zone = form.process.zone.is_said();
     odd.extend(form.upstreams.iter().flat_map(|named| oddities(named, &form.upstream_defaults, zone)));
-    let mut warnings: Vec<Fault> = warnings.chain(odd).chain(unheard(form)).collect();
+    let mut warnings: Vec<Fault> = warnings.chain(odd).chain(unheard(form)).chain(in_vain).collect();
     Fault::sort(&mut warnings);
     (model().filter(|_| faults.is_empty()), warnings)
 }
@@ -87,7 +94,7 @@ pub(super) fn serve(to: Address, listen: Address) -> Option<Model> {
         process: process(&ProcessForm::default(), &mut faults)?,
         listeners: vec![listener(&listen, &ListenForm::default(), &[], &mut faults)?],
         upstreams: vec![upstream(&app, &UpstreamForm::default(), &mut faults)?],
-        hosts: vec![Host { pattern: HostPattern::Any, routes: vec![plain()] }],
+        hosts: vec![Host { pattern: HostPattern::Any, routes: vec![plain()], clients: None }],
         acme: None,
     })
 }
@@ -111,6 +118,7 @@ fn process(form: &ProcessForm, faults: &mut Faults) -> Option<Process> {
         connections_max: form.connections.resolve(&keys::PROCESS_CONNECTIONS)?,
         access_log: form.access_log.resolve(&keys::ACCESS_LOG)?,
         zone: form.zone.value().cloned(),
+        core_dumps: form.core_dumps.resolve(&keys::CORE_DUMPS)?,
         overload: Overload {
             memory_percent: form.memory.resolve(&keys::OVERLOAD_MEMORY)?,
             memory_of: form.memory_of.value().copied(),
@@ -175,6 +183,10 @@ fn listener(
             format!("listener {} has `proxy_protocol`, and its `trusted_proxies` name nobody", quote(&named.name));
         let help = "list the proxies in `trusted_proxies`, or \"0.0.0.0/0\" and \"::/0\" for everyone";
         faults.add(Fault::wrong(at, message).help(help));
+    }
+    // Of one that carries bytes it has been said already.
+    if !own.relay.carries() && own.tls.is_in_vain(&owner, &defaults.tls, faults) {
+        return None;
     }
     let listens = own.tls.model(&owner, named.at, &defaults.tls, faults);
     let Listens { tls, hsts, redirect, hello } = listens?;
@@ -353,7 +365,7 @@ fn hosts(form: &Form) -> Option<Vec<Host>> {
     };
     let host = |host: &HostForm| {
         let routes = host.routes.value()?.iter().map(route).collect::<Option<Vec<_>>>()?;
-        Some(Host { pattern: host.pattern.clone()?, routes })
+        Some(Host { pattern: host.pattern.clone()?, routes, clients: host.clients.model()? })
     };
     let mut list = form.hosts.iter().map(host).collect::<Option<Vec<_>>>()?;
     list.sort_by_key(|host| host.pattern.text());

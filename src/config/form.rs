@@ -11,6 +11,8 @@ use super::key::Reader;
 use super::key::field;
 use super::key::get;
 use super::keys;
+use super::listens::HostClientsForm;
+use super::listens::ListenTlsForm;
 use super::pattern;
 use super::relays::RelayForm;
 use super::report::Fault;
@@ -20,7 +22,6 @@ use super::report::quote;
 use super::report::tick;
 use super::routes::RouteForm;
 use super::suggest::key_advice;
-use super::tls::ListenTlsForm;
 use super::tree::Entry;
 use super::tree::Node;
 use super::tree::Table;
@@ -75,6 +76,7 @@ pub(super) struct ProcessForm {
     pub(super) memory_of: Field<u64>,
     pub(super) descriptors: Field<[u32; 3]>,
     pub(super) lag: Field<[Duration; 3]>,
+    pub(super) core_dumps: Field<bool>,
 }
 
 /// `[listen.NAME]` and `[defaults.listen]`, all but `bind`.
@@ -111,6 +113,7 @@ pub(super) struct HostForm {
     pub(super) pattern: Option<HostPattern>,
     pub(super) at: Span,
     pub(super) routes: Field<Vec<RouteForm>>,
+    pub(super) clients: HostClientsForm,
 }
 
 /// Reads every table; what is wrong is recorded and the rest is read on.
@@ -227,6 +230,7 @@ fn process(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ProcessForm {
         memory_of: get(overload, &keys::OVERLOAD_MEMORY_OF, faults),
         descriptors: get(overload, &keys::OVERLOAD_DESCRIPTORS, faults),
         lag: get(overload, &keys::OVERLOAD_LAG, faults),
+        core_dumps: get(reader, &keys::CORE_DUMPS, faults),
     }
 }
 
@@ -266,14 +270,16 @@ fn listen(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ListenForm {
 fn hosts(root: &Table, faults: &mut Faults) -> Vec<HostForm> {
     let read = named(root, &HOST, faults, |node, owner, faults| {
         let reader = Reader::open(node, owner, keys::host::HOST, faults);
-        field(reader.as_ref(), faults, |r, f| r.get(&keys::host::ROUTES, f))
+        let routes = field(reader.as_ref(), faults, |r, f| r.get(&keys::host::ROUTES, f));
+        (routes, HostClientsForm::read(reader.as_ref(), faults))
     });
-    let form = |host: Named<Field<Vec<RouteForm>>>, faults: &mut Faults| {
+    let form = |host: Named<(Field<Vec<RouteForm>>, HostClientsForm)>, faults: &mut Faults| {
         let pattern = pattern::host(&host.name).map_err(|refusal| {
             let message = format!("host {} {}", quote(&host.name), refusal.reason);
             faults.add(Fault::wrong(host.at, message).help(refusal.help));
         });
-        HostForm { pattern: pattern.ok(), at: host.at, routes: host.form }
+        let (routes, clients) = host.form;
+        HostForm { pattern: pattern.ok(), at: host.at, routes, clients }
     };
     read.into_iter().map(|host| form(host, faults)).collect()
 }

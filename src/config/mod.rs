@@ -21,6 +21,7 @@ mod key;
 mod keys;
 mod kind;
 mod kinds;
+mod listens;
 mod mask;
 mod pattern;
 mod places;

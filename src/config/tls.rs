@@ -3,17 +3,14 @@
 
 use std::path::Path;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::json;
 
 use super::acme;
-use super::check::resolve;
 use super::key::Field;
 use super::key::Keys;
 use super::key::Place;
 use super::key::Reader;
-use super::key::get;
 use super::keys::tls as keys;
 use super::kind::Kind;
 use super::kind::pattern;
@@ -29,17 +26,9 @@ use super::schema;
 use super::tree::Node;
 use super::tree::Value;
 use super::write::Lines;
-use super::write::NOWHERE;
 use crate::http::host;
-use crate::model::ClientCertificates;
 use crate::model::Endpoint;
-use crate::model::Hsts;
-use crate::model::ListenTls;
-use crate::model::Listener;
-use crate::model::Need;
 use crate::model::Pair;
-use crate::model::Policy;
-use crate::model::UnknownName;
 use crate::model::UpstreamTls;
 
 /// A list of tables with these keys.
@@ -307,187 +296,6 @@ fn sum(text: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
     }
     Some(sum)
-}
-
-// === a listener ===
-
-/// What `[listen.NAME]` says of it.
-#[derive(Default)]
-pub(super) struct ListenTlsForm {
-    certificates: Field<Option<Vec<(Pair, Span)>>>,
-    policy: Field<Policy>,
-    unknown_name: Field<UnknownName>,
-    timeout: Field<Duration>,
-    at_once: Field<u32>,
-    hello: Field<usize>,
-    tickets: Field<bool>,
-    ticket_keys: Field<PathBuf>,
-    need: Field<Option<Need>>,
-    ca: Field<PathBuf>,
-    crl: Field<PathBuf>,
-    hsts_age: Field<Option<Duration>>,
-    hsts_subdomains: Field<bool>,
-    hsts_preload: Field<bool>,
-    redirect: Field<Option<u16>>,
-}
-
-/// What a listener has of it.
-pub(super) struct Listens {
-    pub(super) tls: Option<ListenTls>,
-    pub(super) hsts: Option<Hsts>,
-    pub(super) redirect: Option<u16>,
-    /// Bytes of a hello, and how long it may take.
-    pub(super) hello: (usize, Duration),
-}
-
-impl ListenTlsForm {
-    pub(super) fn read(reader: Option<&Reader<'_>>, faults: &mut Faults) -> Self {
-        let mut group = |group| reader.and_then(|reader| reader.group(group, faults));
-        let (handshake, hsts) = (group(&keys::HANDSHAKE), group(&keys::HSTS));
-        let clients = group(&keys::CLIENT_CERTIFICATES);
-        let (handshake, clients, hsts) = (handshake.as_ref(), clients.as_ref(), hsts.as_ref());
-        Self {
-            certificates: get(reader, &keys::TLS, faults),
-            policy: get(handshake, &keys::POLICY, faults),
-            unknown_name: get(handshake, &keys::UNKNOWN_NAME, faults),
-            timeout: get(handshake, &keys::HANDSHAKE_TIMEOUT, faults),
-            at_once: get(handshake, &keys::AT_ONCE, faults),
-            hello: get(handshake, &keys::HELLO, faults),
-            tickets: get(handshake, &keys::TICKETS, faults),
-            ticket_keys: get(handshake, &keys::TICKET_KEYS, faults),
-            need: get(clients, &keys::NEED, faults),
-            ca: get(clients, &keys::CLIENT_CA, faults),
-            crl: get(clients, &keys::CRL, faults),
-            hsts_age: get(hsts, &keys::HSTS_AGE, faults),
-            hsts_subdomains: get(hsts, &keys::HSTS_SUBDOMAINS, faults),
-            hsts_preload: get(hsts, &keys::HSTS_PRELOAD, faults),
-            redirect: get(reader, &keys::REDIRECT, faults),
-        }
-    }
-
-    /// What of it holds for a listener that carries TLS and does not speak it.
-    pub(super) fn for_relays(&self) -> Self {
-        Self { timeout: self.timeout.clone(), hello: self.hello.clone(), ..Self::default() }
-    }
-
-    /// What says how TLS is spoken, but for what concerns a hello where that is `read`.
-    pub(super) fn of_handshakes(&self, read: bool) -> impl Iterator<Item = (&'static str, Option<Span>)> {
-        let off = |field: Option<Span>, off: bool| field.filter(|_| !off);
-        let hello =
-            [("handshake.timeout", off(self.timeout.at(), read)), ("handshake.hello", off(self.hello.at(), read))];
-        let rest = [
-            ("tls", off(self.certificates.at(), matches!(self.certificates, Field::Set(None, _)))),
-            ("handshake.policy", self.policy.at()),
-            ("handshake.unknown_name", self.unknown_name.at()),
-            ("handshake.at_once", self.at_once.at()),
-            ("handshake.tickets", self.tickets.at()),
-            ("handshake.ticket_keys", self.ticket_keys.at()),
-            ("client_certificates.need", self.need.at()),
-            ("client_certificates.ca", self.ca.at()),
-            ("client_certificates.crl", self.crl.at()),
-            ("hsts.age", self.hsts_age.at()),
-            ("hsts.subdomains", self.hsts_subdomains.at()),
-            ("hsts.preload", self.hsts_preload.at()),
-            ("redirect", off(self.redirect.at(), matches!(self.redirect, Field::Set(None, _)))),
-        ];
-        hello.into_iter().chain(rest)
-    }
-
-    /// What a listener that stands at `at` has of it; nothing after a fault.
-    pub(super) fn model(&self, owner: &str, at: Span, defaults: &Self, faults: &mut Faults) -> Option<Listens> {
-        let certificates = resolve(&self.certificates, &defaults.certificates, &keys::TLS);
-        let redirect = resolve(&self.redirect, &defaults.redirect, &keys::REDIRECT);
-        if let (Some(Some(_)), Some(Some(_))) = (&certificates, &redirect) {
-            let at = self.redirect.or(&defaults.redirect).at().unwrap_or(at);
-            let message = format!("{owner} speaks TLS, and sends every request on to where TLS is spoken");
-            faults.add(
-                Fault::wrong(at, message).help("`redirect` belongs to the listener of port 80: take it away here"),
-            );
-            return None;
-        }
-        let clients = self.clients(owner, at, defaults, faults);
-        let settings = ListenTls {
-            certificates: certificates.clone()?.unwrap_or_default().into_iter().map(|(pair, _)| pair).collect(),
-            policy: resolve(&self.policy, &defaults.policy, &keys::POLICY)?,
-            unknown_name: resolve(&self.unknown_name, &defaults.unknown_name, &keys::UNKNOWN_NAME)?,
-            timeout: resolve(&self.timeout, &defaults.timeout, &keys::HANDSHAKE_TIMEOUT)?,
-            at_once: resolve(&self.at_once, &defaults.at_once, &keys::AT_ONCE)?,
-            hello_bytes: resolve(&self.hello, &defaults.hello, &keys::HELLO)?,
-            tickets: resolve(&self.tickets, &defaults.tickets, &keys::TICKETS)?,
-            ticket_keys: self.ticket_keys.or(&defaults.ticket_keys).value().cloned(),
-            clients: clients?,
-        };
-        let age = resolve(&self.hsts_age, &defaults.hsts_age, &keys::HSTS_AGE)?;
-        let subdomains = resolve(&self.hsts_subdomains, &defaults.hsts_subdomains, &keys::HSTS_SUBDOMAINS)?;
-        let preload = resolve(&self.hsts_preload, &defaults.hsts_preload, &keys::HSTS_PRELOAD)?;
-        let hello = (settings.hello_bytes, settings.timeout);
-        Some(Listens {
-            hello,
-            tls: certificates?.map(|_| settings),
-            hsts: age.map(|age| Hsts { age, subdomains, preload }),
-            redirect: redirect?,
-        })
-    }
-
-    /// The certificates that the file has, each with its place.
-    pub(super) fn certificates<'a>(&'a self, defaults: &'a Self) -> &'a [(Pair, Span)] {
-        self.certificates.or(&defaults.certificates).value().and_then(Option::as_deref).unwrap_or_default()
-    }
-
-    fn clients(
-        &self,
-        owner: &str,
-        at: Span,
-        defaults: &Self,
-        faults: &mut Faults,
-    ) -> Option<Option<ClientCertificates>> {
-        let need = resolve(&self.need, &defaults.need, &keys::NEED)?;
-        let (ca, crl) = (self.ca.or(&defaults.ca), self.crl.or(&defaults.crl));
-        let (Some(need), Field::Absent) = (need, ca) else {
-            return Some(need.zip(ca.value().cloned()).map(|(need, ca)| ClientCertificates {
-                need,
-                ca,
-                crl: crl.value().cloned(),
-            }));
-        };
-        let at = self.need.or(&defaults.need).at().unwrap_or(at);
-        let asked = if need == Need::Required { "requires" } else { "asks for" };
-        let message =
-            format!("{owner} {asked} certificates of clients, and names no authority whose certificates count");
-        faults.add(Fault::wrong(at, message).help("name a file of authorities as `client_certificates.ca`"));
-        None
-    }
-}
-
-/// The lines of a listener.
-pub(super) fn listen_lines(listener: &Listener, lines: &mut Lines) {
-    if let Some(tls) = &listener.tls {
-        lines.add(&keys::TLS, &Some(tls.certificates.iter().map(|pair| (pair.clone(), NOWHERE)).collect()));
-        let mut handshake = Lines::default();
-        handshake.add(&keys::POLICY, &tls.policy);
-        handshake.add(&keys::UNKNOWN_NAME, &tls.unknown_name);
-        handshake.add(&keys::HANDSHAKE_TIMEOUT, &tls.timeout);
-        handshake.add(&keys::AT_ONCE, &tls.at_once);
-        handshake.add(&keys::HELLO, &tls.hello_bytes);
-        handshake.add(&keys::TICKETS, &tls.tickets);
-        handshake.add_some(&keys::TICKET_KEYS, tls.ticket_keys.as_ref());
-        lines.group(keys::HANDSHAKE.name, &handshake);
-        if let Some(clients) = &tls.clients {
-            let mut shown = Lines::default();
-            shown.add(&keys::NEED, &Some(clients.need));
-            shown.add(&keys::CLIENT_CA, &clients.ca);
-            shown.add_some(&keys::CRL, clients.crl.as_ref());
-            lines.group(keys::CLIENT_CERTIFICATES.name, &shown);
-        }
-    }
-    if let Some(hsts) = &listener.hsts {
-        let mut shown = Lines::default();
-        shown.add(&keys::HSTS_AGE, &Some(hsts.age));
-        shown.add(&keys::HSTS_SUBDOMAINS, &hsts.subdomains);
-        shown.add(&keys::HSTS_PRELOAD, &hsts.preload);
-        lines.group(keys::HSTS.name, &shown);
-    }
-    lines.add(&keys::REDIRECT, &listener.redirect);
 }
 
 // === impl TowardsUpstream ===

@@ -5,10 +5,10 @@ use super::key::Key;
 use super::keys;
 use super::kind::Kind;
 use super::kind::string;
+use super::listens;
 use super::relays;
 use super::report::Span;
 use super::routes::RouteForm;
-use super::tls;
 use super::upstreams;
 use crate::model::Host;
 use crate::model::Listener;
@@ -48,6 +48,7 @@ fn process(process: &Process) -> String {
     overload.add(&keys::OVERLOAD_DESCRIPTORS, &process.overload.descriptors_percent);
     overload.add(&keys::OVERLOAD_LAG, &process.overload.lag);
     lines.group(keys::OVERLOAD.name, &overload);
+    lines.add(&keys::CORE_DUMPS, &process.core_dumps);
     if lines.is_empty() { String::new() } else { lines.table("[process]") }
 }
 
@@ -83,7 +84,7 @@ fn listener(listener: &Listener, upstreams: &[Upstream]) -> String {
     keep_alive.add(&keys::KEEP_ALIVE_AGE, &listener.keep_alive.age);
     lines.group(keys::LISTEN_KEEP_ALIVE.name, &keep_alive);
     lines.add(&keys::SERVER, &listener.server);
-    tls::listen_lines(listener, &mut lines);
+    listens::listen_lines(listener, &mut lines);
     relays::lines(listener, upstreams, &mut lines);
     lines.table(&format!("[listen.{}]", name(&listener.name)))
 }
@@ -103,6 +104,7 @@ fn host(host: &Host, upstreams: &[Upstream]) -> String {
     });
     let mut lines = Lines::default();
     lines.add(&keys::host::ROUTES, &routes.collect());
+    listens::host_lines(host.clients.as_ref(), &mut lines);
     lines.table(&format!("[host.{}]", toml::Value::String(host.pattern.text())))
 }
 

@@ -233,7 +233,7 @@ impl Line {
         loop {
             let opened = veil.open(&mut content);
             if opened.is_err() {
-                return Err(Unsettled::Faulty(veil.fault().unwrap_or(Fault(String::new()))));
+                return Err(Unsettled::Faulty(veil.fault().unwrap_or(Fault::of(""))));
             }
             if veil.has_answer() {
                 // Content is written as it is said: this says none.

@@ -52,9 +52,45 @@ pub enum Stage {
     Ended,
 }
 
-/// What is wrong, in words that hold no secret.
+/// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault(pub String);
+pub struct Fault {
+    /// In words that hold no secret.
+    pub words: String,
+    /// Of what sort it is.
+    pub sort: Sort,
+}
+
+/// Of what sort a fault is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// Nobody who counts has said who the other side is.
+    Authority,
+    /// It is somebody else.
+    Name,
+    /// What was said of it is too old.
+    Expired,
+    /// What was said of it is for later.
+    NotYet,
+    /// Its key is another.
+    Pin,
+    /// What was said of it is not good for another reason.
+    Certificate,
+    /// It would not go on.
+    Refused,
+    /// What it says is nothing that a cipher could open.
+    Garbage,
+    /// Any other.
+    Other,
+}
+
+impl Fault {
+    /// One of no particular sort.
+    #[must_use]
+    pub fn of(words: &str) -> Self {
+        Self { words: words.to_owned(), sort: Sort::Other }
+    }
+}
 
 /// What was settled with the other side.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -184,7 +220,7 @@ impl Veil {
         drop((wire, answer));
         match opened {
             Ok(Stage::Ready) if endless => {
-                *self.fault.borrow_mut() = Some(Fault("a message that does not end".into()));
+                *self.fault.borrow_mut() = Some(Fault::of("a message that does not end"));
                 self.mute.set(true);
                 Err(Broken::Reset)
             }
@@ -378,3 +414,7 @@ impl fmt::Debug for Veil {
         f.debug_struct("Veil").field("stage", &self.stage).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "veil_tests.rs"]
+mod tests;

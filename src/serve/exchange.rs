@@ -64,19 +64,22 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
     fate
 }
 
-/// The answer to a request that came to the wrong place: by a connection that was made for another host, or in the open
-/// where it is to come by TLS, at the `place` that is written down then. Or that came from an authority, which looks in the
-/// open whether a name is ours.
+/// The answer to a request that came to the wrong place: by a connection that was made for another host, or under another
+/// rule than that of its host, or in the open where it is to come by TLS, at the `place` that is written down then. Or that
+/// came from an authority, which looks in the open whether a name is ours.
 fn elsewhere<'a>(client: &Client<'_>, facts: &Facts<'_>, place: &'a mut String) -> Option<Answer<'a>> {
     let redirect = facts.listener.and_then(|listener| listener.settings.redirect);
     let challenges = facts.generation.snapshot.challenges.as_deref();
+    let rule = facts.route.and_then(|route| route.rule.as_ref());
+    let barred = || rule.filter(|rule| rule.requires()).map(|_| Answer::to(Cause::Misdirected, ""));
     if client.seat.secured().is_none() && redirect.is_none() && challenges.is_none() {
-        return None;
+        return barred();
     }
     let request = client.request.view(client.inbound.bytes());
     let method = request.method_kind();
     if let Some(secured) = client.seat.secured() {
         let other = method != Method::Connect && secured.is_for_another(request.host_name());
+        let other = other || (facts.route.is_some() && secured.rule.as_ref() != rule);
         return other.then(|| Answer::to(Cause::Misdirected, ""));
     }
     let asked = challenges.filter(|_| matches!(method, Method::Get | Method::Head));
@@ -84,7 +87,9 @@ fn elsewhere<'a>(client: &Client<'_>, facts: &Facts<'_>, place: &'a mut String) 
         text.clone_into(place);
         return Some(Answer { text: place, ..Answer::to(Cause::AcmeChallenge, "") });
     }
-    redirect?;
+    if redirect.is_none() {
+        return barred();
+    }
     let visible = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_graphic);
     let (host, target) = (request.host_name(), request.origin_form());
     if host.is_empty() || !visible(host) || !visible(target) || method == Method::Connect {

@@ -25,6 +25,8 @@ use crate::serve::conn::Client;
 use crate::serve::conn::Seat;
 use crate::serve::course::Course;
 use crate::serve::h1::LINGER_PAUSE;
+use crate::serve::secure;
+use crate::serve::secure::Unheard;
 use crate::serve::tally::Facts;
 use crate::serve::tally::Tally;
 use crate::serve::tunnel;
@@ -35,9 +37,6 @@ use crate::snapshot::relay::Relay;
 use crate::tls::hello;
 use crate::tls::hello::Fault;
 use crate::tls::hello::Hello;
-
-/// Room for the next bytes of a hello.
-const HELLO_ROOM: usize = 2000;
 
 /// Carries a connection to its end; `inbound` was read of it already, and goes first.
 pub(crate) async fn run(shard: &Rc<Shard>, seat: &Seat, inbound: Block) {
@@ -72,30 +71,16 @@ pub(crate) async fn run(shard: &Rc<Shard>, seat: &Seat, inbound: Block) {
 /// Waits for the whole hello, under the deadline that is armed. Nothing: the client has gone without a word.
 async fn hear(client: &mut Client<'_>, hello: &mut Hello) -> Option<Result<(), (Heard, Cause)>> {
     let Client { seat, inbound, .. } = client;
-    loop {
-        match hello.read(inbound.bytes()) {
-            Ok(true) => return Some(Ok(())),
-            Ok(false) => {}
-            Err(fault) => {
-                tracing::debug!(peer = %seat.peer, ?fault, "a hello is refused");
-                let heard = match fault {
-                    Fault::NotTls => Heard::Plain,
-                    Fault::TooLong => Heard::TooLong,
-                    Fault::Malformed(_) => Heard::Malformed,
-                };
-                return Some(Err((heard, Cause::BadHello)));
-            }
-        }
-        inbound.reserve(HELLO_ROOM);
-        let room = inbound.spare();
-        match seat.line.read(inbound, room).await {
-            // From its first byte on it is waited for, whatever else begins.
-            Ok(_) => seat.line.reading().occupy(),
-            Err(Broken::TimedOut) => return Some(Err((Heard::Unfinished, Cause::ClientTimeoutHello))),
-            Err(Broken::Closed | Broken::Reset) if inbound.is_empty() => return None,
-            Err(Broken::Closed | Broken::Reset) => return Some(Err((Heard::Unfinished, Cause::ClientAbort))),
-        }
-    }
+    let Err(unheard) = secure::hear(seat, inbound, hello).await else { return Some(Ok(())) };
+    tracing::debug!(peer = %seat.peer, ?unheard, "no hello was heard");
+    Some(Err(match unheard {
+        Unheard::Faulty(Fault::NotTls) => (Heard::Plain, Cause::BadHello),
+        Unheard::Faulty(Fault::TooLong) => (Heard::TooLong, Cause::BadHello),
+        Unheard::Faulty(Fault::Malformed(_)) => (Heard::Malformed, Cause::BadHello),
+        Unheard::Broken(Broken::TimedOut) => (Heard::Unfinished, Cause::ClientTimeoutHello),
+        Unheard::Broken(Broken::Closed | Broken::Reset) if inbound.is_empty() => return None,
+        Unheard::Broken(Broken::Closed | Broken::Reset) => (Heard::Unfinished, Cause::ClientAbort),
+    }))
 }
 
 /// Refuses what cannot be carried anywhere, in words of TLS where TLS was spoken.
@@ -136,7 +121,7 @@ async fn carry(
     let asked = deadline::Asked::of(request, None);
     let key = match &upstream.settings.balance {
         Balance::Hash(hashing) => {
-            key::hash(&hashing.keys, request, (facts.identity.client, &route.settings.path), hash::of)
+            key::hash(&hashing.keys, request, (facts.identity.client, "", &route.settings.path), hash::of)
         }
         _ => None,
     };

@@ -26,7 +26,7 @@ impl Relay {
     pub(super) fn compile(relay: &model::Relay) -> Self {
         let route = |label: String, upstream| {
             let settings = route(upstream, relay);
-            Route { slot: RouteSlot::default(), label, upstream, settings }
+            Route { slot: RouteSlot::default(), label, upstream, settings, rule: None }
         };
         match &relay.way {
             Way::Tcp(upstream) => Self { routes: vec![route(String::new(), *upstream)], table: None },
@@ -34,6 +34,7 @@ impl Relay {
                 let host = |(pattern, upstream): &(HostPattern, UpstreamIndex)| Host {
                     pattern: pattern.clone(),
                     routes: vec![self::route(*upstream, relay)],
+                    clients: None,
                 };
                 let hosts: Vec<Host> = passthrough.names.iter().map(host).collect();
                 let routes = passthrough.names.iter().map(|(pattern, upstream)| route(pattern.text(), *upstream));

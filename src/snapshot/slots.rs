@@ -25,6 +25,7 @@ use crate::snapshot::overload::Overload;
 use crate::tls::challenge::Challenges;
 use crate::tls::files::Faulty;
 use crate::tls::store::Material;
+use crate::tls::store::Stamps;
 use crate::tls::store::Store;
 use crate::tls::store::Zeal;
 
@@ -123,7 +124,7 @@ impl Slots {
             requests: HashMap::default(),
             plans: HashMap::default(),
             secret: rand::secret(),
-            store: Store::new(&rand::secret()),
+            store: Store::new(),
             challenges: None,
             routes: Names::default(),
             upstreams: Names::default(),
@@ -152,6 +153,17 @@ impl Slots {
 
     pub(super) fn challenges(&self) -> Option<Arc<Challenges>> {
         self.challenges.clone()
+    }
+
+    /// Draws a new secret for tickets if it is time; whether it did: then the files are to be read anew.
+    pub fn renew_tickets(&mut self) -> bool {
+        self.store.renew()
+    }
+
+    /// The files that were read last, as they were seen just before.
+    #[must_use]
+    pub fn stamps(&self) -> &Stamps {
+        self.store.stamps()
     }
 
     pub(super) fn material(&self) -> Arc<Material> {

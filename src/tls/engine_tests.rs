@@ -8,6 +8,7 @@ use rustls::sign::CertifiedKey;
 use super::*;
 use crate::tls;
 use crate::tls::names::Names;
+use crate::tls::tickets::Domain;
 use crate::tls::tickets::Secrets;
 use crate::tls::tickets::Tickets;
 
@@ -26,7 +27,7 @@ pub(crate) fn configs(
     let signs = CertifiedKey::from_der(chain, signs, &tls::provider()).unwrap();
     let names = Names::of(&[(Arc::new(signs), vec!["test.example".to_owned()])], true);
     let mut server = server.with_no_client_auth().with_cert_resolver(Arc::new(names));
-    server.ticketer = Arc::new(Tickets::new(Secrets::of(b"secret"), [0; 32]));
+    server.ticketer = Arc::new(Tickets::new(Secrets::of(b"secret"), Domain { of: [0; 32], until: i64::MAX }));
     let client = ClientConfig::builder_with_provider(tls::provider()).with_protocol_versions(versions).unwrap();
     (Arc::new(server), Arc::new(client.with_root_certificates(roots).with_no_client_auth()))
 }

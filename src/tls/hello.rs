@@ -1,6 +1,6 @@
-//! A client's hello, read for the name that it asks for, by whoever passes its connection on as it is. Pure: bytes in, a
-//! name out. It refuses to know what becomes of it, and believes nothing: a hello may come in any pieces, in any number
-//! of records, and without end.
+//! A client's hello, read for the name that it asks for, before anything is made of its connection: whether that is passed
+//! on as it is or TLS is settled here, by rustls, which reads it again. Pure: bytes in, a name out. It refuses to know what
+//! becomes of it, and believes nothing: a hello may come in any pieces, in any number of records, and without end.
 //!
 //! RFC 8446 §4.1.2 and §5.1, RFC 5246 §7.4.1.2, RFC 6066 §3.
 
@@ -39,9 +39,10 @@ pub fn alert(description: u8) -> [u8; 7] {
     [ALERT, 3, 3, 0, 2, 2, description]
 }
 
-/// Types of records.
+/// The type of a record that begins a handshake.
+pub const HANDSHAKE: u8 = 22;
+/// The type of the record of an alert.
 const ALERT: u8 = 21;
-const HANDSHAKE: u8 = 22;
 /// Bytes of a record before what it holds.
 const RECORD_HEAD: usize = 5;
 /// Most bytes that a record in the open holds.

@@ -1,12 +1,13 @@
 //! TLS, on both sides: rustls with aws-lc-rs, driven over our own blocks. It refuses to know sockets (those are `io`'s,
 //! which takes an [`engine::Engine`] for its cipher) and requests.
 //!
-//! Reading order: [`engine`] (one connection) → [`server`], [`client`] (what its side is configured by) → [`names`],
-//! [`challenge`], [`tickets`] (what a server chooses by) → [`store`] (what is made of the files that a configuration names) →
-//! [`files`], [`certificate`] (how they are read). Apart from them, [`hello`] reads what a client asks for where TLS is not ours.
+//! Reading order: [`hello`] (what a client begins with, ours or not) → [`engine`] (one connection) → [`server`], [`client`]
+//! (what its side is configured by) → [`names`], [`challenge`], [`tickets`] (what a server chooses by) → [`store`] (what is
+//! made of the files that a configuration names) → [`files`], [`certificate`] (how they are read).
 //!
-//! Keys are in the memory of rustls and aws-lc-rs, which wipe what they drop; what is read of a key's file here is wiped
-//! too. Nothing of this module shows a secret when it is printed.
+//! Keys are in the memory of rustls and aws-lc-rs, which wipe what they drop. What is read of a secret's file here is wiped
+//! when it is dropped: its text, and the key's DER. What a reader of PEM has held meanwhile is not. Nothing of this module
+//! shows a secret when it is printed.
 
 pub mod certificate;
 pub mod challenge;

@@ -157,8 +157,8 @@ async fn secure(line: &mut Line, secure: &Secure<'_>, dial: &Dial<'_>) -> Result
         Unsettled::Broken(reason) => broken(reason),
         Unsettled::TooLong => NoConnection::Insecure("it said too much in the handshake"),
         Unsettled::Faulty(fault) => {
-            tracing::debug!(endpoint = %dial.address, fault = fault.0, "a TLS handshake with an endpoint failed");
-            NoConnection::Insecure(client::reason(&fault.0))
+            tracing::debug!(endpoint = %dial.address, fault = fault.words, "a TLS handshake with an endpoint failed");
+            NoConnection::Insecure(client::reason(fault.sort))
         }
     })
 }

@@ -19,10 +19,15 @@ use crate::admin::metrics::secure::ends;
 use crate::admin::metrics::secure::handshakes;
 use crate::admin::metrics::secure::next_orders;
 use crate::admin::metrics::secure::orders;
+use crate::admin::metrics::secure::refused_files;
 use crate::admin::metrics::states::changes;
 use crate::admin::metrics::states::endpoints;
 use crate::admin::metrics::states::panics;
 use crate::admin::metrics::states::states;
+use crate::admin::metrics::upstreams::client_durations;
+use crate::admin::metrics::upstreams::hedges;
+use crate::admin::metrics::upstreams::queues;
+use crate::admin::metrics::upstreams::upstreams;
 use crate::admin::process;
 use crate::admin::scene::Core;
 use crate::admin::scene::Reading;
@@ -30,7 +35,6 @@ use crate::balance::board::Health;
 use crate::id::ListenerSlot;
 use crate::observe::ended::Cause;
 use crate::observe::metrics::CLASSES;
-use crate::observe::metrics::HEDGES;
 use crate::observe::metrics::ListenerCounts;
 use crate::observe::metrics::METHODS;
 use crate::observe::metrics::PARTINGS;
@@ -38,7 +42,6 @@ use crate::observe::metrics::PROTOCOLS;
 use crate::observe::metrics::REFUSALS;
 use crate::observe::metrics::THRIFTS;
 use crate::observe::metrics::TUNNELS;
-use crate::observe::metrics::UpstreamCounts;
 use crate::snapshot::overload::Resource;
 
 /// Every metric.
@@ -181,6 +184,13 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: &["certificate"],
         help: "When the next order of a certificate by ACME is due, in seconds since 1970; 0: at once.",
         write: next_orders,
+    },
+    Family {
+        name: "ringway_tls_files_refused",
+        kind: Gauge,
+        labels: &[],
+        help: "Files for TLS that have changed and cannot be used, while what was read of them before stays in force.",
+        write: refused_files,
     },
     Family {
         name: "ringway_proxy_protocol_faults_total",
@@ -507,20 +517,6 @@ fn server_durations(reading: &Reading, out: &mut Series<'_>) {
     }
 }
 
-fn client_durations(reading: &Reading, out: &mut Series<'_>) {
-    let mut sums: BTreeMap<_, Durations> = BTreeMap::new();
-    for (slot, label) in reading.scene.labels.upstreams.iter() {
-        for counts in reading.cores.iter().filter_map(|core| core.slab.peek_upstream(*slot)) {
-            for (class, histogram) in counts.each() {
-                sums.entry(class).or_default().add(histogram);
-            }
-        }
-        for (class, durations) in std::mem::take(&mut sums) {
-            out.durations(&[label, CLASSES[class]], &durations);
-        }
-    }
-}
-
 /// A sample for each listener in force, and for each that was and has left something behind.
 fn listeners(reading: &Reading, out: &mut Series<'_>, of: fn(&ListenerCounts) -> u64) {
     for (slot, name) in known_listeners(reading) {
@@ -553,41 +549,6 @@ pub(super) fn known_listeners(reading: &Reading) -> impl Iterator<Item = (Listen
     let accepted = |slot| reading.sum(|slab| slab.peek_listener(slot).map_or(0, |counts| counts.accepted.get()));
     let all = scene.labels.listeners.iter().map(|(slot, name)| (*slot, name.as_str()));
     all.filter(move |(slot, _)| configured.contains(slot) || accepted(*slot) > 0)
-}
-
-/// A sample for each upstream in force, and for each that was and has left something behind.
-fn upstreams(reading: &Reading, out: &mut Series<'_>, of: fn(&UpstreamCounts) -> u64) {
-    let scene = &reading.scene;
-    let configured: HashSet<_> = scene.snapshot.upstreams.iter().map(|upstream| upstream.slot).collect();
-    for (slot, name) in scene.labels.upstreams.iter() {
-        let sum = reading.sum(|slab| slab.peek_upstream(*slot).map_or(0, of));
-        if configured.contains(slot) || sum > 0 {
-            out.put(&[name], sum);
-        }
-    }
-}
-
-/// A sample for each outcome of the hedges of upstreams that had any.
-fn hedges(reading: &Reading, out: &mut Series<'_>) {
-    for (slot, name) in reading.scene.labels.upstreams.iter() {
-        let of = |at: usize| reading.sum(|slab| slab.peek_upstream(*slot).map_or(0, |c| c.hedges[at].get()));
-        for (at, word) in HEDGES.iter().enumerate() {
-            out.put(&[name, word], of(at));
-        }
-    }
-}
-
-fn queues(reading: &Reading, out: &mut Series<'_>) {
-    for (slot, name) in reading.scene.labels.upstreams.iter() {
-        let counts = reading.cores.iter().filter_map(|core| core.slab.peek_upstream(*slot));
-        let mut durations = None;
-        for histogram in counts.filter_map(|counts| counts.queue.get()) {
-            durations.get_or_insert_with(Durations::default).add(histogram);
-        }
-        if let Some(durations) = durations {
-            out.durations(&[name], &durations);
-        }
-    }
 }
 
 fn cores<T: std::fmt::Display>(reading: &Reading, out: &mut Series<'_>, of: fn(&Core) -> T) {

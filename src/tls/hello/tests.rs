@@ -85,16 +85,47 @@ fn a_hello_may_ask_for_no_name() {
     }
 }
 
-#[test]
-fn what_a_client_of_rustls_says_is_read() {
+/// What a client of rustls begins with.
+fn said_by_rustls(asked: &'static str) -> Vec<u8> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = Arc::new(config.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
+    let mut client = ClientConnection::new(config, asked.try_into().unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    client.write_tls(&mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn what_a_client_of_rustls_says_is_read() {
     for (asked, name) in [("orders.example.com", "orders.example.com"), ("192.0.2.1", "")] {
-        let mut client = ClientConnection::new(config.clone(), asked.try_into().unwrap()).unwrap();
-        let mut bytes = Vec::new();
-        client.write_tls(&mut bytes).unwrap();
-        assert_eq!(whole(&bytes), Ok(Some(name.to_owned())));
+        assert_eq!(whole(&said_by_rustls(asked)), Ok(Some(name.to_owned())));
+    }
+}
+
+#[test]
+fn a_hello_is_whole_when_its_last_byte_has_come_however_it_is_cut() {
+    let said = said_by_rustls("orders.example.com");
+    for size in [2, 3, 50, 1000, MOST] {
+        let bytes = records(&said[RECORD_HEAD..], size);
+        let mut hello = Hello::new(MOST);
+        for end in 0..bytes.len() {
+            assert_eq!(hello.read(&bytes[..end]), Ok(false), "{end} of {} in records of {size}", bytes.len());
+        }
+        assert_eq!(hello.read(&bytes), Ok(true), "in records of {size}");
+        assert_eq!(hello.name(), b"orders.example.com");
+    }
+}
+
+#[test]
+fn whatever_byte_is_another_nothing_panics() {
+    let said = said_by_rustls("orders.example.com");
+    for at in 0..said.len() {
+        for byte in [0, 1, 0x7f, 0xff] {
+            let mut other = said.clone();
+            other[at] = byte;
+            drop(whole(&other));
+        }
     }
 }
 

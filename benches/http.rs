@@ -94,7 +94,7 @@ fn responses(criterion: &mut Criterion) {
                 request_id: REQUEST_ID,
                 date: b"Tue, 24 Nov 2026 22:50:06 GMT",
                 server: Server::Pass,
-                kept: "",
+                kept: [""; 2],
                 added: b"",
             };
             out.clear();

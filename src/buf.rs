@@ -58,6 +58,14 @@ impl Block {
         Self { bytes, start: HEADROOM }
     }
 
+    /// An empty block that holds `room` bytes and little more, of no stock: for what may stay for long.
+    #[must_use]
+    pub fn exactly(room: usize) -> Self {
+        let mut bytes = Vec::with_capacity(HEADROOM + room);
+        bytes.resize(HEADROOM, 0);
+        Self { bytes, start: HEADROOM }
+    }
+
     /// No room at all; takes a shelf's block when it first needs one.
     #[must_use]
     pub const fn none() -> Self {

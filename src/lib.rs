@@ -5,7 +5,7 @@
 //!
 //! ## Reading order
 //!
-//! A request: [`serve`] (start there) → [`route`] → [`policy`] → [`balance`] → [`upstream`] → [`relay`] → [`wire`] → [`http`].
+//! A request: [`serve`] (start there) → [`route`] → [`policy`] → [`balance`] → [`upstream`] → [`relay`] → [`wire`] → [`tls`] → [`http`].
 //! The process: [`app`] → [`config`] → [`model`] → [`snapshot`] → [`control`] → [`health`] → [`worker`] → [`shard`].
 //! What is left behind: [`observe`]; what an operator sees of it: [`admin`].
 //!
@@ -16,21 +16,22 @@
 //! | layer | module | may import |
 //! |---|---|---|
 //! | 11 | `main` | app |
-//! | 10 | `app` | config, control, worker, demo, snapshot, shard, observe, io, model, address, time, limits, id |
+//! | 10 | `app` | config, control, worker, demo, snapshot, shard, tls, observe, io, model, address, time, limits, id |
 //! | 9 | `worker` | shard, serve, snapshot, observe, io, buf, model, address, time, limits, id, rand |
-//! | 8 | `serve` | shard, snapshot, route, policy, balance, upstream, relay, wire, io, http, model, observe, address, time, buf, limits, id, rand |
-//! | 7 | `control` | config, model, snapshot, admin, health, shard, balance, observe, address, time, limits, id |
-//! | 6 | `shard` | snapshot, upstream, policy, balance, observe, io, http, model, address, time, buf, rand, id, limits |
-//! | 6 | `admin` | model, snapshot, health, balance, observe, address, time, limits, id |
-//! | 5 | `health` | model, snapshot, balance, observe, address, time, rand, limits, id |
+//! | 8 | `serve` | shard, snapshot, route, policy, balance, upstream, relay, wire, tls, io, http, model, observe, address, time, buf, limits, id, rand |
+//! | 7 | `control` | config, model, snapshot, tls, admin, health, shard, balance, observe, address, time, limits, id |
+//! | 6 | `shard` | snapshot, upstream, tls, policy, balance, observe, io, http, model, address, time, buf, rand, id, limits |
+//! | 6 | `admin` | model, snapshot, tls, health, balance, observe, address, time, limits, id |
+//! | 5 | `health` | model, snapshot, tls, balance, observe, address, time, rand, limits, id |
 //! | 5 | `relay` | wire, io, http, observe, time, buf, limits |
-//! | 5 | `upstream` | wire, snapshot, io, observe, address, time, buf, id, rand |
-//! | 4 | `snapshot` | model, route, balance, address, id, limits, rand |
+//! | 5 | `upstream` | wire, snapshot, tls, io, observe, address, time, buf, id, rand |
+//! | 4 | `snapshot` | model, route, balance, tls, address, id, limits, rand |
 //! | 4 | `wire` | io, http, observe, address, time, buf, limits |
 //! | 3 | `config` | model, http, address, limits, id |
 //! | 3 | `route` | model, http, id |
 //! | 3 | `policy` | model, http, address, rand |
 //! | 3 | `balance` | model, count, time, rand, id, limits |
+//! | 3 | `tls` | model, io, address, buf, limits |
 //! | 3 | `observe` | model, http, address, count, time, id, limits |
 //! | 2 | `model` | http, address, id, limits |
 //! | 1 | `demo` | limits |
@@ -78,6 +79,7 @@ pub mod serve;
 pub mod shard;
 pub mod snapshot;
 pub mod time;
+pub mod tls;
 pub mod upstream;
 pub mod wire;
 pub mod worker;

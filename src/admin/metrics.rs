@@ -4,6 +4,7 @@
 //! Label values come from the configuration and from closed sets, never from a request: the number of series is bounded
 //! by what an operator wrote.
 
+mod secure;
 mod states;
 mod table;
 

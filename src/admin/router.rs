@@ -41,7 +41,7 @@ use crate::admin::upstreams;
 use crate::admin::views;
 
 /// Every path, with its method and what it answers.
-pub const PATHS: [(&str, &str, &str); 14] = [
+pub const PATHS: [(&str, &str, &str); 15] = [
     ("GET", "/livez", "200 while the control thread runs"),
     ("GET", "/readyz", "200 while new connections are served, else 503 with the reason"),
     ("GET", "/metrics", "metrics as text for Prometheus; ?only=PREFIX keeps the names that begin so"),
@@ -55,6 +55,7 @@ pub const PATHS: [(&str, &str, &str); 14] = [
         "/v1/upstreams/{name}/endpoints/{address}",
         "order something of an endpoint: {\"state\": \"ready|drain|down\", \"weight\": n or null}; 200, 404 or 422",
     ),
+    ("GET", "/v1/certificates", "every certificate that is shown to others, with its end"),
     ("GET", "/v1/cores", "every core"),
     ("GET", "/v1/events", "what changes, as server-sent events; Last-Event-ID resumes, 0 begins with the oldest kept"),
     ("POST", "/v1/reload", "read the configuration anew; 200, 202 if a core is late, 422 if it is refused"),
@@ -84,6 +85,7 @@ pub fn router(desk: Arc<Desk>) -> Router {
         .route("/v1/upstreams/{name}", get(upstream))
         .route("/v1/upstreams/{name}/endpoints/{*address}", patch(order))
         .route("/v1/events", get(follow))
+        .route("/v1/certificates", get(async |State(pages): Pg| pages.json(views::certificates).await))
         .route("/v1/cores", get(async |State(pages): Pg| pages.json(views::cores).await))
         .route("/v1/reload", post(reload))
         .route("/v1/check", post(check))

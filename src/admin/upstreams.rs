@@ -48,6 +48,14 @@ fn view(reading: &Reading, upstream: &Upstream) -> Value {
     json!({
         "name": settings.name,
         "balance": settings.balance.word(),
+        "tls": settings.tls.as_ref().map(|tls| json!({
+            "name": tls.name,
+            "ca": tls.ca,
+            "certificate": tls.identity.as_ref().map(|(cert, _)| cert),
+            "pins": tls.pins.len(),
+            "policy": tls.policy.word(),
+            "insecure": tls.insecure,
+        })),
         "eligible": states.iter().filter(|state| state.is_eligible()).count(),
         "panic_percent": settings.panic_percent,
         "slow_start_ms": ms(settings.slow_start),

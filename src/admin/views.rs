@@ -70,6 +70,32 @@ pub fn config(reading: &Reading) -> Value {
     })
 }
 
+/// Every certificate that is shown to others: by listeners to clients, and by the gateway to upstreams.
+#[must_use]
+pub fn certificates(reading: &Reading) -> Value {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let shown = reading.scene.snapshot.material.shown.iter().map(|shown| {
+        let read = &shown.certificate;
+        json!({
+            "shown_by": shown.side,
+            "name": shown.of,
+            "file": shown.path,
+            "subject": read.subject,
+            "issuer": read.issuer,
+            "serial": read.serial,
+            "sha256": read.fingerprint,
+            "names": read.names,
+            "addresses": read.addresses,
+            "not_before": read.not_before,
+            "not_after": read.not_after,
+            "seconds_left": read.not_after.saturating_sub(now),
+            "fault": shown.fault,
+        })
+    });
+    json!({ "certificates": shown.collect::<Vec<_>>() })
+}
+
 /// Every route in force, and what no route took.
 #[must_use]
 pub fn routes(reading: &Reading) -> Value {

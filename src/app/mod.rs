@@ -4,6 +4,7 @@
 
 mod bind;
 mod cli;
+mod files;
 mod start;
 
 use std::ffi::OsString;
@@ -69,7 +70,7 @@ impl From<String> for Failure {
 }
 
 fn run(path: &Path) -> Done {
-    let loaded = config::load(path).map_err(|report| report.render(cli::colourful()))?;
+    let loaded = config::load(path).and_then(files::look).map_err(|report| report.render(cli::colourful()))?;
     loaded.warnings.iter().for_each(|warning| tell(&warning.to_string()));
     start::start(Plan { model: loaded.model, path: Some(path.to_owned()), level: "info", ready: Box::new(|_, _| ()) })
 }
@@ -81,7 +82,7 @@ fn serve(to: Address, listen: Address) -> Done {
 }
 
 fn check(path: &Path) -> Done {
-    let loaded = config::load(path).map_err(|report| report.render(cli::colourful()))?;
+    let loaded = config::load(path).and_then(files::look).map_err(|report| report.render(cli::colourful()))?;
     loaded.warnings.iter().for_each(|warning| tell(&warning.to_string()));
     let model = &loaded.model;
     let routes: usize = model.hosts.iter().map(|host| host.routes.len()).sum();

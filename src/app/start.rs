@@ -12,6 +12,7 @@ use crate::address::Address;
 use crate::app::Done;
 use crate::app::Failure;
 use crate::app::bind;
+use crate::app::files;
 use crate::config;
 use crate::control;
 use crate::control::CoreLink;
@@ -35,6 +36,7 @@ use crate::shard::mailbox::Mailbox;
 use crate::shard::mailbox::Opened;
 use crate::snapshot::Snapshot;
 use crate::snapshot::slots::Slots;
+use crate::tls::store::Zeal;
 use crate::worker;
 use crate::worker::Seed;
 
@@ -77,6 +79,10 @@ fn run(plan: Plan) -> Result<(), String> {
     let admin = admin(model.process.admin)?;
     let admin_address = admin.local_addr().map_err(|error| error.to_string())?;
     let mut slots = Slots::new(cpus.len(), Instant::now());
+    if let Err(faults) = slots.load_files(&model, Zeal::Strict) {
+        let lines: Vec<String> = faults.iter().map(|fault| format!("error: {fault}")).collect();
+        return Err(lines.join("\n"));
+    }
     let snapshot = Arc::new(Snapshot::compile(model, &mut slots));
     control::prepare(&snapshot);
     let (listening, opened) = bind::all(&snapshot, cpus.len())?;
@@ -236,12 +242,12 @@ fn load(path: Option<&Path>) -> Result<control::Loaded, Refused> {
         let text = "there is no file to load again: the configuration came from the command line";
         return Err(Refused { text: text.into(), faults: serde_json::json!([{ "message": text }]) });
     };
-    let loaded = config::load(path).map_err(|report| refused(&report))?;
+    let loaded = config::load(path).and_then(files::look).map_err(|report| refused(&report))?;
     Ok(control::Loaded { model: loaded.model, warnings: loaded.warnings.iter().map(ToString::to_string).collect() })
 }
 
 fn check(text: &str) -> Result<Vec<String>, Refused> {
-    let loaded = config::load_text("request", text).map_err(|report| refused(&report))?;
+    let loaded = config::load_text("request", text).and_then(files::look).map_err(|report| refused(&report))?;
     Ok(loaded.warnings.iter().map(ToString::to_string).collect())
 }
 

@@ -22,6 +22,8 @@ use super::report::quote;
 use super::routes::RouteForm;
 use super::routes::plain;
 use super::suggest::advice;
+use super::tls;
+use super::tls::Listens;
 use super::unit;
 use super::upstreams::UpstreamForm;
 use crate::address::Address;
@@ -55,7 +57,7 @@ pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fau
     });
     let model = || Some(Model { process: process?, listeners: listeners?, upstreams: upstreams?, hosts: hosts? });
     let zone = form.process.zone.is_said();
-    let odd = form.upstreams.iter().flat_map(|named| oddities(named, zone));
+    let odd = form.upstreams.iter().flat_map(|named| oddities(named, &form.upstream_defaults, zone));
     let mut warnings: Vec<Fault> = warnings.chain(odd).collect();
     Fault::sort(&mut warnings);
     (model().filter(|_| faults.is_empty()), warnings)
@@ -138,6 +140,9 @@ fn listener(named: &Named<(Field<Binds>, ListenForm)>, defaults: &ListenForm, fa
         let help = "list the proxies in `trusted_proxies`, or \"0.0.0.0/0\" and \"::/0\" for everyone";
         faults.add(Fault::wrong(at, message).help(help));
     }
+    let owner = format!("listener {}", quote(&named.name));
+    let listens = own.tls.model(&owner, named.at, &defaults.tls, faults);
+    let Listens { tls, hsts, redirect } = listens?;
     Some(Listener {
         name: named.name.clone(),
         bind: bind.value()?.iter().map(|(address, _)| address.clone()).collect(),
@@ -167,6 +172,9 @@ fn listener(named: &Named<(Field<Binds>, ListenForm)>, defaults: &ListenForm, fa
             requests: resolve(&own.keep_alive_requests, &defaults.keep_alive_requests, &keys::KEEP_ALIVE_REQUESTS)?,
             age: resolve(&own.keep_alive_age, &defaults.keep_alive_age, &keys::KEEP_ALIVE_AGE)?,
         },
+        tls,
+        hsts,
+        redirect,
     })
 }
 
@@ -216,7 +224,11 @@ fn upstream(
 }
 
 /// What is odd about the endpoints of an upstream.
-fn oddities(named: &Named<(Field<Vec<Endpoint>>, UpstreamForm)>, zone: bool) -> impl Iterator<Item = Fault> {
+fn oddities(
+    named: &Named<(Field<Vec<Endpoint>>, UpstreamForm)>,
+    defaults: &UpstreamForm,
+    zone: bool,
+) -> impl Iterator<Item = Fault> {
     let endpoints = named.form.0.value().map(Vec::as_slice).unwrap_or_default();
     let name = quote(&named.name);
     let zoned = !zone && endpoints.iter().any(|endpoint| endpoint.zone.is_some());
@@ -229,7 +241,8 @@ fn oddities(named: &Named<(Field<Vec<Endpoint>>, UpstreamForm)>, zone: bool) -> 
         let message = format!("every endpoint of upstream {name} is a backup: none has priority 0");
         Fault::wrong(named.at, message).help("the lowest number is taken first: begin with 0")
     });
-    zoned.into_iter().chain(backups)
+    let insecure = tls::oddity(&format!("upstream {name}"), named.form.1.tls.or(&defaults.tls));
+    zoned.into_iter().chain(backups).chain(insecure)
 }
 
 /// The names of the upstreams that routes refer to. A name that no table has is a fault; a table that is itself faulty

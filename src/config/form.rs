@@ -18,6 +18,7 @@ use super::report::quote;
 use super::report::tick;
 use super::routes::RouteForm;
 use super::suggest::key_advice;
+use super::tls::ListenTlsForm;
 use super::tree::Entry;
 use super::tree::Node;
 use super::tree::Table;
@@ -96,6 +97,7 @@ pub(super) struct ListenForm {
     pub(super) keep_alive_requests: Field<u32>,
     pub(super) keep_alive_age: Field<Duration>,
     pub(super) server: Field<Server>,
+    pub(super) tls: ListenTlsForm,
 }
 
 /// `[host."PATTERN"]`.
@@ -230,6 +232,7 @@ fn listen(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ListenForm {
         keep_alive_requests: field(keep_alive, faults, |r, f| r.get(&keys::KEEP_ALIVE_REQUESTS, f)),
         keep_alive_age: field(keep_alive, faults, |r, f| r.get(&keys::KEEP_ALIVE_AGE, f)),
         server: field(reader, faults, |r, f| r.get(&keys::SERVER, f)),
+        tls: ListenTlsForm::read(reader, faults),
     }
 }
 

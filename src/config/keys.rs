@@ -40,6 +40,7 @@ use crate::model::PathRule;
 use crate::model::Server;
 
 pub(super) mod host;
+pub(super) mod tls;
 pub(super) mod upstream;
 pub(super) mod watch;
 
@@ -221,6 +222,11 @@ pub(super) static LISTEN: Keys = &[
     &LISTEN_MIN_RATE,
     &LISTEN_KEEP_ALIVE,
     &SERVER,
+    &tls::TLS,
+    &tls::HANDSHAKE,
+    &tls::CLIENT_CERTIFICATES,
+    &tls::HSTS,
+    &tls::REDIRECT,
 ];
 /// `[defaults.listen]`: all of them but what makes each listener its own.
 pub(super) static LISTEN_DEFAULTS: Keys = &[
@@ -238,6 +244,11 @@ pub(super) static LISTEN_DEFAULTS: Keys = &[
     &LISTEN_MIN_RATE,
     &LISTEN_KEEP_ALIVE,
     &SERVER,
+    &tls::TLS,
+    &tls::HANDSHAKE,
+    &tls::CLIENT_CERTIFICATES,
+    &tls::HSTS,
+    &tls::REDIRECT,
 ];
 
 pub(super) static BIND: Key<Binds> = Key {

@@ -22,6 +22,7 @@ mod kind;
 mod kinds;
 mod mask;
 mod pattern;
+mod places;
 mod plain;
 #[cfg(test)]
 mod property_tests;
@@ -34,11 +35,13 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod tls;
 mod tree;
 mod unit;
 mod upstreams;
 mod write;
 
+pub use places::Places;
 pub use reference::reference_markdown;
 pub use reference::reference_toml;
 pub use report::Report;
@@ -55,6 +58,8 @@ pub struct Loaded {
     pub warnings: Vec<Warning>,
     /// The files it was read from, the main file first; none for [`load_text`].
     pub sources: Vec<PathBuf>,
+    /// Where it names files.
+    pub places: Places,
 }
 
 /// Reads the file at `path` and what it includes, with the variables of this process.
@@ -98,7 +103,8 @@ fn finish(texts: include::Texts, mut faults: report::Faults) -> Result<Loaded, R
     match model {
         Some(model) if faults.is_empty() => {
             let warnings = warnings.into_iter().map(|fault| Warning::new(&sources, fault)).collect();
-            Ok(Loaded { model, warnings, sources: paths })
+            let places = Places::of(&root, &sources);
+            Ok(Loaded { model, warnings, sources: paths, places })
         }
         _ => Err(faults.report(&sources)),
     }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
+use super::key::Keys;
 use super::key::OFF;
 use super::key::Place;
 use super::kind::Kind;
@@ -94,7 +95,9 @@ impl<K: Kind> Kind for Off<K> {
             _ => {
                 let before = faults.len();
                 let value = self.0.read(node, place, faults);
-                if faults.len() > before {
+                // What is wrong within a table or a list has its own advice.
+                let within = matches!(node.value, Value::Table(_) | Value::List(_));
+                if faults.len() > before && !within {
                     faults.accepted_too("\"off\"");
                 }
                 value.map(Some)
@@ -112,6 +115,10 @@ impl<K: Kind> Kind for Off<K> {
 
     fn schema(&self) -> serde_json::Value {
         json!({ "anyOf": [self.0.schema(), { "const": OFF }] })
+    }
+
+    fn parts(&self) -> Option<Keys> {
+        self.0.parts()
     }
 }
 

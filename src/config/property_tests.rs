@@ -45,6 +45,7 @@ use crate::model::Route;
 use crate::model::Server;
 use crate::model::Upstream;
 
+mod tls;
 mod upstreams;
 
 proptest! {
@@ -249,7 +250,7 @@ fn listener() -> impl Strategy<Value = Listener> {
     let times = (time(100, 3_600_000), time(100, 3_600_000), time(100, 3_600_000));
     let binds = (vec(address(1..2), 1..4), 0..=0o777_u32);
     let counts = (1..=10_000_000_u32, option::of(1..=1_000_000_u32), 1..=200_usize);
-    let more = (trust(), paths(), server(), rate(), chunks(), keep_alive());
+    let more = (trust(), paths(), server(), rate(), chunks(), keep_alive(), tls::listens());
     (binds, counts, sizes, times, more).prop_map(
         |(
             (bind, socket_mode),
@@ -259,7 +260,8 @@ fn listener() -> impl Strategy<Value = Listener> {
             more,
         )| {
             let (connections_max, client_connections_max, fields) = counts;
-            let ((trusted, proxy_protocol), paths, server, min_rate, chunks, keep_alive) = more;
+            let ((trusted, proxy_protocol), paths, server, min_rate, chunks, keep_alive, listens) = more;
+            let (tls, hsts, redirect) = listens;
             Listener {
                 name: String::new(),
                 bind,
@@ -279,6 +281,9 @@ fn listener() -> impl Strategy<Value = Listener> {
                 min_rate,
                 chunks,
                 keep_alive,
+                tls,
+                hsts,
+                redirect,
             }
         },
     )

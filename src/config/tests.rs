@@ -501,7 +501,7 @@ fn every_key_has_an_effect() {
         }
     }
     try_on(SMALL, &SMALL.replace("\"/*\"", "\"/orders/*\""));
-    assert_eq!(tried, 188);
+    assert_eq!(tried, 220);
 }
 
 /// A key, or each key below it, with its example.
@@ -517,7 +517,18 @@ fn lines(key: &dyn Described) -> Vec<String> {
 /// how often is asked takes something to ask.
 fn with_what_it_takes(text: &str, line: &str) -> String {
     let name = line.split(" = ").next().unwrap();
+    let tls = "tls = [{ cert = \"/a.crt\", key = \"/a.key\" }]";
+    let need = format!("{tls}\nclient_certificates.need = \"optional\"");
+    let ca = format!("{tls}\nclient_certificates.ca = \"/b.pem\"");
+    let (both, age) = (format!("{need}\nclient_certificates.ca = \"/b.pem\""), "hsts.age = \"1h\"");
     let (header, more) = match name {
+        "client_certificates.need" => ("[listen.http]", ca.as_str()),
+        // Without it there is a fault: before it there is another one.
+        "client_certificates.ca" if text.contains(line) => ("[listen.http]", need.as_str()),
+        "client_certificates.ca" | "client_certificates.crl" => ("[listen.http]", both.as_str()),
+        "hsts.age" => return text.to_owned(),
+        _ if name.starts_with("hsts.") => ("[listen.http]", age),
+        _ if name.starts_with("handshake.") => ("[listen.http]", tls),
         "proxy_protocol" => ("[listen.http]", "trusted_proxies = [\"unix\"]"),
         "health.path" | "health.tcp" | "health.grpc" | "sticky.cookie" => return text.to_owned(),
         _ if name.starts_with("health.") => ("[upstream.app]", "health.path = \"/up\""),

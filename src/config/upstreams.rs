@@ -17,6 +17,7 @@ use super::report::Fault;
 use super::report::Faults;
 use super::report::Span;
 use super::report::tick;
+use super::tls;
 use super::write::Lines;
 use crate::model::Balance;
 use crate::model::Endpoint;
@@ -30,6 +31,7 @@ use crate::model::RetryOn;
 use crate::model::Sticky;
 use crate::model::Timeouts;
 use crate::model::Upstream;
+use crate::model::UpstreamTls;
 
 mod watch;
 
@@ -51,6 +53,7 @@ pub(super) struct UpstreamForm {
     ejection: EjectionForm,
     deadline: Field<Option<String>>,
     proxy_protocol: Field<Option<ProxyVersion>>,
+    pub(super) tls: Field<Option<UpstreamTls>>,
     response: ResponseForm,
 }
 
@@ -78,6 +81,7 @@ impl UpstreamForm {
             ejection: EjectionForm::read(reader, faults),
             deadline: get(reader, &keys::DEADLINE, faults),
             proxy_protocol: get(reader, &keys::UPSTREAM_PROXY_PROTOCOL, faults),
+            tls: get(reader, &super::keys::tls::UPSTREAM_TLS, faults),
             response: ResponseForm::read(reader, faults),
         }
     }
@@ -93,6 +97,8 @@ impl UpstreamForm {
         let owner = format!("upstream {}", super::report::quote(name));
         let fits = self.fits(&owner, defaults, faults);
         let health = both(&self.health, &defaults.health).probed(&owner, endpoints, faults);
+        let listed = endpoints.value().map(Vec::as_slice).unwrap_or_default();
+        let tls = tls::upstream(&owner, self.tls.or(&defaults.tls), listed, faults);
         let model = Upstream {
             name: name.to_owned(),
             endpoints: endpoints.value()?.clone(),
@@ -112,6 +118,7 @@ impl UpstreamForm {
             response: both(&self.response, &defaults.response).model()?,
             min_rate: resolve(&self.min_rate, &defaults.min_rate, &keys::UPSTREAM_MIN_RATE)?,
             proxy_protocol: resolve(&self.proxy_protocol, &defaults.proxy_protocol, &keys::UPSTREAM_PROXY_PROTOCOL)?,
+            tls: tls?,
         };
         fits.then_some(model)
     }
@@ -207,6 +214,7 @@ pub(super) fn lines(upstream: &Upstream, lines: &mut Lines) {
     watch::lines(upstream, lines);
     lines.add(&keys::DEADLINE, &upstream.deadline);
     lines.add(&keys::UPSTREAM_PROXY_PROTOCOL, &upstream.proxy_protocol);
+    lines.add(&super::keys::tls::UPSTREAM_TLS, &upstream.tls);
     let mut response = Lines::default();
     response.add(&keys::RESPONSE_HEAD, &upstream.response.head_bytes);
     response.add(&keys::RESPONSE_FIELDS, &upstream.response.fields);

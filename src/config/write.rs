@@ -7,6 +7,7 @@ use super::kind::Kind;
 use super::kind::string;
 use super::report::Span;
 use super::routes::RouteForm;
+use super::tls;
 use super::upstreams;
 use crate::model::Host;
 use crate::model::Listener;
@@ -79,6 +80,7 @@ fn listener(listener: &Listener) -> String {
     keep_alive.add(&keys::KEEP_ALIVE_AGE, &listener.keep_alive.age);
     lines.group(keys::LISTEN_KEEP_ALIVE.name, &keep_alive);
     lines.add(&keys::SERVER, &listener.server);
+    tls::listen_lines(listener, &mut lines);
     lines.table(&format!("[listen.{}]", name(&listener.name)))
 }
 

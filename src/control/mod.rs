@@ -8,6 +8,7 @@
 
 pub mod diff;
 
+mod certificates;
 mod drain;
 mod listening;
 mod news;

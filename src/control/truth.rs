@@ -29,6 +29,7 @@ use crate::control::Loaded;
 use crate::control::Outcome;
 use crate::control::Refused;
 use crate::control::Settings;
+use crate::control::certificates::Files;
 use crate::control::diff;
 use crate::control::diff::Changes;
 use crate::control::drain::Ending;
@@ -45,6 +46,7 @@ use crate::model::Model;
 use crate::model::Process;
 use crate::snapshot::Snapshot;
 use crate::snapshot::slots::Slots;
+use crate::tls::store::Zeal;
 
 /// What may happen.
 pub(super) enum Event {
@@ -77,6 +79,7 @@ pub(super) struct Truth {
     checks: Checks,
     journal: Journal,
     watcher: Watcher,
+    files: Files,
 }
 
 enum Phase {
@@ -120,7 +123,9 @@ impl Truth {
             book: journal.book(),
             began: Instant::now(),
         };
+        let files = Files::of(&scene.snapshot.model, Instant::now());
         let truth = Self {
+            files,
             phase: Phase::Starting { ready: settings.ready },
             cores: settings.cores.into_iter().map(Post::new).collect(),
             slots: settings.slots,
@@ -188,7 +193,13 @@ impl Truth {
                 // Whoever hung up meanwhile does not want to know.
                 drop(asker.send(answer));
             }
-            Event::Pulse => self.watcher.look(&self.scene.snapshot, &self.cores, &self.journal),
+            Event::Pulse => {
+                self.watcher.look(&self.scene.snapshot, &self.cores, &self.journal);
+                let serves = matches!(self.phase, Phase::Serving) && !self.reloads.waits();
+                if serves && self.files.have_changed(&self.scene.snapshot.model, now) {
+                    self.read_files();
+                }
+            }
             Event::Loaded(loaded) => match *loaded {
                 Ok(loaded) => self.adopt(loaded, now),
                 Err(refused) => self.refuse(&refused),
@@ -258,6 +269,12 @@ impl Truth {
             Ok(opened) => opened,
             Err(refused) => return self.refuse(&refused),
         };
+        // They were read a moment ago, and were good.
+        if let Err(faults) = self.slots.load_files(&model, Zeal::Lenient) {
+            let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            return self.refuse(&Refused::plain(lines.join("\n")));
+        }
+        self.files = Files::of(&model, now);
         let changes = Changes::between(&self.scene.snapshot.model, &model);
         let needs_restart = diff::needs_restart(&self.start, &model.process);
         self.scene.needs_restart.clone_from(&needs_restart);
@@ -280,6 +297,26 @@ impl Truth {
             "needs_restart": needs_restart,
         });
         self.reloads.publish(sequence, body, now);
+    }
+
+    /// Reads the files anew that the configuration in force names. What is not good in them is told of, and what was read
+    /// before stays in force in its place.
+    fn read_files(&mut self) {
+        let model = self.scene.snapshot.model.clone();
+        let kept = match self.slots.load_files(&model, Zeal::Lenient) {
+            Ok(kept) | Err(kept) => kept,
+        };
+        for fault in &kept {
+            error!("a file has changed and cannot be used, what was read of it before stays in force: {fault}");
+        }
+        let before = self.scene.snapshot.sequence.to_string();
+        let sequence = self.publish(model, Vec::new());
+        let reason = match kept.as_slice() {
+            [] => "files have changed".to_owned(),
+            kept => kept.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        };
+        self.tell(Kind::Reload, "certificates", (&before, &sequence.to_string()), &reason);
+        info!(sequence, "certificates read anew: {reason}");
     }
 
     fn refuse(&mut self, refused: &Refused) {

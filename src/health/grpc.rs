@@ -1,4 +1,4 @@
-//! `grpc.health.v1.Health/Check` over HTTP/2 without TLS. Its two messages are so small that they are read and written by
+//! `grpc.health.v1.Health/Check` over HTTP/2. Its two messages are so small that they are read and written by
 //! hand. It refuses to know who is asked.
 
 use ::http::Request;

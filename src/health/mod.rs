@@ -18,6 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -115,6 +117,16 @@ struct Target {
     authority: String,
     settings: model::Health,
     proxy: Option<model::ProxyVersion>,
+    secure: Option<Secure>,
+}
+
+/// What makes a connection secure.
+#[derive(Clone, Debug)]
+struct Secure {
+    /// The number of what it was made of.
+    number: u64,
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
 }
 
 impl Checks {
@@ -208,6 +220,12 @@ impl Target {
             settings: settings.clone(),
             // Whoever listens at another port knows nothing of it.
             proxy: upstream.settings.proxy_protocol.filter(|_| settings.port.is_none()),
+            // That it speaks TLS, as little.
+            secure: upstream.tls.as_ref().filter(|_| settings.port.is_none()).and_then(|client| {
+                let name = client.name_of(endpoint.address.ip().map(|address| address.ip()))?;
+                let http2 = matches!(settings.probe, model::Probe::Grpc { .. });
+                Some(Secure { number: client.number, config: client.for_checks(http2), name })
+            }),
         }
     }
 }
@@ -218,6 +236,7 @@ impl PartialEq for Target {
             && self.address == other.address
             && self.settings == other.settings
             && self.proxy == other.proxy
+            && self.secure.as_ref().map(|secure| secure.number) == other.secure.as_ref().map(|secure| secure.number)
     }
 }
 

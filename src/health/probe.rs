@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::net::UnixStream;
+use tokio_rustls::TlsConnector;
 
 use crate::address::Address;
 use crate::health::Said;
@@ -26,6 +27,7 @@ use crate::health::knock;
 use crate::health::knock::Knock;
 use crate::model::Probe;
 use crate::model::ProxyVersion;
+use crate::tls::client;
 
 /// What a check says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +59,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 /// Begins a check that wants a connection and no word on it, and perhaps ends it at once; nothing: it is another one.
 pub(super) fn knock(target: &Target) -> Option<Knock> {
     match (&target.settings.probe, &target.address, target.proxy) {
-        (Probe::Tcp, Address::Ip(address), None) => Some(knock::knock(*address)),
+        (Probe::Tcp, Address::Ip(address), None) if target.secure.is_none() => Some(knock::knock(*address)),
         _ => None,
     }
 }
@@ -83,7 +85,7 @@ async fn check(target: &Target, kept: Option<Kept>, keep: bool) -> (Verdict, Opt
     {
         return done;
     }
-    let mut stream: Stream = match &target.address {
+    let stream: Stream = match &target.address {
         Address::Ip(address) => match TcpStream::connect(*address).await {
             Ok(stream) => Box::new(stream),
             Err(error) => return (fault("no connection", &error), None),
@@ -92,6 +94,10 @@ async fn check(target: &Target, kept: Option<Kept>, keep: bool) -> (Verdict, Opt
             Ok(stream) => Box::new(stream),
             Err(error) => return (fault("no connection", &error), None),
         },
+    };
+    let mut stream = match secured(stream, target).await {
+        Ok(stream) => stream,
+        Err(verdict) => return (verdict, None),
     };
     match &target.settings.probe {
         Probe::Tcp => match stream.write_all(&opening(target)).await {
@@ -109,6 +115,18 @@ async fn check(target: &Target, kept: Option<Kept>, keep: bool) -> (Verdict, Opt
             Exchange::Done(verdict, stream) => (verdict, stream.map(Kept::Http)),
             Exchange::Nothing(verdict) => (verdict, None),
         },
+    }
+}
+
+/// The connection with a TLS handshake behind it, where one is due.
+async fn secured(mut stream: Stream, target: &Target) -> Result<Stream, Verdict> {
+    let Some(secure) = &target.secure else { return Ok(stream) };
+    let before = introduction(target);
+    stream.write_all(&before).await.map_err(|error| fault("the connection broke", &error))?;
+    let connector = TlsConnector::from(secure.config.clone());
+    match connector.connect(secure.name.clone(), stream).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) => Err(Verdict::Bad(format!("no secure connection: {}", client::reason(&error.to_string())))),
     }
 }
 
@@ -190,8 +208,13 @@ fn request((method, path, host): (&str, &str, &str), mut bytes: Vec<u8>, keep: b
     Some(bytes)
 }
 
-/// What a connection begins with: a PROXY protocol header that says that nobody is behind it, where one is due.
+/// What the request begins with: under TLS the introduction went before the handshake.
 fn opening(target: &Target) -> Vec<u8> {
+    if target.secure.is_some() { Vec::new() } else { introduction(target) }
+}
+
+/// What a connection begins with: a PROXY protocol header that says that nobody is behind it, where one is due.
+fn introduction(target: &Target) -> Vec<u8> {
     match target.proxy {
         None => Vec::new(),
         Some(ProxyVersion::V1) => b"PROXY UNKNOWN\r\n".to_vec(),

@@ -244,7 +244,7 @@ fn run_response(raw: &[u8], cut: usize, method: Method) -> (Option<Message>, Res
             request_id: b"an-id",
             date: b"Thu, 01 Jan 1970 00:00:00 GMT",
             server: Server::Pass,
-            kept: "",
+            kept: [""; 2],
             added: b"",
         };
         encode_response(&mut message.head, response, &answer);

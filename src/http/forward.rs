@@ -50,8 +50,8 @@ pub struct Answer<'a> {
     pub date: &'a [u8],
     /// What becomes of its `Server` field.
     pub server: Server<'a>,
-    /// The name of a field that is for the gateway alone, in either case; empty: there is none.
-    pub kept: &'a str,
+    /// The names of fields that do not go on, in either case: for the gateway alone, or said by it anew; empty: none.
+    pub kept: [&'a str; 2],
     /// Field lines to add, each with its CRLF.
     pub added: &'a [u8],
 }
@@ -130,7 +130,7 @@ pub fn encode_response(out: &mut Vec<u8>, response: Response<'_>, answer: &Answe
         match field.known {
             known if nominates && may_be_stripped(known) && is_nominated(fields, bytes, field) => {}
             Known::ContentLength if tells_length => pass(out, field, bytes),
-            Known::Other if !answer.kept.is_empty() && is_named(field, bytes, answer.kept) => {}
+            Known::Other if answer.kept.iter().any(|name| !name.is_empty() && is_named(field, bytes, name)) => {}
             Known::Server if answer.server != Server::Pass => {}
             known if stays(known) => {
                 dated |= known == Known::Date;

@@ -55,6 +55,8 @@ pub struct Marks {
     node: Range<usize>,
     /// Where in them the port's field stands; empty without one.
     port: Range<usize>,
+    /// The field of the peer's certificate; empty without one.
+    certificate: Vec<u8>,
     scheme: &'static str,
 }
 
@@ -82,7 +84,16 @@ impl Marks {
             None => text.extend_from_slice(b"unknown"),
         });
         text.extend_from_slice(b";host=");
-        Self { text, address, node, port, scheme }
+        Self { text, address, node, port, certificate: Vec::new(), scheme }
+    }
+
+    /// The same, and who the peer is by its certificate, as `X-Forwarded-Client-Cert` tells it; empty: it has shown none.
+    #[must_use]
+    pub fn with_certificate(mut self, told: &str) -> Self {
+        if !told.is_empty() {
+            put(&mut self.certificate, &[b"X-Forwarded-Client-Cert: ", told.as_bytes(), b"\r\n"]);
+        }
+        self
     }
 
     fn part(&self, range: &Range<usize>) -> &[u8] {
@@ -123,6 +134,7 @@ fn element_address(element: &[u8]) -> Option<SocketAddr> {
 
 /// Appends what the endpoint is told of the way of a request. `trusted`: the peer's own words are kept and added to.
 pub(super) fn tell(out: &mut Vec<u8>, request: Request<'_>, host: &[u8], marks: &Marks, trusted: bool) {
+    out.extend_from_slice(&marks.certificate);
     if trusted {
         return tell_on(out, request, host, marks);
     }

@@ -84,6 +84,8 @@ pub enum Refusal {
     NoHopLeft,
     /// An expectation other than 100-continue (RFC 9110 §10.1.1).
     UnknownExpectation,
+    /// Plain HTTP where TLS is spoken.
+    PlainOnTls,
 }
 
 impl Refusal {
@@ -134,6 +136,7 @@ impl Refusal {
             Self::ContentInConnect => "CONNECT has no content",
             Self::NoHopLeft => "Max-Forwards leaves no hop",
             Self::UnknownExpectation => "the expectation is not 100-continue",
+            Self::PlainOnTls => "plain HTTP was sent to a port that speaks TLS: ask by https",
         }
     }
 }

@@ -75,7 +75,7 @@ fn response(text: &str, method: Method) -> Result<(String, Framing, bool), Fault
             request_id: b"an-id",
             date: b"NOW",
             server: Server::Pass,
-            kept: "",
+            kept: [""; 2],
             added: b"",
         };
         encode_response(&mut out, response, &answer);

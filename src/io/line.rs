@@ -17,11 +17,20 @@ use crate::io::socket;
 use crate::io::socket::Canceller;
 use crate::io::socket::Cut;
 use crate::io::socket::Socket;
+use crate::io::veil::Cipher;
+use crate::io::veil::Facts;
+use crate::io::veil::Fault;
+use crate::io::veil::News;
+use crate::io::veil::Stage;
+use crate::io::veil::Veil;
 
-/// A socket and its deadlines. The deadlines come first, so that they leave the wheel before the descriptor closes.
+/// A socket and its deadlines. The deadlines come first, so that they leave the wheel before the descriptor closes; so
+/// does the veil, which may have a last word to say.
 pub struct Line {
     reading: Deadline,
     writing: Deadline,
+    /// What lies over the socket, if what is said is not said in the open.
+    veil: Option<Box<Veil>>,
     socket: Socket,
     /// Kept between two waits, since making one allocates.
     canceller: Cell<Option<Canceller>>,
@@ -30,12 +39,24 @@ pub struct Line {
 /// Why nothing more comes, or goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
-    /// The other side closed.
+    /// The other side closed; under a cipher: and it had said that it would.
     Closed,
-    /// The other side reset the connection, or the way to it broke.
+    /// The other side reset the connection, or the way to it broke, or what came under a cipher was not to be trusted or
+    /// not brought to its end.
     Reset,
     /// The deadline passed.
     TimedOut,
+}
+
+/// Why a cipher was not settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unsettled {
+    /// The connection broke, or took too long.
+    Broken(Broken),
+    /// The other side says what it must not, or is not who it must be.
+    Faulty(Fault),
+    /// The other side has said more than it may.
+    TooLong,
 }
 
 impl Line {
@@ -44,15 +65,19 @@ impl Line {
     pub fn new(wheel: &Rc<Wheel>, socket: Socket) -> Self {
         let reading = Deadline::of(wheel, socket.fd());
         let writing = Deadline::of(wheel, socket.fd());
-        Self { reading, writing, socket, canceller: Cell::new(None) }
+        Self { reading, writing, veil: None, socket, canceller: Cell::new(None) }
     }
 
-    /// Reads at most `max` bytes behind those of the block, under the deadline that is armed.
+    /// Reads at most `max` bytes behind those of the block, under the deadline that is armed. Under a cipher it may be more:
+    /// whole records are read, and the block grows for them.
     ///
     /// # Errors
     /// [`Broken`]; the bytes of the block are as they were.
     #[inline]
     pub async fn read(&self, block: &mut Block, max: usize) -> Result<usize, Broken> {
+        if let Some(veil) = &self.veil {
+            return self.read_veiled(veil, block, max).await;
+        }
         let (result, back) = self.socket.read(std::mem::take(block), max).await;
         *block = back;
         self.verdict(&result)
@@ -63,23 +88,65 @@ impl Line {
     ///
     /// # Errors
     /// [`Broken`], but not `TimedOut`.
-    pub async fn read_for(&self, block: &mut Block, grace: Duration) -> Result<usize, Broken> {
-        let canceller = self.canceller.take().unwrap_or_default();
-        let read = pin!(self.socket.read_until(std::mem::take(block), canceller.handle()));
-        let place = Cell::new(Some(canceller));
-        self.reading.arm_wake(grace);
-        let late = || {
-            drop(place.take().map(Canceller::cancel));
-            None
-        };
-        let (result, back) = urged(&self.reading, read, late).await;
-        self.canceller.set(place.take());
-        *block = back;
-        match result {
-            Ok(0) => Err(Broken::Closed),
-            Ok(n) => Ok(n),
-            Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => Ok(0),
-            Err(_) => Err(Broken::Reset),
+    pub async fn read_for(&self, block: &mut Block, mut grace: Duration) -> Result<usize, Broken> {
+        let began = self.coarse();
+        loop {
+            let tail = match &self.veil {
+                None => std::mem::take(block),
+                Some(veil) => match before(veil, block) {
+                    Some(done) => return done,
+                    None => veil.to_read(block.spare()),
+                },
+            };
+            let canceller = self.canceller.take().unwrap_or_default();
+            let read = pin!(self.socket.read_until(tail, canceller.handle()));
+            let place = Cell::new(Some(canceller));
+            self.reading.arm_wake(grace);
+            let late = || {
+                drop(place.take().map(Canceller::cancel));
+                None
+            };
+            let (result, back) = urged(&self.reading, read, late).await;
+            self.canceller.set(place.take());
+            let cancelled = matches!(&result, Err(error) if error.raw_os_error() == Some(libc::ECANCELED));
+            match &self.veil {
+                None => *block = back,
+                Some(veil) if matches!(result, Ok(1..)) => {
+                    let n = unveil(veil, back, block)?;
+                    grace = grace.saturating_sub(self.coarse().saturating_sub(began));
+                    if n == 0 && !grace.is_zero() {
+                        continue;
+                    }
+                    return Ok(n);
+                }
+                Some(_) => {}
+            }
+            return match result {
+                Ok(0) if self.veil.is_some() => Err(Broken::Reset),
+                Ok(0) => Err(Broken::Closed),
+                Ok(n) => Ok(n),
+                Err(_) if cancelled => Ok(0),
+                Err(_) => Err(Broken::Reset),
+            };
+        }
+    }
+
+    /// Reads off the socket until there is content.
+    async fn read_veiled(&self, veil: &Veil, block: &mut Block, max: usize) -> Result<usize, Broken> {
+        loop {
+            if let Some(done) = before(veil, block) {
+                return done;
+            }
+            let (result, back) = self.socket.read(veil.to_read(max), usize::MAX).await;
+            match self.verdict(&result) {
+                Ok(_) => match unveil(veil, back, block)? {
+                    0 => {}
+                    n => return Ok(n),
+                },
+                // Anybody could have ended it there: only the cipher's own end is one.
+                Err(Broken::Closed) => return Err(Broken::Reset),
+                Err(broken) => return Err(broken),
+            }
         }
     }
 
@@ -98,16 +165,96 @@ impl Line {
         // What is over soon is not worth a look.
         self.reading.sleep(MOMENT).await;
         let readable = self.socket.readable().await.is_ok();
-        if self.writing.severed() || (readable && self.socket.has_bytes()) {
+        let says = match &self.veil {
+            None => self.socket.has_bytes(),
+            Some(veil) => self.look(veil).await == News::Content,
+        };
+        if self.writing.severed() || (readable && says) {
             // It was we who cut it, as the write in flight will say. Or these are bytes of a next request: whether it
             // goes after them cannot be seen from here.
             pending::<()>().await;
         }
     }
 
+    /// Waits until there is news: what is no content says nothing.
+    async fn look(&self, veil: &Veil) -> News {
+        loop {
+            match veil.listen() {
+                News::None if self.socket.readable().await.is_ok() => {}
+                News::None => return News::End,
+                news => return news,
+            }
+        }
+    }
+
+    /// Whether the other side has said anything (bytes, the end, a reset), without reading it. What is under a cipher is
+    /// looked into. A system call, mostly.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        match &self.veil {
+            None => self.socket.has_news(),
+            Some(veil) => veil.listen() != News::None,
+        }
+    }
+
+    /// Whether the other side has sent bytes, without reading them. A system call, mostly.
+    #[must_use]
+    pub fn has_bytes(&self) -> bool {
+        self.veil.as_ref().is_some_and(|veil| veil.holds_content()) || self.socket.has_bytes()
+    }
+
     /// Gives up what is only kept to be used again.
     pub fn shed(&self) {
         self.canceller.set(None);
+        self.veil.iter().for_each(|veil| veil.shed());
+    }
+
+    /// Lays a cipher over the socket, for good; `wire` has come of what it is to open.
+    pub fn cover(&mut self, cipher: Box<dyn Cipher>, wire: Block) {
+        self.veil = Some(Box::new(Veil::over(self.socket.fd(), cipher, wire)));
+    }
+
+    /// Settles the cipher with the other side, under the deadline of reads that is armed; `patience` is for each write.
+    /// Before the other side has said what it must say first, it may say `most` bytes.
+    ///
+    /// # Errors
+    /// [`Unsettled`]; the connection is of no use.
+    pub async fn settle(&self, most: usize, patience: Duration) -> Result<Facts, Unsettled> {
+        let Some(veil) = &self.veil else { return Ok(Facts::default()) };
+        let (mut content, mut most) = (Block::none(), most);
+        loop {
+            let opened = veil.open(&mut content);
+            if opened.is_err() {
+                return Err(Unsettled::Faulty(veil.fault().unwrap_or(Fault(String::new()))));
+            }
+            if veil.has_answer() {
+                // Content is written as it is said: this says none.
+                self.answer(veil, patience).await.map_err(Unsettled::Broken)?;
+                most = most.max(SETTLING_BYTES);
+            }
+            match veil.stage() {
+                Stage::Settling if veil.waiting() > most => return Err(Unsettled::TooLong),
+                Stage::Settling => {}
+                Stage::Ready => break,
+                Stage::Ended => return Err(Unsettled::Broken(Broken::Closed)),
+            }
+            let (result, back) = self.socket.read(veil.to_read(SETTLING_ROOM), usize::MAX).await;
+            self.verdict(&result).map_err(Unsettled::Broken)?;
+            veil.read(back);
+        }
+        veil.hold(content);
+        Ok(veil.facts())
+    }
+
+    /// Writes what is to be said that is no content.
+    async fn answer(&self, veil: &Veil, patience: Duration) -> Result<(), Broken> {
+        let mut nothing = Block::none();
+        loop {
+            self.write_some(&mut nothing, patience, |_| None).await?;
+            if !veil.has_more() {
+                return Ok(());
+            }
+        }
     }
 
     fn verdict(&self, result: &io::Result<usize>) -> Result<usize, Broken> {
@@ -155,14 +302,25 @@ impl Line {
             }
             more
         };
+        let front = match &self.veil {
+            None => std::mem::take(block),
+            Some(veil) => veil.to_write(block.bytes())?,
+        };
         self.writing.arm_look(patience);
-        let write = pin!(self.socket.write(std::mem::take(block)));
+        let write = pin!(self.socket.write(front));
         let (result, back) = urged(&self.writing, write, late).await;
-        *block = back;
+        let taken = *result.as_ref().unwrap_or(&0);
+        let gone = match &self.veil {
+            None => {
+                *block = back;
+                taken
+            }
+            Some(veil) => veil.wrote(back, taken),
+        };
         match result {
             Ok(n) if n > 0 => {
-                block.consume(n);
-                Ok(n)
+                block.consume(gone);
+                Ok(gone)
             }
             _ if given_up.get() => Err(Broken::TimedOut),
             _ => Err(Broken::Reset),
@@ -178,12 +336,20 @@ impl Line {
 
     /// Says the end to the other side; what it still sends can be read.
     pub fn finish(&self) {
+        self.veil.iter().for_each(|veil| veil.say_end());
         socket::cut(self.socket.fd(), Cut::Write);
     }
 
     /// Ends the connection by a reset, whatever is in flight on it: that completes.
     pub fn abort(&self) {
+        self.veil.iter().for_each(|veil| veil.silence());
         socket::abort(self.socket.fd());
+    }
+
+    /// Makes the close a reset, so that the other side cannot take what it has for the whole.
+    pub fn reset_on_close(&self) {
+        self.veil.iter().for_each(|veil| veil.silence());
+        self.socket.reset_on_close();
     }
 
     /// The deadline of reads.
@@ -223,7 +389,33 @@ impl fmt::Debug for Line {
     }
 }
 
+/// What a read finds before it asks the socket.
+fn before(veil: &Veil, block: &mut Block) -> Option<Result<usize, Broken>> {
+    match veil.take_held(block) {
+        0 if veil.is_over() => Some(Err(veil.over_by())),
+        0 => None,
+        n => Some(Ok(n)),
+    }
+}
+
+/// Opens what a read has brought, and says how much content it was.
+fn unveil(veil: &Veil, back: Block, block: &mut Block) -> Result<usize, Broken> {
+    let before = block.len();
+    veil.read(back);
+    let opened = veil.open(block);
+    match block.len() - before {
+        // What came whole before something faulty, or before the end, came whole.
+        0 => opened.and_then(|stage| if stage == Stage::Ended { Err(Broken::Closed) } else { Ok(0) }),
+        n => Ok(n),
+    }
+}
+
 /// How long nobody looks whether the other side has gone.
 const MOMENT: Duration = Duration::from_millis(100);
 
 const LINGER_ROOM: usize = 16 * 1024;
+
+/// Bytes that may wait to be opened while a cipher is settled, once the other side has begun well: a chain of certificates.
+const SETTLING_BYTES: usize = 72 * 1024;
+/// Room for what is said while a cipher is settled.
+const SETTLING_ROOM: usize = 4000;

@@ -12,3 +12,4 @@ pub mod ring;
 pub mod socket;
 pub mod socket_file;
 pub mod task;
+pub mod veil;

@@ -240,6 +240,25 @@ pub(super) fn abort(fd: RawFd) {
     let _ = unsafe { libc::connect(fd, std::ptr::from_ref(&nobody), size) };
 }
 
+/// Sends as much of `bytes` as goes without waiting.
+pub(super) fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: the bytes outlive the call, which reads them.
+    let sent = unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), flags) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Receives behind the bytes of the block what is there already. 0 is the end.
+pub(super) fn receive_now(fd: RawFd, block: &mut Block) -> io::Result<usize> {
+    let room = block.spare();
+    // SAFETY: the kernel writes `room` bytes at most where there is room for as many, and the block outlives the call.
+    let got = unsafe { libc::recv(fd, block.spare_ptr().cast(), room, libc::MSG_DONTWAIT) };
+    let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: the kernel has written `got` bytes there.
+    unsafe { block.filled(got) };
+    Ok(got)
+}
+
 /// Closes a descriptor whose owner is leaked; see `io::ring`.
 pub(super) fn close(fd: RawFd) {
     // SAFETY: no memory is passed; the owner will not close it a second time, since it is leaked.

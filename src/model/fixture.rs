@@ -25,6 +25,9 @@ pub(crate) fn listener(name: &str, bind: Address) -> Listener {
         min_rate: 240,
         chunks: Chunks { line_bytes: limits::CHUNK_LINE_BYTES, extension_bytes: limits::CHUNK_EXTENSION_BYTES },
         keep_alive: KeepAlive { requests: 10_000, age: Duration::from_hours(1) },
+        tls: None,
+        hsts: None,
+        redirect: None,
     }
 }
 
@@ -78,6 +81,7 @@ pub(crate) fn upstream(name: &str, endpoints: &[Address]) -> Upstream {
         },
         min_rate: 0,
         proxy_protocol: None,
+        tls: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Durations are `Duration`s, sizes are bytes, references are indexes into the neighbouring lists.
 
+mod tls;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use crate::address::Networks;
 use crate::http::forward;
 use crate::id::UpstreamIndex;
 
+pub use self::tls::*;
 pub use self::upstream::*;
 pub use crate::http::path::Rule as PathRule;
 pub use crate::http::path::Rules as Paths;
@@ -170,6 +172,12 @@ pub struct Listener {
     pub chunks: Chunks,
     /// How long a connection is kept, however busy.
     pub keep_alive: KeepAlive,
+    /// TLS, if it is spoken.
+    pub tls: Option<ListenTls>,
+    /// What responses tell of how their hosts are to be asked from now on, if anything.
+    pub hsts: Option<Hsts>,
+    /// The port of the listener with TLS that every request is sent on to, instead of being served.
+    pub redirect: Option<u16>,
 }
 
 /// `listen.chunk`.

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::address::Address;
+use crate::model::UpstreamTls;
 
 /// `[upstream.NAME]`, with `[defaults.upstream]` filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +49,8 @@ pub struct Upstream {
     pub min_rate: u64,
     /// The PROXY protocol header that each connection begins with, if any; such a connection serves one client's request.
     pub proxy_protocol: Option<ProxyVersion>,
+    /// TLS, if it is spoken.
+    pub tls: Option<UpstreamTls>,
 }
 
 /// One address of an upstream.
@@ -250,7 +253,7 @@ pub enum Probe {
     },
     /// A connection is enough.
     Tcp,
-    /// `grpc.health.v1.Health/Check` over HTTP/2 without TLS.
+    /// `grpc.health.v1.Health/Check` over HTTP/2.
     Grpc {
         /// The service that is asked for; empty: the server as a whole.
         service: String,

@@ -66,6 +66,10 @@ pub enum Cause {
     NotImplemented,
     /// The request speaks a version of HTTP other than 1.0 and 1.1.
     BadVersion,
+    /// The request's host is not the one that its TLS connection was made for.
+    Misdirected,
+    /// The listener sends every request on to where TLS is spoken.
+    Redirected,
     /// No route takes the request.
     NoRoute,
     /// No endpoint could be tried: all connections of the upstream are taken.
@@ -84,6 +88,8 @@ pub enum Cause {
     UpstreamRefused,
     /// No connection to the endpoint within `timeout.connect`.
     UpstreamTimeoutConnect,
+    /// The endpoint and the gateway could not agree on TLS, or the endpoint is not who it must be.
+    UpstreamTls,
     /// No response head within `timeout.response`.
     UpstreamTimeoutHeaders,
     /// A pause within the response body longer than `timeout.body`, or a response body below the minimum rate.
@@ -119,7 +125,7 @@ pub struct Row {
 
 impl Cause {
     /// Every cause, in the order of their numbers.
-    pub const ALL: [Cause; 28] = [
+    pub const ALL: [Cause; 31] = [
         Cause::Ok,
         Cause::ClientAbort,
         Cause::ClientTimeoutHead,
@@ -130,6 +136,8 @@ impl Cause {
         Cause::BodyTooLarge,
         Cause::NotImplemented,
         Cause::BadVersion,
+        Cause::Misdirected,
+        Cause::Redirected,
         Cause::NoRoute,
         Cause::NoEndpoint,
         Cause::UpstreamOverloaded,
@@ -139,6 +147,7 @@ impl Cause {
         Cause::UpstreamTimeoutTotal,
         Cause::UpstreamRefused,
         Cause::UpstreamTimeoutConnect,
+        Cause::UpstreamTls,
         Cause::UpstreamTimeoutHeaders,
         Cause::UpstreamTimeoutBody,
         Cause::UpstreamClosed,
@@ -175,6 +184,10 @@ impl Cause {
                 ("not_implemented", Client, 501, "the gateway does not do what the request asks for")
             }
             Self::BadVersion => ("bad_version", Client, 505, "the gateway speaks HTTP/1.0 and HTTP/1.1 here"),
+            Self::Misdirected => {
+                ("misdirected", Client, 421, "the connection was made for another host than the request's")
+            }
+            Self::Redirected => ("redirected", Gateway, 308, "this host is to be asked by TLS"),
             Self::NoRoute => ("no_route", Gateway, 404, "no route takes this host and path"),
             Self::NoEndpoint => ("no_endpoint", Gateway, 503, "no endpoint of the service can take the request now"),
             Self::UpstreamOverloaded => (
@@ -197,6 +210,7 @@ impl Cause {
             Self::UpstreamTimeoutConnect => {
                 ("upstream_timeout_connect", Upstream, 504, "the service did not accept a connection in time")
             }
+            Self::UpstreamTls => ("upstream_tls", Upstream, 502, "no secure connection to the service could be made"),
             Self::UpstreamTimeoutHeaders => {
                 ("upstream_timeout_headers", Upstream, 504, "the service did not answer in time")
             }

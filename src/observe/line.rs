@@ -57,6 +57,10 @@ pub struct Line<'a> {
     pub user_agent: Text<'a>,
     /// Empty for none.
     pub referer: Text<'a>,
+    /// Empty: in the open.
+    pub tls: Text<'a>,
+    /// Empty for none.
+    pub certificate: Text<'a>,
 }
 
 /// Bytes as received, not necessarily UTF-8.
@@ -109,6 +113,12 @@ pub fn json(out: &mut Vec<u8>, line: &Line<'_>) {
     json_number(out, ",\"bytes_out\":", line.bytes_out);
     json_text(out, ",\"user_agent\":", line.user_agent);
     json_text(out, ",\"referer\":", line.referer);
+    if !line.tls.bytes.is_empty() {
+        json_text(out, ",\"tls\":", line.tls);
+    }
+    if !line.certificate.bytes.is_empty() {
+        json_text(out, ",\"client_certificate\":", line.certificate);
+    }
     out.extend_from_slice(b"}\n");
 }
 

@@ -118,6 +118,26 @@ pub enum Thrift {
 /// The words for each [`Thrift`].
 pub const THRIFTS: [&str; 2] = ["kept", "parked"];
 
+/// How a client's TLS handshake ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// Well, and everything was settled.
+    Full,
+    /// Well: what had been settled before was taken up again.
+    Resumed,
+    /// Not at all: the client said what it must not, or could not agree, or went.
+    Failed,
+    /// Not within its time.
+    TimedOut,
+    /// It was not begun: as many are under way as may be.
+    Refused,
+    /// It was not begun: the client speaks no TLS.
+    Plain,
+}
+
+/// The words for each [`Handshake`].
+pub const HANDSHAKES: [&str; 6] = ["full", "resumed", "failed", "timed_out", "refused", "plain"];
+
 /// Series of one listener.
 #[derive(Debug, Default)]
 pub struct ListenerCounts {
@@ -129,6 +149,8 @@ pub struct ListenerCounts {
     pub refused: [Count; REFUSALS.len()],
     /// Connections closed because they did not begin with a PROXY protocol header as they should.
     pub proxy_faults: Count,
+    /// TLS handshakes ended, by [`Handshake`].
+    pub handshakes: [Count; HANDSHAKES.len()],
 }
 
 /// Series of one route: a histogram for each method, status class and protocol that occurred.

@@ -48,4 +48,8 @@ pub struct Record<'a> {
     pub user_agent: &'a [u8],
     /// As received; empty for none.
     pub referer: &'a [u8],
+    /// The version of TLS; empty: the client came in the open.
+    pub tls: &'static str,
+    /// Who the client is by its certificate; empty: it has shown none.
+    pub certificate: &'a str,
 }

@@ -32,6 +32,8 @@ pub struct Place {
     pub port: Option<u16>,
     /// Whether the connection begins with a PROXY protocol header.
     pub proxied: bool,
+    /// Whether it begins with a TLS handshake.
+    pub secure: bool,
     shared: [Arc<Shared>; 2],
     /// Its place among those of its client, where these are bounded.
     client: Option<Box<Counted>>,
@@ -96,7 +98,7 @@ impl Place {
         let generation = shard.generation();
         // One that has left the configuration has no place to give.
         let listener = generation.listener(slot).ok_or(Refusal::Listener)?;
-        let proxied = listener.settings.proxy_protocol;
+        let (proxied, secure) = (listener.settings.proxy_protocol, listener.settings.tls.is_some());
         // Whoever may write the header names the client.
         if proxied && !listener.settings.trusted.holds(peer) {
             return Err(Refusal::Untrusted);
@@ -112,7 +114,7 @@ impl Place {
         shard.slab.connections.add(1);
         shard.slab.listener(slot).open.add(1);
         let shared = [process.clone(), listener.connections.clone()];
-        Ok(Self { shard: shard.clone(), listener: slot, port, proxied, shared, client: None })
+        Ok(Self { shard: shard.clone(), listener: slot, port, proxied, secure, shared, client: None })
     }
 
     /// Counts the connection as one of the client at this address. False: it has as many as it may, and this one, which

@@ -7,7 +7,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::address::Peer;
 use crate::balance::ledger::Flight;
 use crate::buf::Block;
 use crate::http::Refusal;
@@ -18,14 +17,11 @@ use crate::http::framing::Framing;
 use crate::http::h1::chunked::ChunkLimits;
 use crate::http::head::Method;
 use crate::http::head::Version;
-use crate::http::proxy;
-use crate::http::proxy::Ends;
 use crate::http::upgrade;
 use crate::io::both::beside_until;
 use crate::io::line::Broken;
 use crate::io::socket::Cut;
 use crate::model;
-use crate::model::ProxyVersion;
 use crate::observe::ended::Cause;
 use crate::observe::ended::Ended;
 use crate::observe::ended::Phase;
@@ -312,7 +308,7 @@ pub(crate) async fn lend<'a>(
     place: usize,
     fresh: bool,
 ) -> Result<Held<'a>, Failed> {
-    let Scene { shard, upstream, tally, .. } = *scene;
+    let Scene { shard, facts, upstream, tally, .. } = *scene;
     let uncount = || tally.attempts.set(tally.attempts.get().saturating_sub(1));
     let began = begin(scene, place);
     let Some(endpoint) = upstream.endpoints.get(place) else { return Err(Failed::none()) };
@@ -320,12 +316,20 @@ pub(crate) async fn lend<'a>(
         uncount();
         return Err(Failed { cause: Cause::UpstreamOverloaded, ..Failed::none() });
     };
+    // Whom a connection is for is told before the handshake; in the open it goes with the request.
+    let before =
+        if upstream.settings.tls.is_some() { client.introduction(upstream, facts.identity) } else { Vec::new() };
+    let secure = match facts.generation.secure(scene.route.upstream, &before) {
+        Ok(secure) => secure,
+        Err(reason) => return Err(unconnected(reason)),
+    };
     let dial = Dial {
         slot: endpoint.slot,
         address: &endpoint.address,
         shared: &endpoint.connections,
         connections_max: upstream.settings.connections_max,
         patience: scene.patience(upstream.settings.timeout.connect),
+        secure,
     };
     // CONNECT is not idempotent: a kept connection that has died meanwhile could not be made good.
     let connect = client.request.view(client.inbound.bytes()).method_kind() == Method::Connect;
@@ -497,15 +501,8 @@ pub(crate) fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoi
     let bytes = client.inbound.bytes();
     let request = client.request.view(bytes);
     let mut out = Block::with_room(body.data.end + scene.upgrade.len() + kept.len() + ADDED_ROOM);
-    if let Some(version) = upstream.settings.proxy_protocol {
-        let ends = match (facts.identity.client, client.seat.reached()) {
-            (Peer::Ip(from), Some(to)) => Ends::Between(from, to),
-            _ => Ends::Own,
-        };
-        match version {
-            ProxyVersion::V1 => proxy::write_line(out.tail(), ends),
-            ProxyVersion::V2 => proxy::write_binary(out.tail(), ends),
-        }
+    if upstream.settings.proxy_protocol.is_some() && upstream.settings.tls.is_none() {
+        out.tail().extend_from_slice(&client.introduction(upstream, facts.identity));
     }
     // Each hop is told what is left: what has passed here is no longer the service's.
     let left =
@@ -545,14 +542,14 @@ fn settle(scene: &Scene<'_>, client: &Client<'_>, consumed: usize, lease: Lease,
         // The client must not take what it has for the whole: where only the end of the connection says that, it
         // must be no clean end. And what a client does not take is not to be kept for it by the kernel.
         if answered.last == Last::UntilClose || cause == Cause::ClientTimeoutBody {
-            client.seat.line.socket().reset_on_close();
+            client.seat.line.reset_on_close();
         }
         return (tally.ended(cause), Fate::Close);
     }
     // Bytes that nobody will read would turn the close into a reset, and that could overtake the response.
     let fate = match answered.last {
         Last::No => Fate::Keep,
-        _ if uploaded && client.inbound.len() <= consumed && !client.seat.line.socket().has_news() => Fate::Close,
+        _ if uploaded && client.inbound.len() <= consumed && !client.seat.line.has_news() => Fate::Close,
         _ => Fate::Linger,
     };
     (tally.ended(Cause::Ok), fate)
@@ -576,7 +573,7 @@ async fn broken_off(scene: &Scene<'_>, client: &mut Client<'_>, body: &Body, los
     if tally.answered() {
         // The end of the connection may be all that tells a client of HTTP/1.0 where its response ends.
         if request.version() == Version::Http10 {
-            client.seat.line.socket().reset_on_close();
+            client.seat.line.reset_on_close();
         }
         return (tally.ended(answer.cause), Fate::Close);
     }
@@ -590,6 +587,7 @@ fn unconnected(reason: NoConnection) -> Failed {
         NoConnection::Exhausted => (Cause::NoEndpoint, "the gateway is out of descriptors or ports", Fault::Connect),
         NoConnection::Refused => (Cause::UpstreamRefused, "", Fault::Connect),
         NoConnection::TimedOut => (Cause::UpstreamTimeoutConnect, "", Fault::Connect),
+        NoConnection::Insecure(detail) => (Cause::UpstreamTls, detail, Fault::Connect),
     };
     Failed { cause, detail, fault }
 }

@@ -10,18 +10,24 @@ use crate::address::Peer;
 use crate::buf::Block;
 use crate::http::head::RequestHead;
 use crate::http::head::ResponseHead;
+use crate::http::identity::Identity;
 use crate::http::identity::Marks;
 use crate::http::proxy;
 use crate::http::proxy::Ends;
 use crate::io::line::Broken;
 use crate::io::line::Line;
 use crate::io::socket::Socket;
+use crate::model::ProxyVersion;
 use crate::observe::metrics::Thrift;
 use crate::rand::Share;
 use crate::serve::accept::Place;
 use crate::serve::h1;
 use crate::serve::h1::Spell;
+use crate::serve::secure;
+use crate::serve::secure::Secured;
 use crate::shard::Shard;
+use crate::snapshot::Listener;
+use crate::snapshot::Upstream;
 use crate::snapshot::overload::Grade;
 use crate::time::TICK;
 use crate::wire::h1::REQUEST_ROOM;
@@ -37,6 +43,8 @@ pub(crate) struct Seat {
     reached: Option<Box<SocketAddr>>,
     /// Its place in the counts, and the listener it came by.
     pub(crate) place: Place,
+    /// What was settled with it, if it came by TLS.
+    pub(crate) secured: Option<Box<Secured>>,
     /// Requests it has made.
     pub(crate) served: Cell<u32>,
     /// When it came, in the clock's ticks.
@@ -64,14 +72,14 @@ pub(crate) struct Client<'a> {
 pub(crate) fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) -> impl Future<Output = ()> + 'static {
     let line = Line::new(&shard.wheel, socket);
     let (began, share) = (shard.clock.ticks(), Share::draw(&shard.rng));
-    let mut seat = Seat { line, peer, reached: None, place, served: Cell::new(0), began, share };
+    let mut seat = Seat { line, peer, reached: None, secured: None, place, served: Cell::new(0), began, share };
     // The seat is moved in whole: what an `async fn` takes apart it keeps room for twice, and this is what an idle
     // connection costs.
     async move {
-        let Some(patience) = h1::head_timeout(&shard, &seat) else { return };
-        // From here to the first whole head there is one time, whatever stands before it.
+        let Some(patience) = seat.patience(&shard) else { return };
+        // From here to the end of a handshake, or to the first whole head, there is one time, whatever stands before it.
         seat.line.reading().arm_idle(patience);
-        let inbound = if seat.place.proxied {
+        let mut inbound = if seat.place.proxied {
             match Box::pin(introduce(&shard, &mut seat)).await {
                 Some(inbound) => inbound,
                 None => return,
@@ -79,6 +87,9 @@ pub(crate) fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) ->
         } else {
             Block::none()
         };
+        if seat.place.secure && !Box::pin(secure::begin(&shard, &mut seat, std::mem::take(&mut inbound))).await {
+            return;
+        }
         // What a busy connection needs is large and boxed for as long as it is busy; an idle one keeps its seat alone.
         let mut spell = Box::pin(h1::turns(&shard, &seat, inbound)).await;
         while spell == Spell::Idle && h1::park(&shard, &seat).await {
@@ -131,6 +142,13 @@ impl Seat {
         }
     }
 
+    /// How long it may take to what must come first; nothing where none is taken any more.
+    fn patience(&self, shard: &Shard) -> Option<Duration> {
+        let generation = shard.generation();
+        let tls = generation.listener(self.place.listener).and_then(|listener| listener.settings.tls.as_ref());
+        h1::head_timeout(shard, self).map(|head| tls.map_or(head, |tls| tls.timeout))
+    }
+
     /// How much longer it may be kept for other requests, if it may.
     pub(crate) fn stays(&self, shard: &Shard) -> Option<Duration> {
         let bounds = shard.keep_alive(self.place.listener)?;
@@ -152,16 +170,41 @@ impl Seat {
     }
 }
 
+impl Seat {
+    /// The line that tells browsers how this listener's hosts are to be asked, its CRLF included; empty: none does.
+    pub(crate) fn hsts<'a>(&self, listener: Option<&'a Listener>) -> &'a [u8] {
+        listener.filter(|_| self.secured.is_some()).map_or(b"", |listener| &listener.hsts)
+    }
+}
+
 impl<'a> Client<'a> {
     /// A client at the beginning of a busy spell, with what was read of it already.
     pub(crate) fn at(seat: &'a Seat, inbound: Block) -> Self {
         let port = seat.reached.as_ref().map(|reached| reached.port()).or(seat.place.port);
         Self {
             seat,
-            marks: Marks::of(seat.peer, port, "http"),
+            marks: match &seat.secured {
+                None => Marks::of(seat.peer, port, "http"),
+                Some(secured) => Marks::of(seat.peer, port, "https").with_certificate(&secured.certificate),
+            },
             inbound,
             request: RequestHead::default(),
             response: ResponseHead::default(),
         }
+    }
+
+    /// The PROXY protocol header of a connection that is opened in this client's name; nothing where none is wanted.
+    pub(crate) fn introduction(&self, upstream: &Upstream, identity: Identity) -> Vec<u8> {
+        let mut out = Vec::new();
+        let Some(version) = upstream.settings.proxy_protocol else { return out };
+        let ends = match (identity.client, self.seat.reached()) {
+            (Peer::Ip(from), Some(to)) => Ends::Between(from, to),
+            _ => Ends::Own,
+        };
+        match version {
+            ProxyVersion::V1 => proxy::write_line(&mut out, ends),
+            ProxyVersion::V2 => proxy::write_binary(&mut out, ends),
+        }
+        out
     }
 }

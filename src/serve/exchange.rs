@@ -21,6 +21,7 @@ use crate::serve::tally::Facts;
 use crate::serve::tally::Running;
 use crate::serve::tally::Tally;
 use crate::shard::Shard;
+use crate::snapshot::Listener;
 
 /// Exchanges the request at the front of the client's buffer for a response.
 pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate {
@@ -47,9 +48,13 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
     let ((ended, fate), consumed) = match body {
         Err(answer) => (refuse(shard, client, &tally, answer).await, 0),
         Ok(mut body) => {
-            let outcome = match route {
-                None => course::answer_whole(shard, client, &tally, &body, Answer::to(Cause::NoRoute, "")).await,
-                Some(route) => course::run(shard, client, &mut body, (&facts, route), (&tally, &upgrade)).await,
+            let mut place = String::new();
+            let outcome = match (elsewhere(client, listener, &mut place), route) {
+                (Some(answer), _) => course::answer_whole(shard, client, &tally, &body, answer).await,
+                (None, None) => {
+                    course::answer_whole(shard, client, &tally, &body, Answer::to(Cause::NoRoute, "")).await
+                }
+                (None, Some(route)) => course::run(shard, client, &mut body, (&facts, route), (&tally, &upgrade)).await,
             };
             tally.body_in.set(tally.body_in.get() + body.source.taken());
             (outcome, body.consumed)
@@ -58,6 +63,32 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
     tally.finish(shard, client, &facts, ended);
     client.inbound.consume(consumed);
     fate
+}
+
+/// The answer to a request that came to the wrong place: by a connection that was made for another host, or in the open
+/// where it is to come by TLS, at the `place` that is written down then.
+fn elsewhere<'a>(client: &Client<'_>, listener: Option<&Listener>, place: &'a mut String) -> Option<Answer<'a>> {
+    let redirect = listener.and_then(|listener| listener.settings.redirect);
+    if client.seat.secured.is_none() && redirect.is_none() {
+        return None;
+    }
+    let request = client.request.view(client.inbound.bytes());
+    let method = request.method_kind();
+    if let Some(secured) = &client.seat.secured {
+        let other = method != Method::Connect && secured.is_for_another(request.host_name());
+        return other.then(|| Answer::to(Cause::Misdirected, ""));
+    }
+    let visible = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_graphic);
+    let (host, target) = (request.host_name(), request.origin_form());
+    if host.is_empty() || !visible(host) || !visible(target) || method == Method::Connect {
+        return Some(Answer::to(Cause::BadRequest, "it is to be asked by TLS, and names no place that could be told"));
+    }
+    let port = redirect.filter(|port| *port != 443).map_or_else(String::new, |port| format!(":{port}"));
+    let slash = if target.starts_with(b"/") { "" } else { "/" };
+    let target = String::from_utf8_lossy(target);
+    *place = format!("https://{}{port}{slash}{target}", String::from_utf8_lossy(host));
+    let status = if matches!(method, Method::Get | Method::Head) { 301 } else { 308 };
+    Some(Answer { status, location: place, ..Answer::to(Cause::Redirected, "") })
 }
 
 /// Answers a request that is not to be read further.

@@ -31,7 +31,7 @@ pub(crate) enum Fate {
 /// How long a lingering close hears out a client that goes on sending, and how long a silent one. How much it sends is no
 /// matter: a client that sends its whole request before it looks for an answer must not meet a reset instead of it.
 const LINGER_TIME: Duration = Duration::from_secs(30);
-const LINGER_PAUSE: Duration = Duration::from_secs(2);
+pub(crate) const LINGER_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long a connection waits for its next request with its buffer in hand before it is parked.
 const GRACE: Duration = Duration::from_secs(1);
@@ -113,7 +113,7 @@ pub(crate) async fn park(shard: &Shard, seat: &Seat) -> bool {
     shard.slab.parked.add(1);
     seat.line.park(patience).await;
     shard.slab.parked.sub(1);
-    seat.line.socket().has_bytes()
+    seat.line.has_bytes()
 }
 
 fn limits(settings: &model::Listener) -> HeadLimits {

@@ -10,7 +10,7 @@
 //! 8. [`tunnel`]: what follows an upgrade or CONNECT that an endpoint has agreed to: bytes both ways, no requests.
 //! 9. [`reply`]: the answers that the gateway gives itself.
 //!
-//! Beside them, [`admit`] says whether a request may go on at all and lets it wait its turn, [`hedge`] helps an attempt that
+//! Beside them, [`secure`] makes the TLS handshake before the first request, [`admit`] says whether a request may go on at all and lets it wait its turn, [`hedge`] helps an attempt that
 //! takes long by a second one, and [`tally`] counts what an exchange did and makes the record of it.
 //!
 //! `serve` decides nothing: routes are found by `route`, endpoints picked by `balance`, what may be tried again is said by
@@ -26,5 +26,6 @@ pub(crate) mod h1;
 pub(crate) mod hedge;
 pub(crate) mod reply;
 pub(crate) mod respond;
+pub(crate) mod secure;
 pub(crate) mod tally;
 pub(crate) mod tunnel;

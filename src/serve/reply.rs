@@ -29,12 +29,14 @@ pub(crate) struct Answer<'a> {
     pub(crate) close: bool,
     /// Whether the request was HEAD: then the head alone goes.
     pub(crate) head_only: bool,
+    /// Where to ask instead; empty for nowhere.
+    pub(crate) location: &'a str,
 }
 
 impl<'a> Answer<'a> {
     /// The table's answer to a cause.
     pub(crate) fn to(cause: Cause, detail: &'a str) -> Self {
-        Self { cause, status: cause.row().status, detail, close: false, head_only: false }
+        Self { cause, status: cause.row().status, detail, close: false, head_only: false, location: "" }
     }
 }
 
@@ -91,7 +93,14 @@ pub(crate) async fn send(shard: &Shard, client: &mut Client<'_>, tally: &Tally, 
         Cause::UpstreamOverloaded | Cause::QueueTimeout | Cause::Overloaded => b"\r\nRetry-After: 1",
         _ => b"",
     };
-    write(out.tail(), tally.id.as_bytes(), &shard.date(), &[server[0], server[1], later, connection], answer);
+    // Each behind its CRLF, as `write` has them.
+    let (crlf, hsts): (&[u8], &[u8]) = match client.seat.hsts(listener) {
+        [line @ .., b'\r', b'\n'] => (b"\r\n", line),
+        _ => (b"", b""),
+    };
+    let place: &[u8] = if answer.location.is_empty() { b"" } else { b"\r\nLocation: " };
+    let more = [server[0], server[1], later, place, answer.location.as_bytes(), crlf, hsts, connection];
+    write(out.tail(), tally.id.as_bytes(), &shard.date(), &more, answer);
     tally.status.set(answer.status);
     let patience = listener.map_or(PATIENCE, |listener| listener.settings.body_timeout);
     let size = out.len() as u64;

@@ -147,7 +147,7 @@ pub(crate) async fn respond(
         return Err(refused);
     }
     let headed = match &switch {
-        Some(protocols) => opening(scene, inbound, head, protocols),
+        Some(protocols) => opening(scene, asked.seat, (inbound, head), protocols),
         None => translate(scene, asked, inbound, head)?,
     };
     let Headed { status, out, mut source, framing, endpoint_keeps, close } = headed;
@@ -276,10 +276,17 @@ fn own_field(scene: &Scene<'_>) -> &'static str {
     scene.upstream.settings.feedback.map_or("", |Feedback::Orca| "endpoint-load-metrics")
 }
 
-/// The line that keeps the client at the endpoint that has answered, if it is not kept there already.
-fn cookie(scene: &Scene<'_>) -> Vec<u8> {
+/// The fields that are for the gateway alone, or that it says itself.
+fn own_fields(scene: &Scene<'_>, seat: &Seat) -> [&'static str; 2] {
+    let hsts = !seat.hsts(scene.facts.listener).is_empty();
+    [own_field(scene), if hsts { "strict-transport-security" } else { "" }]
+}
+
+/// The lines that the gateway adds: how the host is to be asked from now on, and the one that keeps the client at the
+/// endpoint that has answered, if it is not kept there already.
+fn added(scene: &Scene<'_>, seat: &Seat) -> Vec<u8> {
     let Scene { shard, upstream, tally, .. } = *scene;
-    let mut line = Vec::new();
+    let mut line = seat.hsts(scene.facts.listener).to_vec();
     let Some((settings, seal)) = upstream.settings.sticky.as_ref().zip(upstream.seal.as_ref()) else { return line };
     let place = tally.endpoint.get().filter(|place| scene.sticky != Some(*place));
     if let Some(candidate) = place.and_then(|place| upstream.plan.candidates.get(place)) {
@@ -287,8 +294,9 @@ fn cookie(scene: &Scene<'_>) -> Vec<u8> {
         let value = seal.write(candidate.id, shard.clock.unix_seconds().saturating_add(lifetime));
         let age = lifetime.to_string();
         let name = settings.cookie.as_bytes();
-        let rest: [&[u8]; 2] = [age.as_bytes(), b"; Path=/; HttpOnly; SameSite=Lax\r\n"];
-        for part in [b"Set-Cookie: ", name, b"=", &value, b"; Max-Age=", rest[0], rest[1]] {
+        let secure: &[u8] = if seat.secured.is_some() { b"; Secure\r\n" } else { b"\r\n" };
+        let rest: [&[u8]; 3] = [age.as_bytes(), b"; Path=/; HttpOnly; SameSite=Lax", secure];
+        for part in [b"Set-Cookie: ", name, b"=", &value, b"; Max-Age=", rest[0], rest[1], rest[2]] {
             line.extend_from_slice(part);
         }
     }
@@ -296,15 +304,15 @@ fn cookie(scene: &Scene<'_>) -> Vec<u8> {
 }
 
 /// Takes a head that opens a tunnel out of `inbound`, and what came behind it, which goes through the tunnel first.
-fn opening(scene: &Scene<'_>, inbound: &mut Block, head: &ResponseHead, protocols: &[u8]) -> Headed {
+fn opening(scene: &Scene<'_>, seat: &Seat, (inbound, head): (&mut Block, &ResponseHead), protocols: &[u8]) -> Headed {
     let Scene { shard, facts, tally, .. } = *scene;
     let response = head.view(inbound.bytes());
     let mut out = Block::with_room(inbound.len() + protocols.len() + ADDED_ROOM);
     let (request_id, date, server) = (tally.id.as_bytes(), shard.date(), facts.server());
     // No framing field, and no word on the connection but the switch: RFC 9110 §7.8, §9.3.6.
     let (framing, close, client_version) = (Framing::UntilClose, false, Version::Http11);
-    let (kept, cookie) = (own_field(scene), cookie(scene));
-    let answer = Answer { framing, close, client_version, request_id, date: &date, server, kept, added: &cookie };
+    let (kept, added) = (own_fields(scene, seat), added(scene, seat));
+    let answer = Answer { framing, close, client_version, request_id, date: &date, server, kept, added: &added };
     forward::encode_response(out.tail(), response, &answer);
     if !protocols.is_empty() {
         upgrade::append(out.tail(), protocols);
@@ -339,8 +347,8 @@ fn translate(
     let mut out = Block::with_room(inbound.len() + ADDED_ROOM);
     let date = shard.date();
     let (client_version, request_id, server) = (asked.version, tally.id.as_bytes(), facts.server());
-    let (kept, cookie) = (own_field(scene), cookie(scene));
-    let answer = Answer { framing, close, client_version, request_id, date: &date, server, kept, added: &cookie };
+    let (kept, added) = (own_fields(scene, asked.seat), added(scene, asked.seat));
+    let answer = Answer { framing, close, client_version, request_id, date: &date, server, kept, added: &added };
     forward::encode_response(out.tail(), response, &answer);
     let mut source = Source::new(received);
     let behind = inbound.bytes_mut().get_mut(head.len()..).unwrap_or(&mut []);

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rustls::ClientConfig;
+
 use crate::balance::Ask;
 use crate::balance::Picker;
 use crate::balance::budget::Income;
@@ -14,6 +16,9 @@ use crate::model::Keep;
 use crate::rand::Rng;
 use crate::snapshot::Listener;
 use crate::snapshot::Snapshot;
+use crate::snapshot::Upstream;
+use crate::upstream::connect::NoConnection;
+use crate::upstream::connect::Secure;
 use crate::upstream::pool::Pools;
 use crate::upstream::pool::Terms;
 
@@ -24,7 +29,21 @@ pub struct Generation {
     pub snapshot: Arc<Snapshot>,
     /// By [`UpstreamIndex`].
     pickers: Vec<RefCell<Picker>>,
+    /// By [`UpstreamIndex`]: what its TLS connections are made with here.
+    secure: Vec<Option<Arc<ClientConfig>>>,
     ledger: Rc<Ledger>,
+}
+
+/// What the TLS connections to an upstream are made with on this core. What was settled before is remembered for as long
+/// as nothing of it has changed.
+fn secure(upstream: &Upstream, before: Option<&Generation>) -> Option<Arc<ClientConfig>> {
+    let client = upstream.tls.as_ref()?;
+    let known = before.and_then(|before| {
+        let same = |old: &Upstream| old.tls.as_ref().is_some_and(|old| old.number == client.number);
+        let place = before.snapshot.upstreams.iter().position(same)?;
+        before.secure.get(place)?.clone()
+    });
+    Some(known.unwrap_or_else(|| client.for_core()))
 }
 
 impl Generation {
@@ -40,13 +59,15 @@ impl Generation {
             RefCell::new(Picker::bind(ledger, upstream.slot, &upstream.plan, known.as_deref(), rng))
         });
         let pickers = pickers.collect();
+        let secure = snapshot.upstreams.iter().map(|upstream| secure(upstream, before)).collect();
         pools.bind(snapshot.upstreams.iter().flat_map(|upstream| {
             let settings = &upstream.settings;
             let Keep { connections: most, warm, idle, requests, age } = settings.keep;
-            let terms = Terms { most, warm: warm.min(most), idle, requests, age };
+            let identity = upstream.tls.as_ref().map_or(0, |client| client.number);
+            let terms = Terms { most, warm: warm.min(most), idle, requests, age, identity };
             upstream.endpoints.iter().map(move |endpoint| (endpoint.slot, terms))
         }));
-        Self { snapshot, pickers, ledger: ledger.clone() }
+        Self { snapshot, pickers, secure, ledger: ledger.clone() }
     }
 
     /// The place of the endpoint that takes the next attempt at an upstream. `now` is the board's.
@@ -57,6 +78,20 @@ impl Generation {
             self.ledger.request(picker.fleet());
         }
         picker.pick(ask, now, rng)
+    }
+
+    /// What makes the connections to an upstream secure, beginning with `before`; nothing if they are not to be.
+    ///
+    /// # Errors
+    /// They are to be, and it is not known how.
+    pub fn secure<'a>(&'a self, upstream: UpstreamIndex, before: &'a [u8]) -> Result<Option<Secure<'a>>, NoConnection> {
+        let compiled = self.snapshot.upstream(upstream);
+        if compiled.settings.tls.is_none() {
+            return Ok(None);
+        }
+        let config = self.secure.get(upstream.index()).and_then(Option::as_ref);
+        let both = compiled.tls.as_deref().zip(config);
+        both.map(|(client, config)| Some(Secure { client, config, before })).ok_or(NoConnection::Insecure("no files"))
     }
 
     /// The place of any eligible endpoint of an upstream that has room, for a request that has looked at many without. `now` is

@@ -60,6 +60,8 @@ pub struct Shard {
     pub gates: Gates,
     /// Makes request ids.
     pub ids: Ids,
+    /// TLS handshakes of clients under way.
+    pub handshakes: Cell<u32>,
     /// Whether it finishes what runs and takes nothing new.
     pub draining: Cell<bool>,
     /// Whether the drain's time is over, and what still runs was cut.
@@ -100,6 +102,7 @@ impl Shard {
             pools,
             gates: Gates::default(),
             ids,
+            handshakes: Cell::new(0),
             draining: Cell::new(false),
             expired: Cell::new(false),
             drill: Cell::new(false),

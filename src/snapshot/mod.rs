@@ -25,6 +25,9 @@ use crate::snapshot::clients::Clients;
 use crate::snapshot::overload::Overload;
 use crate::snapshot::slots::Shared;
 use crate::snapshot::slots::Slots;
+use crate::tls::client::Client;
+use crate::tls::server::Server;
+use crate::tls::store::Material;
 
 /// One configuration, compiled.
 #[derive(Debug)]
@@ -47,6 +50,8 @@ pub struct Snapshot {
     pub board: Arc<Board>,
     /// How short of something the gateway itself is; the same for as long as the process lives.
     pub overload: Arc<Overload>,
+    /// What the files hold that it names for TLS.
+    pub material: Arc<Material>,
 }
 
 /// A listener, compiled.
@@ -60,6 +65,10 @@ pub struct Listener {
     pub connections: Arc<Shared>,
     /// The same by client, where that is bounded.
     pub clients: Arc<Clients>,
+    /// What its TLS connections are made with; absent also where its files were never read: then none is made.
+    pub tls: Option<Arc<Server>>,
+    /// The line that tells browsers how its hosts are to be asked from now on, its CRLF included; or nothing.
+    pub hsts: Box<[u8]>,
 }
 
 /// An upstream, compiled.
@@ -79,6 +88,8 @@ pub struct Upstream {
     pub top: Class,
     /// How one of them is chosen.
     pub plan: Arc<Plan>,
+    /// What its TLS connections are made with; absent also where its files were never read: then none is made.
+    pub tls: Option<Arc<Client>>,
 }
 
 /// An endpoint, compiled.
@@ -116,9 +127,12 @@ impl Snapshot {
     /// change survive.
     #[must_use]
     pub fn compile(model: Model, slots: &mut Slots) -> Self {
+        let material = slots.material();
         let listeners = model.listeners.iter().map(|settings| {
             let (slot, connections) = slots.listener(&settings.name);
-            Listener { slot, settings: settings.clone(), connections, clients: slots.clients(slot) }
+            let tls = settings.tls.as_ref().and_then(|_| material.servers.get(&settings.name).cloned());
+            let hsts = settings.hsts.map_or_else(String::new, hsts).into_bytes().into();
+            Listener { slot, settings: settings.clone(), connections, clients: slots.clients(slot), tls, hsts }
         });
         let listeners = listeners.collect();
         let zone = model.process.zone.as_deref();
@@ -130,7 +144,8 @@ impl Snapshot {
             let places: Vec<_> = endpoints.iter().map(|endpoint| endpoint.slot).collect();
             let plan = slots.plan(slot, |before| Plan::of(settings, &places, zone, before));
             let seal = slots.seal(settings);
-            Upstream { slot, settings: settings.clone(), endpoints, requests, seal, top, plan }
+            let tls = settings.tls.as_ref().and_then(|_| material.clients.get(&settings.name).cloned());
+            Upstream { slot, settings: settings.clone(), endpoints, requests, seal, top, plan, tls }
         });
         let upstreams = upstreams.collect();
         let mut routes = Vec::new();
@@ -144,7 +159,7 @@ impl Snapshot {
         let table = Table::compile(&model.hosts);
         let (connections, board, overload) = (slots.process(), slots.board(), slots.overload());
         let sequence = slots.next_sequence();
-        Self { sequence, model, listeners, upstreams, routes, table, connections, board, overload }
+        Self { sequence, model, listeners, upstreams, routes, table, connections, board, overload, material }
     }
 
     /// The route of an index that [`Table::find`] gave.
@@ -170,6 +185,12 @@ impl Endpoint {
             Address::Unix(_) => "localhost",
         }
     }
+}
+
+fn hsts(hsts: model::Hsts) -> String {
+    let subdomains = if hsts.subdomains { "; includeSubDomains" } else { "" };
+    let preload = if hsts.preload { "; preload" } else { "" };
+    format!("Strict-Transport-Security: max-age={}{subdomains}{preload}\r\n", hsts.age.as_secs())
 }
 
 fn endpoints(upstream: &model::Upstream, slots: &mut Slots) -> Vec<Endpoint> {

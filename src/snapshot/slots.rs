@@ -22,6 +22,10 @@ use crate::model;
 use crate::rand;
 use crate::snapshot::clients::Clients;
 use crate::snapshot::overload::Overload;
+use crate::tls::files::Faulty;
+use crate::tls::store::Material;
+use crate::tls::store::Store;
+use crate::tls::store::Zeal;
 
 /// A number that all cores change: of open connections, when one opens or closes; or of requests in flight, where the
 /// configuration bounds those, when one begins or ends.
@@ -81,6 +85,8 @@ pub struct Slots {
     plans: HashMap<UpstreamSlot, Weak<Plan>>,
     /// What cookies are signed with where the configuration has no secret for them.
     secret: [u8; 32],
+    /// What was made of the files that configurations name.
+    store: Store,
     routes: Names,
     upstreams: Names,
     endpoints: Names,
@@ -114,6 +120,7 @@ impl Slots {
             requests: HashMap::default(),
             plans: HashMap::default(),
             secret: rand::secret(),
+            store: Store::new(&rand::secret()),
             routes: Names::default(),
             upstreams: Names::default(),
             endpoints: Names::default(),
@@ -123,6 +130,19 @@ impl Slots {
             names.slot(OTHER);
         }
         slots
+    }
+
+    /// Reads the files that a model names for TLS: what is compiled next is served with what they hold. What cannot be read
+    /// although the old is kept is told of.
+    ///
+    /// # Errors
+    /// Every fault; nothing has changed.
+    pub fn load_files(&mut self, model: &model::Model, zeal: Zeal) -> Result<Vec<Faulty>, Vec<Faulty>> {
+        self.store.load(model, zeal)
+    }
+
+    pub(super) fn material(&self) -> Arc<Material> {
+        self.store.material()
     }
 
     pub(super) fn board(&self) -> Arc<Board> {

@@ -5,15 +5,24 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
+
 use crate::address::Address;
+use crate::buf::Block;
 use crate::id::EndpointSlot;
 use crate::io::deadline::Wheel;
 use crate::io::deadline::within;
+use crate::io::line::Broken;
 use crate::io::line::Line;
+use crate::io::line::Unsettled;
+use crate::io::socket::Cut;
 use crate::io::socket::Socket;
 use crate::observe::metrics::Slab;
 use crate::rand::Share;
 use crate::snapshot::slots::Shared;
+use crate::tls::client;
+use crate::tls::client::Client;
+use crate::tls::engine::Engine;
 
 /// Why there is no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +35,8 @@ pub enum NoConnection {
     TimedOut,
     /// We are out of descriptors or ports.
     Exhausted,
+    /// It could not be made secure: why, in words.
+    Insecure(&'static str),
 }
 
 /// An open connection to an endpoint.
@@ -37,6 +48,8 @@ pub struct Connection {
     pub address: Address,
     /// What it has behind it.
     pub(super) life: Life,
+    /// What it was made secure with; 0: it is not secure.
+    pub(super) identity: u64,
     open: Open,
 }
 
@@ -72,6 +85,19 @@ pub struct Dial<'a> {
     pub connections_max: u32,
     /// How long it may take.
     pub patience: Duration,
+    /// What makes it secure, if it is to be.
+    pub secure: Option<Secure<'a>>,
+}
+
+/// What makes a connection secure.
+#[derive(Clone, Copy, Debug)]
+pub struct Secure<'a> {
+    /// What its upstream's are made with.
+    pub client: &'a Client,
+    /// The same, as this core has it.
+    pub config: &'a Arc<ClientConfig>,
+    /// What is said before the handshake: a PROXY protocol header, or nothing.
+    pub before: &'a [u8],
 }
 
 /// Opens a connection.
@@ -94,10 +120,45 @@ pub async fn connect(
         Some(Err(error)) => Err(verdict(&error)),
         Some(Ok(socket)) => {
             slab.endpoint(dial.slot).opened.add(1);
-            Ok(Box::new(Connection { line: Line::new(wheel, socket), address: dial.address.clone(), life, open }))
+            let mut line = Line::new(wheel, socket);
+            if let Some(secure) = &dial.secure {
+                Box::pin(self::secure(&mut line, secure, dial)).await?;
+            }
+            let identity = dial.secure.map_or(0, |secure| secure.client.number);
+            Ok(Box::new(Connection { line, address: dial.address.clone(), life, identity, open }))
         }
     }
 }
+
+/// Makes the handshake, within a time as long as that to the open connection.
+async fn secure(line: &mut Line, secure: &Secure<'_>, dial: &Dial<'_>) -> Result<(), NoConnection> {
+    let name = secure.client.name_of(dial.address.ip().map(|address| address.ip()));
+    let engine = name.and_then(|name| Engine::client(secure.config, name).ok());
+    let engine = engine.ok_or(NoConnection::Insecure("there is no name it could be known by"))?;
+    line.reading().arm(dial.patience, Cut::Both);
+    let mut before = Block::none();
+    before.reserve(secure.before.len());
+    before.tail().extend_from_slice(secure.before);
+    let broken = |broken| match broken {
+        Broken::TimedOut => NoConnection::TimedOut,
+        Broken::Closed | Broken::Reset => NoConnection::Insecure("it ended the connection in the handshake"),
+    };
+    line.write(&mut before, dial.patience).await.map_err(broken)?;
+    line.cover(Box::new(engine), Block::none());
+    let settled = line.settle(FIRST_BYTES, dial.patience).await;
+    line.reading().disarm();
+    settled.map(drop).map_err(|reason| match reason {
+        Unsettled::Broken(reason) => broken(reason),
+        Unsettled::TooLong => NoConnection::Insecure("it said too much in the handshake"),
+        Unsettled::Faulty(fault) => {
+            tracing::debug!(endpoint = %dial.address, fault = fault.0, "a TLS handshake with an endpoint failed");
+            NoConnection::Insecure(client::reason(&fault.0))
+        }
+    })
+}
+
+/// Bytes that an endpoint may say before a part of them makes sense.
+const FIRST_BYTES: usize = 72 * 1024;
 
 impl Connection {
     /// How often another core was in want of its place.

@@ -61,6 +61,8 @@ pub struct Terms {
     pub requests: u32,
     /// How long after its beginning one is lent for the last time, less a share by chance.
     pub age: Duration,
+    /// What they are made secure with; 0: they are not.
+    pub identity: u64,
 }
 
 #[derive(Debug)]
@@ -141,8 +143,9 @@ impl Pools {
         let terms = stack.terms?;
         while let Some(idle) = stack.idle.pop_back() {
             let over = terms.over(&idle, stack.idle.len(), now);
-            let over = over.or_else(|| (idle.connection.address != *address).then_some(Parting::Surplus));
-            let over = over.or_else(|| idle.connection.line.socket().has_news().then_some(Parting::Endpoint));
+            let other = idle.connection.address != *address || idle.connection.identity != terms.identity;
+            let over = over.or_else(|| other.then_some(Parting::Surplus));
+            let over = over.or_else(|| idle.connection.line.has_news().then_some(Parting::Endpoint));
             match over {
                 None => return Some(idle.connection),
                 Some(parting) => self.part(parting),
@@ -160,6 +163,10 @@ impl Pools {
         connection.life.served = connection.life.served.saturating_add(1);
         if let Some(parting) = terms.spent(&connection.life, now) {
             return self.part(parting);
+        }
+        // Its upstream's settings of TLS have changed meanwhile.
+        if connection.identity != terms.identity {
+            return self.part(Parting::Removed);
         }
         if stack.idle.len() >= terms.most {
             self.part(Parting::Surplus);
@@ -207,7 +214,7 @@ impl Pools {
             idle.retain(|idle| {
                 let fresh = now.saturating_sub(idle.since) <= TICK;
                 let over = leaves.then_some(Parting::Removed).or_else(|| terms.over(idle, stay, now));
-                let news = || !fresh && idle.connection.line.socket().has_news();
+                let news = || !fresh && idle.connection.line.has_news();
                 let over = over.or_else(|| news().then_some(Parting::Endpoint));
                 over.map_or_else(|| stay += 1, |parting| self.part(parting));
                 over.is_none()
@@ -250,7 +257,7 @@ mod tests {
     const SLOT: EndpointSlot = EndpointSlot(0);
     const IDLE: Duration = Duration::from_secs(60);
     const AGE: Duration = Duration::from_secs(600);
-    const TERMS: Terms = Terms { most: 8, warm: 0, idle: IDLE, requests: 1000, age: AGE };
+    const TERMS: Terms = Terms { most: 8, warm: 0, idle: IDLE, requests: 1000, age: AGE, identity: 0 };
 
     /// One pool before one origin, and a time that the test turns.
     struct Yard {
@@ -277,7 +284,8 @@ mod tests {
 
         async fn open(&self) -> Box<Connection> {
             let (shared, patience, address) = (Arc::default(), Duration::from_secs(20), self.address());
-            let dial = Dial { slot: SLOT, address: &address, shared: &shared, connections_max: 8, patience };
+            let dial =
+                Dial { slot: SLOT, address: &address, shared: &shared, connections_max: 8, patience, secure: None };
             connect(&dial, &self.pools.wheel, &self.pools.slab, self.pools.begin(self.now)).await.unwrap()
         }
 

@@ -6,6 +6,7 @@ use std::io::pipe;
 use std::process::Command;
 use std::process::Stdio;
 
+use crate::support::Authority;
 use crate::support::Gateway;
 use crate::support::Origin;
 use crate::support::Raw;
@@ -128,7 +129,12 @@ fn the_configurations_that_the_documents_show_are_fine() {
         for block in blocks {
             let scratch = Scratch::new();
             let path = scratch.path().join("shown.toml");
-            std::fs::write(&path, block).unwrap();
+            // What it names is there.
+            let authority = Authority::new();
+            authority.issue("shop", &["shop.example.com"]);
+            std::fs::copy(authority.ca(), authority.scratch.path().join("internal-ca.pem")).unwrap();
+            let here = format!("{}/", authority.scratch.path().display());
+            std::fs::write(&path, block.replace("/etc/ringway/", &here)).unwrap();
             let exit = run(&["check", "-c", path.to_str().unwrap()]);
             assert_eq!(exit.code, 0, "{document}: {exit:?}");
         }

@@ -13,13 +13,14 @@ use proptest::sample::Index;
 type Entry = fn(&[u8]);
 
 /// The targets of the fuzzer, by the folders of their seeds.
-const TARGETS: [(&str, Entry); 6] = [
+const TARGETS: [(&str, Entry); 7] = [
     ("h1_request_head", entry::request_head),
     ("h1_response_head", entry::response_head),
     ("chunked", entry::chunked),
     ("target", entry::target),
     ("path", entry::path),
     ("proxy", entry::proxy),
+    ("tls", entry::tls::tls),
 ];
 /// What is kept of a target.
 const SEEDS: usize = 300;
@@ -180,8 +181,12 @@ fn changed(seeds: &[(String, Vec<u8>)], seed: Index, changes: &[Change]) -> Vec<
 
 /// Every target on so many mutations of its seeds.
 fn mutate(name: &str, entry: Entry) {
+    mutate_often(name, entry, 4000);
+}
+
+fn mutate_often(name: &str, entry: Entry, cases: u32) {
     let seeds = seeds(name);
-    let config = ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(seed in any::<Index>(), changes in prop::collection::vec(change(), 1..6))| {
         let bytes = changed(&seeds, seed, &changes);
         let passed = std::panic::catch_unwind(|| entry(&bytes));
@@ -217,4 +222,10 @@ fn mutated_paths_are_normal_once_and_for_all() {
 #[test]
 fn mutated_proxy_headers_read_the_same_in_pieces() {
     mutate("proxy", entry::proxy);
+}
+
+#[test]
+fn mutated_steps_of_two_ends_under_tls_lose_nothing_and_make_nothing_up() {
+    // Each begins with a handshake.
+    mutate_often("tls", entry::tls::tls, 250);
 }

@@ -62,5 +62,8 @@ mod server_date;
 mod socket_files;
 mod survival;
 mod timeouts;
+mod tls;
+mod tls_clients;
+mod tls_upstreams;
 mod tunnel;
 mod unheard;

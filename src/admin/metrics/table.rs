@@ -12,6 +12,8 @@ use crate::admin::metrics::Kind::Gauge;
 use crate::admin::metrics::Kind::Histogram;
 use crate::admin::metrics::Series;
 use crate::admin::metrics::seconds;
+use crate::admin::metrics::secure::ends;
+use crate::admin::metrics::secure::handshakes;
 use crate::admin::metrics::states::changes;
 use crate::admin::metrics::states::endpoints;
 use crate::admin::metrics::states::panics;
@@ -115,6 +117,22 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Client connections closed at once because a bound was reached, by whose bound it was; or because they come \
                from somebody who is not trusted to send the PROXY protocol header that they must begin with.",
         write: refusals,
+    },
+    Family {
+        name: "ringway_tls_handshakes_total",
+        kind: Counter,
+        labels: &["listener", "result"],
+        help: "TLS handshakes of clients that ended, by how: full, resumed, failed, timed out; refused, since as many were under \
+               way as may be; plain, since the client spoke no TLS.",
+        write: handshakes,
+    },
+    Family {
+        name: "ringway_tls_certificate_not_after_seconds",
+        kind: Gauge,
+        labels: &["side", "of", "file"],
+        help: "When a certificate that is shown to others ends, in seconds since 1970; by whether a listener shows it or the \
+               gateway to an upstream, and by its file.",
+        write: ends,
     },
     Family {
         name: "ringway_proxy_protocol_faults_total",
@@ -452,6 +470,10 @@ pub(super) const LABELS: &[(&str, &str)] = &[
         "`made`: a second attempt began; `won`: it answered first; `cancelled`: the slower of two, either of them; `unpaid`: it \
          was wanted and not made, since the budget was spent",
     ),
+    ("result", "`full` `resumed` `failed` `timed_out` `refused` `plain`"),
+    ("side", "`listener`: to clients; `upstream`: to an upstream"),
+    ("of", "name of the listener or the upstream"),
+    ("file", "path of the certificate's file"),
     ("le", "upper bound of a histogram's bucket, in seconds"),
 ];
 
@@ -514,7 +536,7 @@ fn refusals(reading: &Reading, out: &mut Series<'_>) {
     }
 }
 
-fn known_listeners(reading: &Reading) -> impl Iterator<Item = (ListenerSlot, &str)> {
+pub(super) fn known_listeners(reading: &Reading) -> impl Iterator<Item = (ListenerSlot, &str)> {
     let scene = &reading.scene;
     let configured: HashSet<_> = scene.snapshot.listeners.iter().map(|listener| listener.slot).collect();
     let accepted = |slot| reading.sum(|slab| slab.peek_listener(slot).map_or(0, |counts| counts.accepted.get()));

@@ -10,6 +10,7 @@ use super::MINUTE;
 use super::PERCENT;
 use super::RATE;
 use super::UPSTREAM_TIME;
+use super::tls::UPSTREAM_TLS;
 use super::watch::EJECTION;
 use super::watch::HEALTH;
 use crate::config::balances::Balances;
@@ -59,6 +60,7 @@ pub(in crate::config) static UPSTREAM: Keys = &[
     &EJECTION,
     &DEADLINE,
     &UPSTREAM_PROXY_PROTOCOL,
+    &UPSTREAM_TLS,
     &RESPONSE,
 ];
 /// `[defaults.upstream]`: all of them but what makes each upstream its own.
@@ -78,6 +80,7 @@ pub(in crate::config) static UPSTREAM_DEFAULTS: Keys = &[
     &EJECTION,
     &DEADLINE,
     &UPSTREAM_PROXY_PROTOCOL,
+    &UPSTREAM_TLS,
     &RESPONSE,
 ];
 

@@ -59,7 +59,7 @@ pub(in crate::config) static HEALTH_GRPC: Key<Off<Text>> = Key {
     name: "grpc",
     kind: Off(Text::Service),
     need: Default(None),
-    doc: "Asks `grpc.health.v1.Health` for this service, over HTTP/2 without TLS; `\"\"` is the server as a whole.",
+    doc: "Asks `grpc.health.v1.Health` for this service, over HTTP/2; `\"\"` is the server as a whole.",
     example: "\"shop.Orders\"",
 };
 

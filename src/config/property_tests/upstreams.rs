@@ -37,34 +37,46 @@ pub(super) fn upstream() -> impl Strategy<Value = Upstream> {
     let deadline = option::of("[a-z0-9!#$%&'*+.^_`|~-]{1,64}".prop_filter("a word", |name| name != "off"));
     let proxy = select(vec![None, Some(ProxyVersion::V1), Some(ProxyVersion::V2)]);
     let watch = (option::of(health()), ejection());
-    (endpoints(), chosen(), timeouts(), retry(), (keep(), limits()), watch, small, (deadline, proxy, response()))
-        .prop_map(|(endpoints, (balance, sticky), timeout, retry, (keep, limits), (health, ejection), small, told)| {
-            let (slow_start, panic_percent, connections_max, min_rate, feedback) = small;
-            let (deadline, proxy_protocol, response) = told;
-            // A Unix socket has no port.
-            let ports = endpoints.iter().any(|endpoint| endpoint.address.ip().is_some());
-            let health = health.map(|health| Health { port: health.port.filter(|_| ports), ..health });
-            Upstream {
-                name: String::new(),
-                endpoints,
-                balance,
-                sticky,
-                feedback,
-                slow_start,
-                panic_percent,
-                timeout,
-                retry,
-                keep,
-                connections_max,
-                limits,
-                health,
-                ejection,
-                deadline,
-                response,
-                min_rate,
-                proxy_protocol,
-            }
-        })
+    (
+        endpoints(),
+        chosen(),
+        timeouts(),
+        retry(),
+        (keep(), limits()),
+        watch,
+        small,
+        (deadline, proxy, option::of(super::tls::upstream()), response()),
+    )
+        .prop_map(
+            |(endpoints, (balance, sticky), timeout, retry, (keep, limits), (health, ejection), small, told)| {
+                let (slow_start, panic_percent, connections_max, min_rate, feedback) = small;
+                let (deadline, proxy_protocol, tls, response) = told;
+                // A Unix socket has no port.
+                let ports = endpoints.iter().any(|endpoint| endpoint.address.ip().is_some());
+                let health = health.map(|health| Health { port: health.port.filter(|_| ports), ..health });
+                Upstream {
+                    name: String::new(),
+                    endpoints,
+                    balance,
+                    sticky,
+                    feedback,
+                    slow_start,
+                    panic_percent,
+                    timeout,
+                    retry,
+                    keep,
+                    connections_max,
+                    limits,
+                    health,
+                    ejection,
+                    deadline,
+                    response,
+                    min_rate,
+                    proxy_protocol,
+                    tls,
+                }
+            },
+        )
 }
 
 fn endpoints() -> impl Strategy<Value = Vec<Endpoint>> {

@@ -116,8 +116,16 @@ fn answered(text: &str, framing: Framing, close: bool, client_version: Version) 
     let mut head = ResponseHead::default();
     assert_eq!(head.parse(text.as_bytes(), &LIMITS), Ok(Parse::Whole), "{text:?}");
     let server = Server::Pass;
-    let answer =
-        Answer { framing, close, client_version, request_id: b"an-id", date: b"NOW", server, kept: "", added: b"" };
+    let answer = Answer {
+        framing,
+        close,
+        client_version,
+        request_id: b"an-id",
+        date: b"NOW",
+        server,
+        kept: [""; 2],
+        added: b"",
+    };
     let mut out = Vec::new();
     encode_response(&mut out, head.view(text.as_bytes()), &answer);
     String::from_utf8_lossy(&out).into_owned()
@@ -221,7 +229,7 @@ fn who_writes_server_and_date() {
             request_id: b"an-id",
             date: b"NOW",
             server,
-            kept: "",
+            kept: [""; 2],
             added: b"",
         };
         let mut out = Vec::new();

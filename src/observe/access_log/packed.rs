@@ -24,14 +24,14 @@ const TARGET_BYTES: usize = 2048;
 const FIELD_BYTES: usize = 512;
 /// Bytes kept of a host.
 const HOST_BYTES: usize = 256;
-/// Bytes kept of a method and of a protocol, each.
+/// Bytes kept of a method, of a protocol and of a version of TLS, each.
 const WORD_BYTES: usize = 32;
-/// Bytes kept of a route's label, which holds a host and a path.
+/// Bytes kept of a route's label, which holds a host and a path, and of what a certificate says.
 const LABEL_BYTES: usize = 512;
 /// Bytes kept of a listener's, an upstream's or an endpoint's name, each.
 const NAME_BYTES: usize = 256;
 
-const STRINGS: usize = 11;
+const STRINGS: usize = 13;
 const STRINGS_AT: usize = 80;
 const HEAD: usize = STRINGS_AT + 2 * STRINGS;
 /// The bit of a string's length that says that the string was cut.
@@ -44,8 +44,8 @@ pub(super) const RECORD_BYTES: usize = HEAD
     + TARGET_BYTES
     + 2 * FIELD_BYTES
     + HOST_BYTES
-    + 2 * WORD_BYTES
-    + LABEL_BYTES
+    + 3 * WORD_BYTES
+    + 2 * LABEL_BYTES
     + 3 * NAME_BYTES
     + limits::REQUEST_ID_BYTES;
 
@@ -65,6 +65,8 @@ pub(super) fn pack(out: &mut Vec<u8>, record: &Record<'_>) {
         cut(record.endpoint.as_bytes(), NAME_BYTES),
         cut(record.user_agent, FIELD_BYTES),
         cut(record.referer, FIELD_BYTES),
+        cut(record.tls.as_bytes(), WORD_BYTES),
+        cut(record.certificate.as_bytes(), LABEL_BYTES),
     ];
     let length = HEAD + strings.iter().map(|text| text.bytes.len()).sum::<usize>();
     let mut head = [0; HEAD];
@@ -132,6 +134,8 @@ pub(super) fn unpack<'a>(bytes: &mut &'a [u8]) -> Option<Line<'a>> {
         endpoint: text()?,
         user_agent: text()?,
         referer: text()?,
+        tls: text()?,
+        certificate: text()?,
     })
 }
 
@@ -243,6 +247,8 @@ mod tests {
                 endpoint: text(record.endpoint.as_bytes()),
                 user_agent: text(record.user_agent),
                 referer: text(record.referer),
+                tls: text(record.tls.as_bytes()),
+                certificate: text(record.certificate.as_bytes()),
             };
             assert_eq!(unpack(&mut rest), Some(expected));
             assert_eq!(unpack(&mut rest), None);

@@ -41,6 +41,8 @@ pub(super) fn record(target: &[u8]) -> Record<'_> {
         endpoint: "10.0.0.1:8080",
         user_agent: b"curl/8",
         referer: b"http://shop.example.com/",
+        tls: "TLSv1.3",
+        certificate: "Hash=00",
     }
 }
 

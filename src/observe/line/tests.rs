@@ -36,6 +36,8 @@ fn line() -> Line<'static> {
         endpoint: text("10.0.0.1:80"),
         user_agent: text("curl/8"),
         referer: text("http://a/"),
+        tls: text(""),
+        certificate: text(""),
     }
 }
 
@@ -137,7 +139,7 @@ fn assert_one_line(text: &str) {
 proptest! {
     #[test]
     fn json_gives_every_value_back(
-        texts in prop::collection::vec((hostile(), any::<bool>()), 11),
+        texts in prop::collection::vec((hostile(), any::<bool>()), 13),
         numbers in prop::collection::vec(any::<u64>(), 6),
         status in any::<u16>(),
         cause in prop::sample::select(Cause::ALL.to_vec()),
@@ -149,13 +151,18 @@ proptest! {
             bytes_in: numbers[4], bytes_out: numbers[5], ended: Ended { cause, phase: Phase::Wait }, status, attempts: 7,
             client: SocketAddr::new(client.0, client.1.get()).into(), listener: t(0), request_id: t(1), method: t(2), host: t(3), target: t(4),
             protocol: t(5), route: t(6), upstream: t(7), endpoint: t(8), user_agent: t(9), referer: t(10),
+            tls: t(11), certificate: t(12),
         };
         let json = written(LogFormat::Json, &line);
         assert_one_line(&json);
         let value: Value = serde_json::from_str(&json).unwrap();
         let keys = ["listener", "request_id", "method", "host", "path", "protocol", "route", "upstream", "endpoint",
-            "user_agent", "referer"];
+            "user_agent", "referer", "tls", "client_certificate"];
         for (at, key) in keys.into_iter().enumerate() {
+            if at > 10 && texts[at].0.is_empty() {
+                prop_assert_eq!(&value[key], &Value::Null);
+                continue;
+            }
             prop_assert_eq!(&value[key], &Value::from(seen(&texts[at].0, texts[at].1)), "{}", key);
         }
         for (at, key) in ["duration_us", "upstream_us", "queue_us", "bytes_in", "bytes_out"].into_iter().enumerate() {

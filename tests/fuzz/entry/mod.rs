@@ -4,6 +4,7 @@
 //! - what is written of a message is not read back as the same.
 
 pub mod naive;
+pub mod tls;
 
 use naive::Reading;
 use ringway::address::Peer;
@@ -184,7 +185,7 @@ fn written_response(bytes: &[u8], head: &ResponseHead, framing: Framing, method:
         request_id: b"an-id",
         date: b"a date",
         server: Server::Pass,
-        kept: "",
+        kept: [""; 2],
         added: b"",
     };
     let mut out = Vec::new();

@@ -25,6 +25,7 @@ mod raw;
 pub mod rings;
 mod scratch;
 mod tests;
+mod tls;
 
 use std::time::Duration;
 use std::time::Instant;
@@ -55,6 +56,10 @@ pub use raw::Raw;
 pub use raw::get;
 pub use rings::Rings;
 pub use scratch::Scratch;
+pub use tls::Authority;
+pub use tls::Issued;
+pub use tls::SecureOrigin;
+pub use tls::program;
 
 /// The longest that anything is waited for. Long, because it only matters when something is broken.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,128 @@
+//! Beside step 2: TLS, before the first request. The client's first bytes are looked at, the handshake is made within its
+//! time, and what it has settled is kept with the connection. Whoever speaks plain HTTP here is told so.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use crate::buf::Block;
+use crate::http::Refusal;
+use crate::io::line::Broken;
+use crate::io::line::Unsettled;
+use crate::observe::metrics::Handshake;
+use crate::serve::conn::Client;
+use crate::serve::conn::Seat;
+use crate::serve::h1;
+use crate::serve::reply;
+use crate::shard::Shard;
+use crate::tls::certificate::Certificate;
+use crate::tls::engine::Engine;
+use crate::wire::h1::NoRequest;
+
+/// What was settled with a client.
+#[derive(Debug)]
+pub(crate) struct Secured {
+    /// The version, as it is logged.
+    pub(crate) version: &'static str,
+    /// The name that the client asked for, in lower case.
+    name: Option<Box<str>>,
+    /// Who the client is, as it is told on; empty if it has shown no certificate.
+    pub(crate) certificate: Box<str>,
+}
+
+impl Secured {
+    /// Whether a request for this host came by a connection that was made for another (RFC 9110 §15.5.20).
+    pub(crate) fn is_for_another(&self, host: &[u8]) -> bool {
+        let other = |name: &str| !host.is_empty() && !host.eq_ignore_ascii_case(name.as_bytes());
+        self.name.as_deref().is_some_and(other)
+    }
+}
+
+/// One handshake under way, until dropped.
+struct Under<'a>(&'a Cell<u32>);
+
+impl<'a> Under<'a> {
+    fn way(count: &'a Cell<u32>, most: u32) -> Option<Self> {
+        if count.get() >= most {
+            return None;
+        }
+        count.set(count.get() + 1);
+        Some(Self(count))
+    }
+}
+
+impl Drop for Under<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+/// Room for the first bytes of a hello.
+const HELLO_ROOM: usize = 2000;
+/// The type of a record that begins a handshake.
+const HANDSHAKE: u8 = 22;
+
+/// Makes the handshake, under the deadline that is armed; `inbound` was read already. False: the connection is over.
+pub(crate) async fn begin(shard: &Rc<Shard>, seat: &mut Seat, inbound: Block) -> bool {
+    let slab = shard.slab.clone();
+    let counts = slab.listener(seat.place.listener);
+    let outcome = match settle(shard, seat, inbound).await {
+        Ok(resumed) => {
+            // From here on it is the first request's time that runs.
+            let Some(patience) = h1::head_timeout(shard, seat) else { return false };
+            seat.line.reading().arm_idle(patience);
+            if resumed { Handshake::Resumed } else { Handshake::Full }
+        }
+        Err(Some(outcome)) => outcome,
+        // Whoever only looks whether we are there owes nothing.
+        Err(None) => return false,
+    };
+    counts.handshakes[outcome as usize].add(1);
+    matches!(outcome, Handshake::Full | Handshake::Resumed)
+}
+
+/// Whether what was settled before was taken up again; or why there was no handshake, if anything was said at all.
+async fn settle(shard: &Rc<Shard>, seat: &mut Seat, mut inbound: Block) -> Result<bool, Option<Handshake>> {
+    let server = shard.generation().listener(seat.place.listener).and_then(|listener| listener.tls.clone());
+    let server = server.ok_or(Some(Handshake::Failed))?;
+    if inbound.is_empty() {
+        inbound.reserve(HELLO_ROOM);
+        let room = inbound.spare();
+        match seat.line.read(&mut inbound, room).await {
+            Ok(_) => {}
+            Err(Broken::TimedOut) => return Err(Some(Handshake::TimedOut)),
+            Err(Broken::Closed | Broken::Reset) => return Err(None),
+        }
+    }
+    seat.line.reading().occupy();
+    if inbound.bytes().first() != Some(&HANDSHAKE) {
+        refuse_plain(shard, seat, inbound).await;
+        return Err(Some(Handshake::Plain));
+    }
+    let settings = &server.settings;
+    let _under = Under::way(&shard.handshakes, settings.at_once).ok_or(Some(Handshake::Refused))?;
+    let engine = Engine::server(&server.config).map_err(|_| Some(Handshake::Failed))?;
+    seat.line.cover(Box::new(engine), inbound);
+    match seat.line.settle(settings.hello_bytes, settings.timeout).await {
+        Ok(facts) => {
+            let certificate = facts.peer.as_deref().and_then(Certificate::read);
+            let certificate = certificate.map_or_else(Box::default, |read| read.forwarded().into());
+            seat.secured = Some(Box::new(Secured { version: facts.version, name: facts.name, certificate }));
+            Ok(facts.resumed)
+        }
+        Err(Unsettled::Broken(Broken::TimedOut)) => Err(Some(Handshake::TimedOut)),
+        Err(fault) => {
+            tracing::debug!(peer = %seat.peer, ?fault, "a TLS handshake failed");
+            Err(Some(Handshake::Failed))
+        }
+    }
+}
+
+/// Tells a client that speaks plain HTTP that TLS is spoken here; whoever speaks neither is told nothing.
+async fn refuse_plain(shard: &Rc<Shard>, seat: &Seat, inbound: Block) {
+    if !inbound.bytes().first().is_some_and(u8::is_ascii_uppercase) {
+        return;
+    }
+    let mut client = Client::at(seat, inbound);
+    reply::refuse_head(shard, &mut client, NoRequest::Refused(Refusal::PlainOnTls)).await;
+    seat.line.linger(h1::LINGER_PAUSE, h1::LINGER_PAUSE).await;
+}

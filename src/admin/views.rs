@@ -93,7 +93,9 @@ pub fn certificates(reading: &Reading) -> Value {
             "fault": shown.fault,
         })
     });
-    json!({ "certificates": shown.collect::<Vec<_>>() })
+    let kept = reading.scene.snapshot.material.kept.iter();
+    let faults = kept.map(|fault| json!({ "file": fault.path, "fault": fault.words }));
+    json!({ "certificates": shown.collect::<Vec<_>>(), "refused_files": faults.collect::<Vec<_>>() })
 }
 
 /// Every route in force, and what no route took.

@@ -18,6 +18,7 @@ use super::report::quote;
 use super::report::tick;
 use super::routes::RouteForm;
 use super::suggest::key_advice;
+use super::tls::HostClientsForm;
 use super::tls::ListenTlsForm;
 use super::tree::Entry;
 use super::tree::Node;
@@ -72,6 +73,7 @@ pub(super) struct ProcessForm {
     pub(super) memory_of: Field<u64>,
     pub(super) descriptors: Field<[u32; 3]>,
     pub(super) lag: Field<[Duration; 3]>,
+    pub(super) core_dumps: Field<bool>,
 }
 
 /// `[listen.NAME]` and `[defaults.listen]`, all but `bind`.
@@ -106,6 +108,7 @@ pub(super) struct HostForm {
     pub(super) pattern: Option<HostPattern>,
     pub(super) at: Span,
     pub(super) routes: Field<Vec<RouteForm>>,
+    pub(super) clients: HostClientsForm,
 }
 
 /// Reads every table; what is wrong is recorded and the rest is read on.
@@ -202,6 +205,7 @@ fn process(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ProcessForm {
         memory_of: get(overload, &keys::OVERLOAD_MEMORY_OF, faults),
         descriptors: get(overload, &keys::OVERLOAD_DESCRIPTORS, faults),
         lag: get(overload, &keys::OVERLOAD_LAG, faults),
+        core_dumps: get(reader, &keys::CORE_DUMPS, faults),
     }
 }
 
@@ -239,14 +243,16 @@ fn listen(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ListenForm {
 fn hosts(root: &Table, faults: &mut Faults) -> Vec<HostForm> {
     let read = named(root, &HOST, faults, |node, owner, faults| {
         let reader = Reader::open(node, owner, keys::host::HOST, faults);
-        field(reader.as_ref(), faults, |r, f| r.get(&keys::host::ROUTES, f))
+        let routes = field(reader.as_ref(), faults, |r, f| r.get(&keys::host::ROUTES, f));
+        (routes, HostClientsForm::read(reader.as_ref(), faults))
     });
-    let form = |host: Named<Field<Vec<RouteForm>>>, faults: &mut Faults| {
+    let form = |host: Named<(Field<Vec<RouteForm>>, HostClientsForm)>, faults: &mut Faults| {
         let pattern = pattern::host(&host.name).map_err(|refusal| {
             let message = format!("host {} {}", quote(&host.name), refusal.reason);
             faults.add(Fault::wrong(host.at, message).help(refusal.help));
         });
-        HostForm { pattern: pattern.ok(), at: host.at, routes: host.form }
+        let (routes, clients) = host.form;
+        HostForm { pattern: pattern.ok(), at: host.at, routes, clients }
     };
     read.into_iter().map(|host| form(host, faults)).collect()
 }

@@ -64,7 +64,7 @@ pub(super) static INCLUDE: Key<Patterns> = Key {
 // === [process] ===
 
 pub(super) static PROCESS: Keys =
-    &[&CORES, &ADMIN, &IO, &RING, &DRAIN, &PROCESS_CONNECTIONS, &ACCESS_LOG, &PROCESS_ZONE, &OVERLOAD];
+    &[&CORES, &ADMIN, &IO, &RING, &DRAIN, &PROCESS_CONNECTIONS, &ACCESS_LOG, &PROCESS_ZONE, &OVERLOAD, &CORE_DUMPS];
 
 pub(super) static CORES: Key<CoreChoice> = Key {
     name: "cores",
@@ -138,6 +138,15 @@ pub(super) static ACCESS_LOG: Key<AccessLogs> = Key {
     doc: "Where the access log goes: a word or a path alone, or a table with a format too. Files are appended to, and \
           reopened on USR1. Fixed at start.",
     example: "{ to = \"/var/log/ringway/access.log\", format = \"combined\" }",
+};
+
+pub(super) static CORE_DUMPS: Key<Switch> = Key {
+    name: "core_dumps",
+    kind: Switch,
+    need: Default(false),
+    doc: "Whether the system may write the memory of the process to a file when it dies: keys and what clients have said stand \
+          in it. Fixed at start; `prlimit --core=unlimited --pid PID` lets it once.",
+    example: "true",
 };
 
 pub(super) static LOG_TO: Key<LogTargets> = Key {

@@ -205,9 +205,9 @@ fn process() -> impl Strategy<Value = Process> {
         .prop_map(|(entries, more)| Ring { entries: 1 << entries, completions: 1 << (entries + more).clamp(9, 16) });
     let admin = address(1..10_000).prop_filter_map("an admin interface has no Unix socket", |address| address.ip());
     let io = select(vec![Io::Auto, Io::IoUring, Io::Epoll]);
-    let more = (option::of(zone()), overload());
+    let more = (option::of(zone()), overload(), any::<bool>());
     (cores, admin, io, ring, time(0, 3_600_000), 1..=10_000_000_u32, log, more).prop_map(
-        |(cores, admin, io, ring, drain, connections_max, access_log, (zone, overload))| Process {
+        |(cores, admin, io, ring, drain, connections_max, access_log, (zone, overload, core_dumps))| Process {
             cores,
             admin,
             io,
@@ -217,6 +217,7 @@ fn process() -> impl Strategy<Value = Process> {
             access_log,
             zone,
             overload,
+            core_dumps,
         },
     )
 }
@@ -384,7 +385,7 @@ fn hosts(upstreams: u32) -> impl Strategy<Value = Vec<Host>> {
             None if text == "*" => HostPattern::Any,
             None => HostPattern::Exact(text),
         };
-        hosts.into_iter().map(|(text, routes)| Host { pattern: pattern(text), routes }).collect()
+        hosts.into_iter().map(|(text, routes)| Host { pattern: pattern(text), routes, clients: None }).collect()
     })
 }
 

@@ -361,7 +361,8 @@ fn the_reference_loads_and_states_the_defaults() {
          routes = [{ path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\", retry.attempts = 2 },\n\
          { path = \"/live\", upstream = \"orders\", upgrade = [\"websocket\"], min_rate = \"0B\",\n\
          timeout = { response = \"5s\", body = \"1m\", tunnel = \"1h\", total = \"20s\" } },\n\
-         { path = \"/search\", upstream = \"orders\", hedge = \"p95\", class = \"high\" }]\n",
+         { path = \"/search\", upstream = \"orders\", hedge = \"p95\", class = \"high\" }]\n\
+         client_certificates = { need = \"required\", ca = \"/etc/ringway/clients.pem\", crl = \"/etc/ringway/revoked.pem\" }\n",
     );
     assert_eq!(reference, bare);
 }
@@ -501,7 +502,7 @@ fn every_key_has_an_effect() {
         }
     }
     try_on(SMALL, &SMALL.replace("\"/*\"", "\"/orders/*\""));
-    assert_eq!(tried, 220);
+    assert_eq!(tried, 221);
 }
 
 /// A key, or each key below it, with its example.
@@ -520,14 +521,16 @@ fn with_what_it_takes(text: &str, line: &str) -> String {
     let tls = "tls = [{ cert = \"/a.crt\", key = \"/a.key\" }]";
     let need = format!("{tls}\nclient_certificates.need = \"optional\"");
     let ca = format!("{tls}\nclient_certificates.ca = \"/b.pem\"");
-    let (both, age) = (format!("{need}\nclient_certificates.ca = \"/b.pem\""), "hsts.age = \"1h\"");
+    let both = format!("{need}\nclient_certificates.ca = \"/b.pem\"");
+    let age = format!("{tls}\nhsts.age = \"1h\"");
     let (header, more) = match name {
-        "client_certificates.need" => ("[listen.http]", ca.as_str()),
-        // Without it there is a fault: before it there is another one.
+        // Without it there is a fault: before it there is another one, or none of the three.
+        "client_certificates.need" if text.contains(line) => ("[listen.http]", ca.as_str()),
+        "client_certificates.need" => ("[listen.http]", tls),
         "client_certificates.ca" if text.contains(line) => ("[listen.http]", need.as_str()),
         "client_certificates.ca" | "client_certificates.crl" => ("[listen.http]", both.as_str()),
-        "hsts.age" => return text.to_owned(),
-        _ if name.starts_with("hsts.") => ("[listen.http]", age),
+        "hsts.age" => ("[listen.http]", tls),
+        _ if name.starts_with("hsts.") => ("[listen.http]", age.as_str()),
         _ if name.starts_with("handshake.") => ("[listen.http]", tls),
         "proxy_protocol" => ("[listen.http]", "trusted_proxies = [\"unix\"]"),
         "health.path" | "health.tcp" | "health.grpc" | "sticky.cookie" => return text.to_owned(),

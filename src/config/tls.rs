@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::check::resolve;
 use super::key::Field;
+use super::key::Key;
 use super::key::Keys;
 use super::key::Place;
 use super::key::Reader;
@@ -30,6 +31,7 @@ use super::write::Lines;
 use crate::http::host;
 use crate::model::ClientCertificates;
 use crate::model::Endpoint;
+use crate::model::HostClients;
 use crate::model::Hsts;
 use crate::model::ListenTls;
 use crate::model::Listener;
@@ -344,6 +346,9 @@ impl ListenTlsForm {
             );
             return None;
         }
+        if matches!(certificates, Some(None)) && self.is_in_vain(owner, faults) {
+            return None;
+        }
         let clients = self.clients(owner, at, defaults, faults);
         let settings = ListenTls {
             certificates: certificates.clone()?.unwrap_or_default(),
@@ -359,11 +364,46 @@ impl ListenTlsForm {
         let age = resolve(&self.hsts_age, &defaults.hsts_age, &keys::HSTS_AGE)?;
         let subdomains = resolve(&self.hsts_subdomains, &defaults.hsts_subdomains, &keys::HSTS_SUBDOMAINS)?;
         let preload = resolve(&self.hsts_preload, &defaults.hsts_preload, &keys::HSTS_PRELOAD)?;
-        Some(Listens {
-            tls: certificates?.map(|_| settings),
-            hsts: age.map(|age| Hsts { age, subdomains, preload }),
-            redirect: redirect?,
-        })
+        let tls = certificates?.map(|_| settings);
+        let hsts = age.filter(|_| tls.is_some()).map(|age| Hsts { age, subdomains, preload });
+        Some(Listens { tls, hsts, redirect: redirect? })
+    }
+
+    /// Whether it says itself how TLS is to be spoken, where none is: whoever wrote that takes it for closed to some, while
+    /// it is open to all.
+    fn is_in_vain(&self, owner: &str, faults: &mut Faults) -> bool {
+        // Who says that nobody is asked may name authorities as well.
+        let clients = match self.need.is_said() {
+            true => [other(&self.need, &keys::NEED), None],
+            false => [self.ca.at(), self.crl.at()],
+        };
+        let handshake = [
+            other(&self.policy, &keys::POLICY),
+            other(&self.unknown_name, &keys::UNKNOWN_NAME),
+            other(&self.timeout, &keys::HANDSHAKE_TIMEOUT),
+            other(&self.at_once, &keys::AT_ONCE),
+            other(&self.hello, &keys::HELLO),
+            other(&self.tickets, &keys::TICKETS),
+        ];
+        let hsts = [
+            other(&self.hsts_age, &keys::HSTS_AGE),
+            other(&self.hsts_subdomains, &keys::HSTS_SUBDOMAINS),
+            other(&self.hsts_preload, &keys::HSTS_PRELOAD),
+        ];
+        let first = |spans: &[Option<Span>]| spans.iter().flatten().next().copied();
+        let groups = [
+            (&keys::CLIENT_CERTIFICATES, first(&clients)),
+            (&keys::HANDSHAKE, first(&handshake)),
+            (&keys::HSTS, first(&hsts)),
+        ];
+        let mut found = false;
+        for (group, at) in groups {
+            let Some(at) = at else { continue };
+            found = true;
+            let message = format!("{owner} has `{}`, and does not speak TLS", group.name);
+            faults.add(Fault::wrong(at, message).help("name its certificates as `tls`, or take this away"));
+        }
+        found
     }
 
     fn clients(
@@ -375,6 +415,12 @@ impl ListenTlsForm {
     ) -> Option<Option<ClientCertificates>> {
         let need = resolve(&self.need, &defaults.need, &keys::NEED)?;
         let (ca, crl) = (self.ca.or(&defaults.ca), self.crl.or(&defaults.crl));
+        if let (None, false, Some(at)) = (need, self.need.is_said(), self.ca.at().or(self.crl.at())) {
+            let message = format!("{owner} says whose certificates of clients count, and asks no client for one");
+            let help = "say in `client_certificates.need` whether they are \"required\" or \"optional\", or that it is \"off\"";
+            faults.add(Fault::wrong(at, message).help(help));
+            return None;
+        }
         let (Some(need), Field::Absent) = (need, ca) else {
             return Some(need.zip(ca.value().cloned()).map(|(need, ca)| ClientCertificates {
                 need,
@@ -382,13 +428,78 @@ impl ListenTlsForm {
                 crl: crl.value().cloned(),
             }));
         };
-        let at = self.need.or(&defaults.need).at().unwrap_or(at);
-        let asked = if need == Need::Required { "requires" } else { "asks for" };
-        let message =
-            format!("{owner} {asked} certificates of clients, and names no authority whose certificates count");
-        faults.add(Fault::wrong(at, message).help("name a file of authorities as `client_certificates.ca`"));
+        nobody(owner, need, self.need.or(&defaults.need).at().unwrap_or(at), faults);
         None
     }
+}
+
+/// Where something stands that is not what it would be anyway.
+fn other<K: Kind>(field: &Field<K::Value>, key: &Key<K>) -> Option<Span>
+where
+    K::Value: PartialEq,
+{
+    field.at().filter(|_| field.value() != key.default().as_ref())
+}
+
+fn nobody(owner: &str, need: Need, at: Span, faults: &mut Faults) {
+    let asked = if need == Need::Required { "requires" } else { "asks for" };
+    let message = format!("{owner} {asked} certificates of clients, and names no authority whose certificates count");
+    faults.add(Fault::wrong(at, message).help("name a file of authorities as `client_certificates.ca`"));
+}
+
+// === a host ===
+
+/// What `[host."PATTERN"]` says of certificates of clients.
+#[derive(Default)]
+pub(super) struct HostClientsForm {
+    need: Field<Option<Need>>,
+    ca: Field<PathBuf>,
+    crl: Field<PathBuf>,
+}
+
+impl HostClientsForm {
+    pub(super) fn read(reader: Option<&Reader<'_>>, faults: &mut Faults) -> Self {
+        let clients = reader.and_then(|reader| reader.group(&keys::HOST_CLIENT_CERTIFICATES, faults));
+        let clients = clients.as_ref();
+        Self {
+            need: get(clients, &keys::HOST_NEED, faults),
+            ca: get(clients, &keys::CLIENT_CA, faults),
+            crl: get(clients, &keys::CRL, faults),
+        }
+    }
+
+    /// Notes what is wrong with it, and gives what is odd about it; `secure` says whether any listener speaks TLS.
+    pub(super) fn check(&self, owner: &str, secure: bool, faults: &mut Faults) -> Option<Fault> {
+        let (Some(need), Some(at)) = (self.need.value()?, self.need.at()) else { return None };
+        if !self.ca.is_said() {
+            nobody(owner, *need, at, faults);
+        }
+        let message = format!("{owner} asks for certificates of clients, and no listener speaks TLS");
+        (!secure).then(|| Fault::wrong(at, message).help("name certificates as `tls` of a listener"))
+    }
+
+    /// The same as a value; nothing where it is faulty.
+    pub(super) fn model(&self) -> Option<Option<HostClients>> {
+        match (&self.need, &self.ca) {
+            (Field::Absent, _) => Some(None),
+            (Field::Faulty, _) => None,
+            (Field::Set(None, _), _) => Some(Some(HostClients::Off)),
+            (Field::Set(Some(need), _), ca) => {
+                let (ca, crl) = (ca.value()?.clone(), self.crl.value().cloned());
+                Some(Some(HostClients::Asked(ClientCertificates { need: *need, ca, crl })))
+            }
+        }
+    }
+}
+
+/// The lines of a host.
+pub(super) fn host_lines(clients: Option<&HostClients>, lines: &mut Lines) {
+    let Some(clients) = clients else { return };
+    let (mut shown, asked) = (Lines::default(), clients.asked());
+    shown.add(&keys::HOST_NEED, &asked.map(|asked| asked.need));
+    shown.add_some(&keys::CLIENT_CA, asked.map(|asked| &asked.ca));
+    shown.add_some(&keys::CRL, asked.and_then(|asked| asked.crl.as_ref()));
+    lines.group(keys::HOST_CLIENT_CERTIFICATES.name, &shown);
 }
 
 /// The lines of a listener.

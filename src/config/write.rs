@@ -46,6 +46,7 @@ fn process(process: &Process) -> String {
     overload.add(&keys::OVERLOAD_DESCRIPTORS, &process.overload.descriptors_percent);
     overload.add(&keys::OVERLOAD_LAG, &process.overload.lag);
     lines.group(keys::OVERLOAD.name, &overload);
+    lines.add(&keys::CORE_DUMPS, &process.core_dumps);
     if lines.is_empty() { String::new() } else { lines.table("[process]") }
 }
 
@@ -99,6 +100,7 @@ fn host(host: &Host, upstreams: &[Upstream]) -> String {
     });
     let mut lines = Lines::default();
     lines.add(&keys::host::ROUTES, &routes.collect());
+    tls::host_lines(host.clients.as_ref(), &mut lines);
     lines.table(&format!("[host.{}]", toml::Value::String(host.pattern.text())))
 }
 

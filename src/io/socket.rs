@@ -54,7 +54,7 @@ impl Socket {
     }
 
     /// Takes over a connected socket of any kind, blocking or not as [`is_nonblocking`] says.
-    pub(super) fn adopt(socket: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn adopt(socket: OwnedFd) -> io::Result<Self> {
         Ok(Self::new(TcpStream::from_std(socket.into())?))
     }
 

@@ -44,6 +44,7 @@ pub(crate) fn empty() -> Model {
             access_log: AccessLog { to: LogTarget::Off, format: LogFormat::Json },
             zone: None,
             overload: Overload::default(),
+            core_dumps: false,
         },
         listeners: Vec::new(),
         upstreams: Vec::new(),

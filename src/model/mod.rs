@@ -54,6 +54,8 @@ pub struct Process {
     pub zone: Option<String>,
     /// What the gateway does when it itself is short of something.
     pub overload: Overload,
+    /// Whether its memory may be written to a file when it dies. Fixed at start.
+    pub core_dumps: bool,
 }
 
 /// `process.overload`: from which use of a resource on each grade is entered. A grade is left again at nine tenths of that.
@@ -216,6 +218,8 @@ pub struct Host {
     pub pattern: HostPattern,
     /// At least one, in the order of the file; no two with the same path.
     pub routes: Vec<Route>,
+    /// Whether its clients show certificates; absent: as the listener says.
+    pub clients: Option<HostClients>,
 }
 
 /// Which `Host` values a host table answers. Lower case, without port.

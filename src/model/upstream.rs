@@ -107,6 +107,8 @@ pub enum HashKey {
     Path,
     /// The client's address.
     Client,
+    /// Who the client is by the certificate it has shown: its subject and names.
+    Certificate,
     /// The nth segment, from 1, of what the route's `/*` stood for.
     Capture(u32),
 }

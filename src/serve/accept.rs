@@ -13,6 +13,7 @@ use crate::io::listen::Acceptor;
 use crate::io::socket::Socket;
 use crate::io::task;
 use crate::observe::metrics::Refusal;
+use crate::rand::Share;
 use crate::serve::conn;
 use crate::shard::Shard;
 use crate::snapshot::clients::Counted;
@@ -34,6 +35,8 @@ pub struct Place {
     pub proxied: bool,
     /// Whether it begins with a TLS handshake.
     pub secure: bool,
+    /// What is taken off the bounds within which it is kept.
+    pub share: Share,
     shared: [Arc<Shared>; 2],
     /// Its place among those of its client, where these are bounded.
     client: Option<Box<Counted>>,
@@ -113,8 +116,8 @@ impl Place {
         }
         shard.slab.connections.add(1);
         shard.slab.listener(slot).open.add(1);
-        let shared = [process.clone(), listener.connections.clone()];
-        Ok(Self { shard: shard.clone(), listener: slot, port, proxied, secure, shared, client: None })
+        let (share, shared) = (Share::draw(&shard.rng), [process.clone(), listener.connections.clone()]);
+        Ok(Self { shard: shard.clone(), listener: slot, port, proxied, secure, share, shared, client: None })
     }
 
     /// Counts the connection as one of the client at this address. False: it has as many as it may, and this one, which

@@ -85,7 +85,8 @@ async fn next_head(shard: &Shard, client: &mut Client<'_>) -> Result<bool, NoReq
             h1::await_first(&client.seat.line, &mut client.inbound).await?;
         } else {
             h1::await_next(&client.seat.line, &mut client.inbound, GRACE.min(settings.idle_timeout)).await?;
-            if client.inbound.is_empty() {
+            // Of what has begun, the rest has as long as a head has.
+            if client.inbound.is_empty() && !client.seat.line.is_amid() {
                 return Ok(false);
             }
         }
@@ -108,7 +109,7 @@ pub(crate) fn head_timeout(shard: &Shard, seat: &Seat) -> Option<Duration> {
 pub(crate) async fn park(shard: &Shard, seat: &Seat) -> bool {
     let idle_timeout = shard.generation().listener(seat.place.listener).map(|listener| listener.settings.idle_timeout);
     let (Some(idle_timeout), Some(left)) = (idle_timeout, seat.stays(shard)) else { return false };
-    let patience = seat.share.off(idle_timeout).saturating_sub(GRACE).min(left);
+    let patience = seat.place.share.off(idle_timeout).saturating_sub(GRACE).min(left);
     seat.line.shed();
     shard.slab.parked.add(1);
     seat.line.park(patience).await;

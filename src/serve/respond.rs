@@ -294,7 +294,7 @@ fn added(scene: &Scene<'_>, seat: &Seat) -> Vec<u8> {
         let value = seal.write(candidate.id, shard.clock.unix_seconds().saturating_add(lifetime));
         let age = lifetime.to_string();
         let name = settings.cookie.as_bytes();
-        let secure: &[u8] = if seat.secured.is_some() { b"; Secure\r\n" } else { b"\r\n" };
+        let secure: &[u8] = if seat.secured().is_some() { b"; Secure\r\n" } else { b"\r\n" };
         let rest: [&[u8]; 3] = [age.as_bytes(), b"; Path=/; HttpOnly; SameSite=Lax", secure];
         for part in [b"Set-Cookie: ", name, b"=", &value, b"; Max-Age=", rest[0], rest[1], rest[2]] {
             line.extend_from_slice(part);

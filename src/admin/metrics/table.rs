@@ -14,6 +14,7 @@ use crate::admin::metrics::Series;
 use crate::admin::metrics::seconds;
 use crate::admin::metrics::secure::ends;
 use crate::admin::metrics::secure::handshakes;
+use crate::admin::metrics::secure::refused_files;
 use crate::admin::metrics::states::changes;
 use crate::admin::metrics::states::endpoints;
 use crate::admin::metrics::states::panics;
@@ -133,6 +134,13 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "When a certificate that is shown to others ends, in seconds since 1970; by whether a listener shows it or the \
                gateway to an upstream, and by its file.",
         write: ends,
+    },
+    Family {
+        name: "ringway_tls_files_refused",
+        kind: Gauge,
+        labels: &[],
+        help: "Files for TLS that have changed and cannot be used, while what was read of them before stays in force.",
+        write: refused_files,
     },
     Family {
         name: "ringway_proxy_protocol_faults_total",

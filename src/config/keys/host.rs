@@ -7,6 +7,7 @@ use super::CLIENT_TIME;
 use super::DAY;
 use super::RATE;
 use super::UPSTREAM_TIME;
+use super::tls::HOST_CLIENT_CERTIFICATES;
 use crate::config::hedges::After;
 use crate::config::hedges::Hedges;
 use crate::config::key::Group;
@@ -26,7 +27,7 @@ use crate::config::routes::Reference;
 use crate::config::routes::Routes;
 use crate::model::Class;
 
-pub(in crate::config) static HOST: Keys = &[&ROUTES];
+pub(in crate::config) static HOST: Keys = &[&ROUTES, &HOST_CLIENT_CERTIFICATES];
 /// Of one entry of `routes`.
 static ROUTE: Keys = &[&PATH, &UPSTREAM, &MAX_BODY, &UPGRADE, &CONNECT, &TIMEOUT, &MIN_RATE, &RETRY, &HEDGE, &CLASS];
 

@@ -57,6 +57,7 @@ pub use raw::get;
 pub use rings::Rings;
 pub use scratch::Scratch;
 pub use tls::Authority;
+pub use tls::Client;
 pub use tls::Issued;
 pub use tls::SecureOrigin;
 pub use tls::program;

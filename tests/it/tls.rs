@@ -129,6 +129,25 @@ fn each_name_has_its_certificate_and_each_client_one_that_it_can_verify() {
 }
 
 #[test]
+fn the_order_of_suites_is_ours_where_old_clients_come_and_the_clients_where_they_do_not() {
+    let (authority, origin) = (Authority::new(), Origin::named("app"));
+    let shop = authority.issue("shop", &["shop.example"]);
+    let config = |more: &str| tls(&origin, &[&shop], more);
+    let gateway = Gateway::start(&config(""));
+    let connect = gateway.http().to_string();
+    let suite = |offers: &[&str]| {
+        let args = ["s_client", "-connect", &connect, "-servername", "shop.example", "-brief"];
+        let (_, text) = program("openssl", &[&args, offers].concat(), "");
+        text.lines().find_map(|line| line.strip_prefix("Ciphersuite: ")).unwrap_or(&text).to_owned()
+    };
+    let old = ["-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256"];
+    let new = ["-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"];
+    assert_eq!((&*suite(&old), &*suite(&new)), ("ECDHE-ECDSA-AES128-GCM-SHA256", "TLS_AES_128_GCM_SHA256"));
+    assert_eq!(gateway.reload(&config("handshake = { policy = \"modern\" }")).status, 200);
+    assert_eq!(suite(&new), "TLS_CHACHA20_POLY1305_SHA256");
+}
+
+#[test]
 fn keys_of_every_form_are_taken() {
     let (authority, origin) = (Authority::new(), Origin::named("app"));
     let rsa_key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::callers::HostClientsForm;
 use super::key::Field;
 use super::key::Keys;
 use super::key::Reader;
@@ -18,7 +19,6 @@ use super::report::quote;
 use super::report::tick;
 use super::routes::RouteForm;
 use super::suggest::key_advice;
-use super::tls::HostClientsForm;
 use super::tls::ListenTlsForm;
 use super::tree::Entry;
 use super::tree::Node;

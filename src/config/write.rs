@@ -1,6 +1,7 @@
 //! A model as the TOML it stands for, which reads back as the same model. Defaults are left out. It refuses to know how
 //! a kind is written (that is `kind`).
 
+use super::callers;
 use super::key::Key;
 use super::keys;
 use super::kind::Kind;
@@ -100,7 +101,7 @@ fn host(host: &Host, upstreams: &[Upstream]) -> String {
     });
     let mut lines = Lines::default();
     lines.add(&keys::host::ROUTES, &routes.collect());
-    tls::host_lines(host.clients.as_ref(), &mut lines);
+    callers::host_lines(host.clients.as_ref(), &mut lines);
     lines.table(&format!("[host.{}]", toml::Value::String(host.pattern.text())))
 }
 

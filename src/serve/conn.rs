@@ -238,14 +238,9 @@ impl<'a> Client<'a> {
 mod tests {
     use super::*;
 
-    /// What `make` makes.
-    fn size_of_made<F>(_: fn(Rc<Shard>, Socket, Peer, Place) -> F) -> usize {
-        size_of::<F>()
-    }
-
     #[test]
     fn an_idle_connection_is_small() {
-        let size = size_of_made(run);
+        let size = crate::io::task::size_of_made(run);
         // The allocator has a class of 448 bytes, and the next is of 512.
         assert!(size <= 448, "{size}");
     }

@@ -64,6 +64,7 @@ mod survival;
 mod timeouts;
 mod tls;
 mod tls_clients;
+mod tls_edges;
 mod tls_upstreams;
 mod tunnel;
 mod unheard;

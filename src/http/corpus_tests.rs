@@ -359,8 +359,13 @@ fn check_forwarded(case: &Value, all: &[Message]) {
 fn is_for_sockets(case: &Value) -> bool {
     let set = |key: &str| case[key].as_bool() == Some(true);
     let times = |key: &str| case[key].as_u64().is_some();
-    let silence = case["outcome"] == "timeout" || case["status"].as_array().is_some_and(|all| all.contains(&408.into()));
-    set("fin") || times("dribble") || times("pause_ms") || silence || matches!(case["then"].as_str(), Some("fin" | "rst" | "silent"))
+    let silence =
+        case["outcome"] == "timeout" || case["status"].as_array().is_some_and(|all| all.contains(&408.into()));
+    set("fin")
+        || times("dribble")
+        || times("pause_ms")
+        || silence
+        || matches!(case["then"].as_str(), Some("fin" | "rst" | "silent"))
 }
 
 fn judge_request(case: &Value) {
@@ -371,10 +376,7 @@ fn judge_request(case: &Value) {
         let pieces = run_requests(&raw, cut);
         // A line that does not end is looked at only once it does: then by the time limit, or the end of the connection.
         let waits = pieces.1 == Rest::Head && matches!(whole.1, Rest::Refused(..)) && pieces.0 == whole.0;
-        assert!(
-            pieces == whole || (waits && is_for_sockets(case)),
-            "{id} in pieces of {cut}: {pieces:?} {whole:?}"
-        );
+        assert!(pieces == whole || (waits && is_for_sockets(case)), "{id} in pieces of {cut}: {pieces:?} {whole:?}");
     }
     let (all, rest) = whole;
     if let (Rest::Refused(status, words), true) = (&rest, all.is_empty()) {
@@ -455,7 +457,8 @@ fn a_case_is_judged_by_its_fields_whatever_its_name() {
     let more = r#"{"id": "X2", "raw": "GET / HTTP/1.1\r\nHost: a\r\nX: ", "outcome": "reject", "status": [408], "close": true,
         "origin": {"n": 0}, "dribble": 1}"#;
     judge_request(&serde_json::from_str(more).unwrap());
-    let more = r#"{"id": "X3", "raw": "HTTP/1.0 200 OK\r\n\r\nhel", "then": "rst", "outcome": "abort", "status": [502]}"#;
+    let more =
+        r#"{"id": "X3", "raw": "HTTP/1.0 200 OK\r\n\r\nhel", "then": "rst", "outcome": "abort", "status": [502]}"#;
     judge_response(&serde_json::from_str(more).unwrap());
 }
 

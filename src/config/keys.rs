@@ -343,7 +343,7 @@ pub(super) static LISTEN_PATH: Group = Group {
     doc: "What becomes of a path that different readers may read differently: `resolve` replaces a part of it by what it \
           stands for, `keep` lets it pass, `refuse` answers 400. What is routed is what is forwarded. Whatever stands \
           here, percent-encoded unreserved characters (RFC 3986 §2.3) are decoded, the digits of other escapes are made \
-          upper case, and a broken escape and `%00` are refused.",
+          upper case, and a broken escape, `%00`, `%0A` and `%0D` are refused.",
 };
 
 pub(super) static DOTS: Key<Words<PathRule>> = Key {

@@ -60,6 +60,7 @@ mod rings;
 mod routing;
 mod server_date;
 mod socket_files;
+mod stale;
 mod survival;
 mod timeouts;
 mod tls;

@@ -16,6 +16,7 @@ use crate::http::proxy::Ends;
 use crate::io::line::Broken;
 use crate::io::line::Line;
 use crate::io::socket::Socket;
+use crate::observe::metrics::Closing;
 use crate::observe::metrics::Thrift;
 use crate::rand::Share;
 use crate::serve::accept::Place;
@@ -43,6 +44,8 @@ pub(crate) struct Seat {
     began: u32,
     /// What is taken off the bounds within which it is kept.
     pub(crate) share: Share,
+    /// Why it is not kept though it is good, once that is known.
+    pub(crate) closing: Cell<Option<Closing>>,
 }
 
 /// A client that is busy, and what it needs as long as it is.
@@ -64,7 +67,8 @@ pub(crate) struct Client<'a> {
 pub(crate) fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) -> impl Future<Output = ()> + 'static {
     let line = Line::new(&shard.wheel, socket);
     let (began, share) = (shard.clock.ticks(), Share::draw(&shard.rng));
-    let mut seat = Seat { line, peer, reached: None, place, served: Cell::new(0), began, share };
+    let mut seat =
+        Seat { line, peer, reached: None, place, served: Cell::new(0), began, share, closing: Cell::new(None) };
     // The seat is moved in whole: what an `async fn` takes apart it keeps room for twice, and this is what an idle
     // connection costs.
     async move {
@@ -83,6 +87,9 @@ pub(crate) fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) ->
         let mut spell = Box::pin(h1::turns(&shard, &seat, inbound)).await;
         while spell == Spell::Idle && h1::park(&shard, &seat).await {
             spell = Box::pin(h1::turns(&shard, &seat, Block::none())).await;
+        }
+        if let Some(closing) = seat.closing.get() {
+            shard.slab.listener(seat.place.listener).close(closing);
         }
     }
 }
@@ -131,12 +138,17 @@ impl Seat {
         }
     }
 
-    /// How much longer it may be kept for other requests, if it may.
+    /// How much longer it may be kept for other requests, if it may; why not is noted.
     pub(crate) fn stays(&self, shard: &Shard) -> Option<Duration> {
-        let bounds = shard.keep_alive(self.place.listener)?;
+        let Some(bounds) = shard.keep_alive(self.place.listener) else {
+            self.closing.set(Some(if shard.draining.get() { Closing::Drain } else { Closing::Removed }));
+            return None;
+        };
         let age = TICK.saturating_mul(shard.clock.ticks().saturating_sub(self.began));
         let left = self.share.off(bounds.age).saturating_sub(age);
-        if self.served.get() >= self.share.off_number(bounds.requests) || left.is_zero() {
+        let spent = self.served.get() >= self.share.off_number(bounds.requests);
+        if spent || left.is_zero() {
+            self.closing.set(Some(if spent { Closing::Requests } else { Closing::Age }));
             return None;
         }
         if shard.overload() > Grade::Calm {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::buf::Block;
 use crate::http::head::HeadLimits;
 use crate::io::task;
-use crate::model;
+use crate::limits;
+use crate::observe::metrics::Closing;
 use crate::serve::conn::Client;
 use crate::serve::conn::Seat;
 use crate::serve::exchange;
@@ -56,7 +57,10 @@ pub(crate) async fn turns(shard: &Rc<Shard>, seat: &Seat, inbound: Block) -> Spe
                 task::boxed(|| exchange::exchange(shard, &mut client)).await
             }
             Ok(false) => return Spell::Idle,
-            Err(NoRequest::Ended) => Fate::Close,
+            Err(NoRequest::Ended) => {
+                seat.closing.set(shard.draining.get().then_some(Closing::Drain));
+                Fate::Close
+            }
             Err(reason) => reply::refuse_head(shard, &mut client, reason).await,
         };
         match fate {
@@ -108,7 +112,10 @@ pub(crate) fn head_timeout(shard: &Shard, seat: &Seat) -> Option<Duration> {
 pub(crate) async fn park(shard: &Shard, seat: &Seat) -> bool {
     let idle_timeout = shard.generation().listener(seat.place.listener).map(|listener| listener.settings.idle_timeout);
     let (Some(idle_timeout), Some(left)) = (idle_timeout, seat.stays(shard)) else { return false };
-    let patience = seat.share.off(idle_timeout).saturating_sub(GRACE).min(left);
+    let idle = seat.share.off(idle_timeout).saturating_sub(GRACE);
+    let late = seat.line.reading().severed().then_some(closing);
+    seat.closing.set(if shard.draining.get() { Some(Closing::Drain) } else { late });
+    let (patience, closing) = if left < idle { (left, Closing::Age) } else { (idle, Closing::Idle) };
     seat.line.shed();
     shard.slab.parked.add(1);
     seat.line.park(patience).await;

@@ -3,6 +3,7 @@
 use ringway::io::ring::Wanted;
 use ringway::observe::ended::Cause;
 use ringway::observe::metrics::Refusal;
+use ringway::observe::metrics::CLOSINGS;
 use ringway::shard::mailbox::Drill;
 use ringway::shard::mailbox::Message;
 
@@ -179,6 +180,41 @@ fn a_route_may_have_its_own_number_of_attempts() {
     let refusing = [Origin::refusing(), Origin::refusing(), Origin::refusing()];
     let attempts = |more: &str| {
         let inside = routed(&refusing.each_ref(), more);
+#[test]
+fn a_connection_that_is_not_kept_is_counted_by_why() {
+    let origin = Origin::named("a");
+    let closed = |bounds: &str, act: fn(&Inside)| {
+        let inside = core(&[&origin], "", bounds);
+        act(&inside);
+        let counts = inside.slab.listener(inside.snapshot.listeners[0].slot);
+        eventually("the connection is closed and counted", || counts.open.get() == 0 && counts.accepted.get() == 1);
+        let words = CLOSINGS.into_iter().zip(&counts.closed);
+        words.filter(|(_, count)| count.get() > 0).map(|(word, count)| (word, count.get())).collect::<Vec<_>>()
+    };
+    let idle = |inside: &Inside| {
+        let mut raw = Raw::connect(inside.addr);
+        assert_eq!(raw.get("/").status, 200);
+        raw.expect_closed();
+    };
+    assert_eq!(closed("timeout = { idle = \"200ms\" }", idle), [("idle", 1)]);
+    assert_eq!(closed("keep_alive = { age = \"1s\" }", idle), [("age", 1)]);
+    let many = |inside: &Inside| {
+        let mut raw = Raw::connect(inside.addr);
+        while !raw.get("/").closes() {}
+        raw.expect_closed();
+    };
+    assert_eq!(closed("keep_alive = { requests = 3 }", many), [("requests", 1)]);
+    let leaves = |inside: &Inside| assert_eq!(Raw::connect(inside.addr).get("/").status, 200);
+    assert_eq!(closed("", leaves), [], "the client went");
+    let asks = |inside: &Inside| {
+        let mut raw = Raw::connect(inside.addr);
+        raw.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        assert!(raw.read_response().closes());
+        raw.expect_closed();
+    };
+    assert_eq!(closed("keep_alive = { requests = 1 }", asks), [], "the client asked for it");
+}
+
         assert_eq!(get(inside.addr, "/").status, 502);
         let endpoints = &inside.snapshot.upstreams[0].endpoints;
         endpoints.iter().map(|endpoint| inside.slab.endpoint(endpoint.slot).failures.get()).sum::<u64>()

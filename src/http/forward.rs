@@ -192,14 +192,15 @@ pub fn request_id(request: Request<'_>) -> Option<&[u8]> {
 }
 
 /// The trailer fields that may go on, out of lines that each end in CRLF (RFC 9110 §6.5.1).
-pub(super) fn kept_trailers(lines: &[u8]) -> Result<Vec<u8>, ChunkFault> {
+pub(super) fn kept_trailers(lines: &[u8], most: usize) -> Result<Vec<u8>, ChunkFault> {
     if lines.is_empty() {
         return Ok(Vec::new());
     }
     let mut whole = Vec::with_capacity(lines.len() + 2);
     put(&mut whole, &[lines, b"\r\n"]);
-    let mut headers = [httparse::EMPTY_HEADER; limits::TRAILER_FIELDS];
-    let Ok(httparse::Status::Complete((len, headers))) = httparse::parse_headers(&whole, &mut headers) else {
+    let mut headers = [httparse::EMPTY_HEADER; limits::RESPONSE_FIELDS];
+    let room = headers.get_mut(..most).ok_or(ChunkFault::BadTrailer)?;
+    let Ok(httparse::Status::Complete((len, headers))) = httparse::parse_headers(&whole, room) else {
         return Err(ChunkFault::BadTrailer);
     };
     if len != whole.len() {

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::buf::Block;
-use crate::http::head::HeadLimits;
 use crate::io::task;
 use crate::limits;
 use crate::observe::metrics::Closing;
@@ -28,11 +27,6 @@ pub(crate) enum Fate {
     /// connection goes.
     Linger,
 }
-
-/// How long a lingering close hears out a client that goes on sending, and how long a silent one. How much it sends is no
-/// matter: a client that sends its whole request before it looks for an answer must not meet a reset instead of it.
-const LINGER_TIME: Duration = Duration::from_secs(30);
-const LINGER_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long a connection waits for its next request with its buffer in hand before it is parked.
 const GRACE: Duration = Duration::from_secs(1);
@@ -67,7 +61,8 @@ pub(crate) async fn turns(shard: &Rc<Shard>, seat: &Seat, inbound: Block) -> Spe
             Fate::Keep => {}
             Fate::Close => return Spell::Over,
             Fate::Linger => {
-                seat.line.linger(LINGER_PAUSE, LINGER_TIME).await;
+                // A client may send its whole request before it looks for an answer: it must not meet a reset instead.
+                seat.line.linger(limits::LINGER_PAUSE, limits::LINGER_TIME).await;
                 return Spell::Over;
             }
         }
@@ -94,7 +89,7 @@ async fn next_head(shard: &Shard, client: &mut Client<'_>) -> Result<bool, NoReq
             }
         }
     }
-    let limits = limits(settings);
+    let limits = settings.head_limits();
     // The first head has one time from accept on: the deadline that is armed goes on.
     let patience = (!fresh).then_some(settings.head_timeout);
     h1::read_request(&client.seat.line, &mut client.inbound, &mut client.request, &limits, patience).await?;
@@ -113,16 +108,12 @@ pub(crate) async fn park(shard: &Shard, seat: &Seat) -> bool {
     let idle_timeout = shard.generation().listener(seat.place.listener).map(|listener| listener.settings.idle_timeout);
     let (Some(idle_timeout), Some(left)) = (idle_timeout, seat.stays(shard)) else { return false };
     let idle = seat.share.off(idle_timeout).saturating_sub(GRACE);
-    let late = seat.line.reading().severed().then_some(closing);
-    seat.closing.set(if shard.draining.get() { Some(Closing::Drain) } else { late });
     let (patience, closing) = if left < idle { (left, Closing::Age) } else { (idle, Closing::Idle) };
     seat.line.shed();
     shard.slab.parked.add(1);
     seat.line.park(patience).await;
     shard.slab.parked.sub(1);
+    let late = seat.line.reading().severed().then_some(closing);
+    seat.closing.set(if shard.draining.get() { Some(Closing::Drain) } else { late });
     seat.line.socket().has_bytes()
-}
-
-fn limits(settings: &model::Listener) -> HeadLimits {
-    HeadLimits { head_bytes: settings.head_bytes, fields: settings.fields, target_bytes: settings.target_bytes }
 }

@@ -242,7 +242,7 @@ pub fn chunked(bytes: &[u8]) {
                 ChunkFault::LineTooLong => bytes.len() > limits::CHUNK_LINE_BYTES,
                 ChunkFault::BadExtension => bytes.len() > limits::CHUNK_EXTENSION_BYTES,
                 ChunkFault::BadTrailer => {
-                    naive.trailers.len() > limits::TRAILER_FIELDS || bytes.len() > limits::TRAILER_BYTES
+                    naive.trailers.len() > limits::REQUEST_FIELDS || bytes.len() > limits::REQUEST_HEAD_BYTES
                 }
                 ChunkFault::BadEnd => false,
             };

@@ -159,7 +159,7 @@ impl Socket {
     #[must_use]
     pub fn local_address(&self) -> Option<SocketAddr> {
         // The stream itself would not be asked in vain: it panics over what is no IP address.
-        self.options(|socket| socket.local_addr()).ok()?.as_socket()
+        self.options(socket2::Socket::local_addr).ok()?.as_socket()
     }
 
     /// Asks for options of the socket, or sets some.

@@ -161,6 +161,8 @@ fn listener(named: &Named<(Field<Binds>, ListenForm)>, defaults: &ListenForm, fa
         head_timeout: resolve(&own.head_timeout, &defaults.head_timeout, &keys::HEAD_TIMEOUT)?,
         idle_timeout: resolve(&own.idle_timeout, &defaults.idle_timeout, &keys::IDLE_TIMEOUT)?,
         body_timeout: resolve(&own.body_timeout, &defaults.body_timeout, &keys::BODY_TIMEOUT)?,
+        tunnel_timeout: resolve(&own.tunnel_timeout, &defaults.tunnel_timeout, &keys::LISTEN_TUNNEL_TIMEOUT)?,
+        max_body: optional(&own.max_body, &defaults.max_body)?,
         client_connections_max: optional(&own.connections_per_client, &defaults.connections_per_client)?,
         trusted: trusted?,
         proxy_protocol: proxy_protocol?,

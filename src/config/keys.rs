@@ -225,6 +225,7 @@ pub(super) static LISTEN: Keys = &[
     &HEAD,
     &FIELDS,
     &TARGET,
+    &LISTEN_MAX_BODY,
     &LISTEN_PATH,
     &CHUNK,
     &LISTEN_TIMEOUT,
@@ -247,6 +248,7 @@ pub(super) static LISTEN_DEFAULTS: Keys = &[
     &HEAD,
     &FIELDS,
     &TARGET,
+    &LISTEN_MAX_BODY,
     &LISTEN_PATH,
     &CHUNK,
     &LISTEN_TIMEOUT,
@@ -390,8 +392,29 @@ pub(super) static CHUNK_EXTENSIONS: Key<Bytes<usize>> = Key {
     example: "\"0B\"",
 };
 
-pub(super) static LISTEN_TIMEOUT: Group =
-    Group { name: "timeout", keys: &[&HEAD_TIMEOUT, &IDLE_TIMEOUT, &BODY_TIMEOUT], doc: "How long a client may take." };
+pub(super) static LISTEN_MAX_BODY: Key<Bytes<u64>> = Key {
+    name: "max_body",
+    kind: Bytes { min: 0, max: 1 << 40 },
+    need: Optional,
+    doc: "Longest request body, where the route has no `max_body` of its own; a longer one is answered with 413. Without it \
+          there is no bound: bodies are streamed, not held.",
+    example: "\"1GiB\"",
+};
+
+pub(super) static LISTEN_TIMEOUT: Group = Group {
+    name: "timeout",
+    keys: &[&HEAD_TIMEOUT, &IDLE_TIMEOUT, &BODY_TIMEOUT, &LISTEN_TUNNEL_TIMEOUT],
+    doc: "How long a client may take.",
+};
+
+pub(super) static LISTEN_TUNNEL_TIMEOUT: Key<Time> = Key {
+    name: "tunnel",
+    kind: TUNNEL_TIME,
+    need: Default(limits::TUNNEL_IDLE),
+    doc: "A tunnel (after an upgrade or CONNECT) that carries nothing, either way, ends after this, where the route has no \
+          `timeout.tunnel` of its own.",
+    example: "\"10m\"",
+};
 
 pub(super) static HEAD_TIMEOUT: Key<Time> = Key {
     name: "head",
@@ -458,6 +481,8 @@ pub(super) static SERVER: Key<Servers> = Key {
     example: "\"shop\"",
 };
 
+const CONNECT_TIME: Time = Time { min: Duration::from_millis(10), max: MINUTE };
+const TUNNEL_TIME: Time = Time { min: Duration::from_secs(1), max: DAY };
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);

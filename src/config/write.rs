@@ -62,6 +62,7 @@ fn listener(listener: &Listener) -> String {
     lines.add(&keys::HEAD, &listener.head_bytes);
     lines.add(&keys::FIELDS, &listener.fields);
     lines.add(&keys::TARGET, &listener.target_bytes);
+    lines.add_some(&keys::LISTEN_MAX_BODY, listener.max_body.as_ref());
     let mut path = Lines::default();
     path.add(&keys::DOTS, &listener.paths.dots);
     path.add(&keys::SLASHES, &listener.paths.slashes);
@@ -75,6 +76,7 @@ fn listener(listener: &Listener) -> String {
     timeout.add(&keys::HEAD_TIMEOUT, &listener.head_timeout);
     timeout.add(&keys::IDLE_TIMEOUT, &listener.idle_timeout);
     timeout.add(&keys::BODY_TIMEOUT, &listener.body_timeout);
+    timeout.add(&keys::LISTEN_TUNNEL_TIMEOUT, &listener.tunnel_timeout);
     lines.group(keys::LISTEN_TIMEOUT.name, &timeout);
     lines.add(&keys::LISTEN_MIN_RATE, &listener.min_rate);
     let mut keep_alive = Lines::default();

@@ -18,6 +18,7 @@ use crate::io::line::Broken;
 use crate::io::line::Line;
 use crate::io::socket::Socket;
 use crate::model::ProxyVersion;
+use crate::observe::metrics::Closing;
 use crate::observe::metrics::Thrift;
 use crate::serve::accept::Place;
 use crate::serve::h1;
@@ -75,7 +76,8 @@ pub(crate) struct Client<'a> {
 /// Serves a connection to its end.
 pub(crate) fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) -> impl Future<Output = ()> + 'static {
     let line = Line::new(&shard.wheel, socket);
-    let mut seat = Seat { line, peer, place, told: None, served: Cell::new(0), began: shard.clock.ticks() };
+    let began = shard.clock.ticks();
+    let mut seat = Seat { line, peer, place, told: None, served: Cell::new(0), began };
     // The seat is moved in whole: what an `async fn` takes apart it keeps room for twice, and this is what an idle
     // connection costs.
     async move {
@@ -103,6 +105,9 @@ pub(crate) fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) ->
         let mut spell = Box::pin(h1::turns(&shard, &seat, inbound)).await;
         while spell == Spell::Idle && h1::park(&shard, &seat).await {
             spell = Box::pin(h1::turns(&shard, &seat, Block::none())).await;
+        }
+        if let Some(closing) = seat.place.closing.get() {
+            shard.slab.listener(seat.place.listener).close(closing);
         }
     }
 }
@@ -161,12 +166,17 @@ impl Seat {
         h1::head_timeout(shard, self).map(|head| tls.map_or(head, |tls| tls.timeout))
     }
 
-    /// How much longer it may be kept for other requests, if it may.
+    /// How much longer it may be kept for other requests, if it may; why not is noted.
     pub(crate) fn stays(&self, shard: &Shard) -> Option<Duration> {
-        let bounds = shard.keep_alive(self.place.listener)?;
+        let Some(bounds) = shard.keep_alive(self.place.listener) else {
+            self.place.closing.set(Some(if shard.draining.get() { Closing::Drain } else { Closing::Removed }));
+            return None;
+        };
         let age = TICK.saturating_mul(shard.clock.ticks().saturating_sub(self.began));
         let left = self.place.share.off(bounds.age).saturating_sub(age);
-        if self.served.get() >= self.place.share.off_number(bounds.requests) || left.is_zero() {
+        let spent = self.served.get() >= self.place.share.off_number(bounds.requests);
+        if spent || left.is_zero() {
+            self.place.closing.set(Some(if spent { Closing::Requests } else { Closing::Age }));
             return None;
         }
         if shard.overload() > Grade::Calm {

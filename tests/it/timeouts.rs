@@ -226,6 +226,17 @@ fn an_endpoint_that_does_not_accept_is_answered_504() {
 }
 
 #[test]
+fn a_route_may_have_its_own_time_for_a_connection() {
+    let origin = Origin::full();
+    let toml = simple(&[&origin], "timeout = { connect = \"60s\" }\nretry = { attempts = 1 }", "");
+    let own = "upstream = \"app\", timeout = { connect = \"200ms\" } }";
+    let gateway = Gateway::start(&toml.replace("upstream = \"app\" }", own));
+    let response = get(gateway.http(), "/");
+    assert_eq!(response.status, 504);
+    assert!(response.text().contains("upstream_timeout_connect"));
+}
+
+#[test]
 fn an_endpoint_that_does_not_accept_costs_an_attempt_where_there_is_another() {
     let (full, live) = (Origin::full(), Origin::named("live"));
     let more = "balance = \"round_robin\"\ntimeout = { connect = \"200ms\" }\nretry = { attempts = 2 }";

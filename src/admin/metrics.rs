@@ -4,6 +4,7 @@
 //! Label values come from the configuration and from closed sets, never from a request: the number of series is bounded
 //! by what an operator wrote.
 
+mod labels;
 mod secure;
 mod states;
 mod table;
@@ -42,7 +43,7 @@ pub fn reference() -> String {
         put(&mut text, format_args!("| `{name}` | {} | {labels} | {help} |\n", kind.word()));
     }
     text.push_str("\n## Labels\n\n| Label | Values |\n|---|---|\n");
-    for (label, values) in table::LABELS {
+    for (label, values) in labels::LABELS {
         put(&mut text, format_args!("| `{label}` | {values} |\n"));
     }
     let bounds: Vec<_> = DURATION_BOUNDS_US.iter().map(|bound| seconds(*bound).to_string()).collect();

@@ -59,6 +59,9 @@ const BORROWED_NAMES: &[(&str, &str, &str)] = &[
     ("src/tls/", "session_storage", "a field of rustls::ServerConfig"),
     ("src/tls/", "NoServerSessionStorage", "rustls's word for none of it"),
     ("src/tls/", "in_memory_sessions", "rustls::client::Resumption::in_memory_sessions"),
+    ("loadtest/", "in_memory_sessions", "rustls::client::Resumption::in_memory_sessions"),
+    ("loadtest/", "session_storage", "a field of rustls::ServerConfig"),
+    ("loadtest/", "NoServerSessionStorage", "rustls::server::NoServerSessionStorage"),
     ("tests/it/tidy.rs", "", "the list itself"),
 ];
 

@@ -243,7 +243,7 @@ fn what_left_the_configuration_is_shown_as_long_as_it_means_something() {
 #[test]
 fn every_label_is_explained_and_nothing_else() {
     let used: BTreeSet<_> = table::FAMILIES.iter().flat_map(|family| family.labels).copied().chain(["le"]).collect();
-    let explained: BTreeSet<_> = table::LABELS.iter().map(|(label, _)| *label).collect();
+    let explained: BTreeSet<_> = labels::LABELS.iter().map(|(label, _)| *label).collect();
     assert_eq!(used, explained);
 }
 

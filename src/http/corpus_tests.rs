@@ -185,8 +185,14 @@ fn run_requests(raw: &[u8], cut: usize) -> (Vec<Message>, Rest) {
         };
         let mut message = Message { keep: request.keep_alive(), ..Message::default() };
         let marks = Marks::of(Peer::Ip("192.0.2.1:7".parse().unwrap()), Some(80), "http");
-        let hop =
-            Hop { marks: &marks, trusted: false, request_id: b"an-id", authority: b"upstream.example", anew: &[] };
+        let hop = Hop {
+            marks: &marks,
+            trusted: false,
+            request_id: b"an-id",
+            authority: b"upstream.example",
+            anew: &[],
+            upgrade: b"",
+        };
         encode_request(&mut message.head, request, framing, &hop);
         feed.from += head.len();
         match body(&mut feed, framing) {

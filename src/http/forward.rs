@@ -15,10 +15,8 @@ use crate::http::head::Response;
 use crate::http::head::Version;
 use crate::http::identity;
 use crate::http::identity::Marks;
+use crate::http::upgrade;
 use crate::limits;
-
-/// What a request says whose client takes trailers. Written last, so that it is found again.
-pub(in crate::http) const TAKES_TRAILERS: &[u8] = b"TE: trailers\r\nConnection: TE\r\n";
 
 const VIA_1_0: &[u8; 18] = b"Via: 1.0 ringway\r\n";
 const VIA_1_1: &[u8; 18] = b"Via: 1.1 ringway\r\n";
@@ -36,6 +34,8 @@ pub struct Hop<'a> {
     pub anew: &'a [(&'a str, &'a [u8])],
     /// Host to name when the request names none (HTTP/1.0).
     pub authority: &'a [u8],
+    /// The protocols that the request may go on with, as the value of an Upgrade field; empty: none.
+    pub upgrade: &'a [u8],
 }
 
 /// What the gateway knows of the answer to a request.
@@ -121,9 +121,15 @@ pub fn encode_request(out: &mut Vec<u8>, request: Request<'_>, framing: Framing,
     frame(out, framing);
     out.extend_from_slice(if request.version() == Version::Http10 { VIA_1_0 } else { VIA_1_1 });
     identity::tell(out, request, host, hop.marks, hop.trusted);
-    // RFC 9110 §10.1.4: of one hop, so it is said anew. Codings are not passed: the gateway takes none but chunked.
-    let last: &[u8] = if trails { TAKES_TRAILERS } else { b"" };
-    put(out, &[b"X-Request-Id: ", hop.request_id, b"\r\n", last, b"\r\n"]);
+    put(out, &[b"X-Request-Id: ", hop.request_id, b"\r\n"]);
+    // One Connection field says what is of this hop, and what follows an upgrade has no trailers.
+    if !hop.upgrade.is_empty() {
+        upgrade::put(out, hop.upgrade);
+    } else if trails {
+        // RFC 9110 §10.1.4. Codings are not passed: the gateway takes none but chunked.
+        out.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Whether the value of a TE field says so.

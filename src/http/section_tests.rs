@@ -51,7 +51,8 @@ fn request(text: &str) -> Result<(String, Framing, bool), Refusal> {
     let request = head.view(&bytes);
     let framing = framing::request(request)?;
     let marks = Marks::of(Peer::Ip("192.0.2.1:7".parse().expect("an address")), Some(80), "http");
-    let hop = Hop { marks: &marks, trusted: false, request_id: b"an-id", authority: b"up.example", anew: &[] };
+    let hop =
+        Hop { marks: &marks, trusted: false, request_id: b"an-id", authority: b"up.example", anew: &[], upgrade: b"" };
     let mut out = Vec::new();
     encode_request(&mut out, request, framing, &hop);
     Ok((out.iter().map(|byte| char::from(*byte)).collect(), framing, request.keep_alive()))

@@ -16,7 +16,6 @@ use crate::http::framing;
 use crate::http::framing::Framing;
 use crate::http::head::Method;
 use crate::http::head::Version;
-use crate::http::upgrade;
 use crate::io::both::beside_until;
 use crate::io::line::Broken;
 use crate::io::socket::Cut;
@@ -513,12 +512,10 @@ pub(crate) fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoi
         trusted: facts.identity.trusted,
         request_id: tally.id.as_bytes(),
         authority: endpoint.authority().as_bytes(),
+        upgrade: scene.upgrade,
         anew: anew.as_ref().map_or(&[], |anew| anew.as_slice()),
     };
     forward::encode_request(out.tail(), request, body.framing, &hop);
-    if !scene.upgrade.is_empty() {
-        upgrade::append(out.tail(), scene.upgrade);
-    }
     let data = bytes.get(body.data.clone()).unwrap_or(&[]);
     let end = body.source.ended().then(|| body.source.trailers());
     let sink = Sink::new(body.framing);

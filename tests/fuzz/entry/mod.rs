@@ -100,7 +100,7 @@ fn written_request(bytes: &[u8], head: &RequestHead, framing: Framing) {
     // Of a trusted peer, the more is written of what came.
     let trusted = bytes.len().is_multiple_of(2);
     let marks = Marks::of(Peer::Unix, Some(8080), "http");
-    let hop = Hop { marks: &marks, trusted, request_id: b"an-id", authority: b"up.example", anew: &[] };
+    let hop = Hop { marks: &marks, trusted, request_id: b"an-id", authority: b"up.example", anew: &[], upgrade: b"" };
     encode_request(&mut out, request, framing, &hop);
     let mut again = RequestHead::default();
     match again.parse(&out, &WIDE) {

@@ -91,7 +91,7 @@ impl Link {
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         match socket.connect(&to.into()) {
-            Err(fault) if fault.raw_os_error() != Some(libc::EINPROGRESS) => return Err(fault),
+            Err(fault) if fault.raw_os_error() != Some(libc::EINPROGRESS) => Err(fault),
             _ => Ok(Self { stream: socket.into(), veil: None }),
         }
     }

@@ -59,6 +59,8 @@ impl Origin {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
+        // Inherited. What the kernel held here for the proxy would be the proxy's own memory too: one machine, one bound.
+        socket.set_tcp_notsent_lowat(512 * 1024)?;
         socket.listen(4096)?;
         socket.set_nonblocking(true)?;
         let listener = TcpListener::from(socket);

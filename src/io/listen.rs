@@ -27,6 +27,7 @@ use crate::address::Address;
 use crate::address::Peer;
 use crate::io::socket::Cut;
 use crate::io::socket::Socket;
+use crate::io::socket::UNSENT;
 use crate::io::socket::cut;
 use crate::io::socket::is_nonblocking;
 use crate::io::socket_file::SocketFile;
@@ -82,6 +83,8 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     }
     // Inherited by the sockets that are accepted: we send whole messages, which nothing is gained by holding back.
     socket.set_tcp_nodelay(true)?;
+    // Inherited too.
+    socket.set_tcp_notsent_lowat(UNSENT)?;
     socket.bind(&address.into())?;
     if shared {
         socket.listen(BACKLOG)?;
@@ -280,5 +283,17 @@ mod tests {
         assert!(opened.sockets.len() == 3 && opened.file.is_none());
         assert_eq!(open(&opened.address, 1, false, 0).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         assert!(open(&opened.address, 1, true, 0).is_ok());
+    }
+
+    #[test]
+    fn who_is_accepted_and_does_not_read_is_not_poured_for() {
+        let opened = open(&"127.0.0.1:0".parse().unwrap(), 1, false, 0).unwrap();
+        let Address::Ip(address) = opened.address else { panic!("a Unix socket") };
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        let listener = SockRef::from(&opened.sockets[0]);
+        listener.set_nonblocking(false).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        assert_eq!(accepted.tcp_notsent_lowat().unwrap(), UNSENT);
+        assert!(accepted.tcp_nodelay().unwrap());
     }
 }

@@ -33,6 +33,11 @@ use crate::address::Address;
 use crate::buf::Block;
 use crate::io::task;
 
+/// Bytes that the kernel takes of us beyond what it has sent, for each connection. Without a bound it takes all that its
+/// buffer grows to, four megabytes and more, for a side that reads nothing: memory that the kernel has for all connections
+/// together, and time of the core, which pours it in as fast as it can while others wait.
+pub(super) const UNSENT: u32 = 1024 * 1024;
+
 /// A connected socket.
 pub struct Socket {
     stream: UnsafeCell<TcpStream>,
@@ -62,7 +67,9 @@ impl Socket {
             Address::Ip(address) => {
                 let stream = TcpStream::connect_addr(*address).await?;
                 stream.set_nodelay(true)?;
-                Ok(Self::new(stream))
+                let socket = Self::new(stream);
+                socket.options(|socket| socket.set_tcp_notsent_lowat(UNSENT))?;
+                Ok(socket)
             }
             Address::Unix(path) => Self::connect_unix(path).await,
         }
@@ -151,10 +158,15 @@ impl Socket {
     /// The address of our end; a Unix socket has none. One system call.
     #[must_use]
     pub fn local_address(&self) -> Option<SocketAddr> {
-        // SAFETY: the stream keeps it open, and the borrow ends here. The stream itself would not be asked in vain: it
-        // panics over what is no IP address.
+        // The stream itself would not be asked in vain: it panics over what is no IP address.
+        self.options(|socket| socket.local_addr()).ok()?.as_socket()
+    }
+
+    /// Asks for options of the socket, or sets some.
+    fn options<T>(&self, ask: impl FnOnce(&socket2::Socket) -> T) -> T {
+        // SAFETY: the stream keeps it open, and the borrow ends here.
         let fd = unsafe { BorrowedFd::borrow_raw(self.fd) };
-        SockRef::from(&fd).local_addr().ok()?.as_socket()
+        ask(&SockRef::from(&fd))
     }
 
     /// Whether the other side has said anything (bytes, the end, a reset), without reading it. One system call.

@@ -55,6 +55,7 @@ const BORROWED_NAMES: &[(&str, &str, &str)] = &[
     ("src/tls/", "session_storage", "a field of rustls::ServerConfig"),
     ("src/tls/", "NoServerSessionStorage", "rustls's word for none of it"),
     ("src/tls/", "in_memory_sessions", "rustls::client::Resumption::in_memory_sessions"),
+    ("loadtest/drive/link.rs", "in_memory_sessions", "the same"),
     ("tests/it/tidy.rs", "", "the list itself"),
 ];
 

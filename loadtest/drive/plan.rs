@@ -10,7 +10,7 @@ use serde::Serialize;
 /// One run, as a line on standard input.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "run", no_binary_name = true, about = "One run of load")]
-#[expect(clippy::struct_excessive_bools, reason = "flags of a command line, each on its own")]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub struct Plan {
     /// Repeated in the report.
     #[arg(long, default_value = "")]

@@ -54,6 +54,7 @@ pub(crate) fn model() -> Model {
             access_log: AccessLog { to: LogTarget::File(PathBuf::from("access.log")), format: LogFormat::Json },
             zone: None,
             overload: Overload::default(),
+            core_dumps: false,
         },
         listeners: vec![listener("http", "127.0.0.1:0")],
         upstreams: vec![upstream("orders", &["127.0.1.1:80", "127.0.1.2:80"]), upstream("payments", &["127.0.2.1:80"])],
@@ -72,7 +73,7 @@ pub(crate) fn upstream(name: &str, endpoints: &[&str]) -> Upstream {
 /// A host with prefix routes, each to the upstream of that index.
 pub(crate) fn host(name: &str, routes: &[(&str, u32)]) -> Host {
     let routes = routes.iter().map(|(path, upstream)| fixture::route(PathPattern::Prefix((*path).into()), *upstream));
-    Host { pattern: HostPattern::Exact(name.into()), routes: routes.collect() }
+    Host { pattern: HostPattern::Exact(name.into()), routes: routes.collect(), clients: None }
 }
 
 /// A serving process with that many cores, which have counted nothing.

@@ -93,7 +93,9 @@ pub fn certificates(reading: &Reading) -> Value {
             "fault": shown.fault,
         })
     });
-    json!({ "certificates": shown.collect::<Vec<_>>() })
+    let kept = reading.scene.snapshot.material.kept.iter();
+    let faults = kept.map(|fault| json!({ "file": fault.path, "fault": fault.words }));
+    json!({ "certificates": shown.collect::<Vec<_>>(), "refused_files": faults.collect::<Vec<_>>() })
 }
 
 /// Every route in force, and what no route took.
@@ -117,9 +119,10 @@ pub fn routes(reading: &Reading) -> Value {
             "upgrade": compiled.settings.upgrade,
             "connect": compiled.settings.connect,
             "timeout": {
+                "connect_ms": compiled.settings.connect_timeout.map(ms),
                 "response_ms": compiled.settings.response_timeout.map(ms),
                 "body_ms": compiled.settings.body_timeout.map(ms),
-                "tunnel_ms": ms(compiled.settings.tunnel_timeout),
+                "tunnel_ms": compiled.settings.tunnel_timeout.map(ms),
             },
             "min_rate_bytes_per_second": compiled.settings.min_rate,
             "attempts": compiled.settings.attempts,

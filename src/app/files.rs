@@ -12,7 +12,7 @@ use crate::tls::store::Zeal;
 
 /// Looks at the files; what is odd about them is added to the warnings.
 pub(super) fn look(mut loaded: Loaded) -> Result<Loaded, Report> {
-    let mut store = Store::new(b"");
+    let mut store = Store::new();
     if let Err(faults) = store.load(&loaded.model, Zeal::Strict) {
         let faults: Vec<(PathBuf, String)> = faults.into_iter().map(|fault| (fault.path, fault.words)).collect();
         return Err(loaded.places.report(&faults));
@@ -25,6 +25,17 @@ pub(super) fn look(mut loaded: Loaded) -> Result<Loaded, Report> {
         if let Some(words) = oddity(&shown.certificate, shown.side, now).filter(|_| !told.contains(&&shown.path)) {
             loaded.warnings.push(loaded.places.warning(&shown.path, &words));
             told.push(&shown.path);
+        }
+    }
+    for (list, end) in material.servers.values().flat_map(|server| &server.lists) {
+        let left = end.saturating_sub(now);
+        if left < SOON && !told.contains(&list) {
+            let words = match left {
+                ..0 => "a list in it has ended: nobody is let in whom it would concern".to_owned(),
+                left => format!("a list in it ends in {} days: nobody is let in after that", left / DAY),
+            };
+            loaded.warnings.push(loaded.places.warning(list, &words));
+            told.push(list);
         }
     }
     Ok(loaded)

@@ -74,6 +74,9 @@ fn run(plan: Plan) -> Result<(), String> {
     let (_remote, commands) = control::remote();
     let cpus = cpus(&model.process.cores)?;
     descriptors(&model, cpus.len())?;
+    if !model.process.core_dumps && !memory::no_dumps() {
+        tracing::warn!("the system does not say that it writes no core dumps: keys may stand in one");
+    }
     // Refused only by kernels that have no huge pages to give.
     memory::small_pages();
     let admin = admin(model.process.admin)?;

@@ -109,8 +109,9 @@ const KEYS_MAX: usize = 8;
 /// Parts of a path that may be named.
 const CAPTURES: u32 = 64;
 /// What may be hashed, as it is written.
-const SORTS: [&str; 6] = ["header", "cookie", "query", "path", "client", "capture"];
-const ONE_KEY: &str = "\"header:NAME\", \"cookie:NAME\", \"query:NAME\", \"path\", \"client\" or \"capture:N\"";
+const SORTS: [&str; 7] = ["header", "cookie", "query", "path", "client", "certificate", "capture"];
+const ONE_KEY: &str =
+    "\"header:NAME\", \"cookie:NAME\", \"query:NAME\", \"path\", \"client\", \"certificate\" or \"capture:N\"";
 
 impl Kind for HashKeys {
     type Value = Vec<HashKey>;
@@ -193,6 +194,7 @@ fn parse(written: &str) -> Result<HashKey, (&'static str, String)> {
     match sort {
         "path" => nameless(HashKey::Path, sort),
         "client" => nameless(HashKey::Client, sort),
+        "certificate" => nameless(HashKey::Certificate, sort),
         "header" => named("NAME", name.filter(token).map(|name| HashKey::Header(name.to_ascii_lowercase()))),
         "cookie" => named("NAME", name.filter(token).map(|name| HashKey::Cookie(name.to_owned()))),
         "query" => named("NAME", name.filter(query).map(|name| HashKey::Query(name.to_owned()))),
@@ -219,6 +221,7 @@ fn shown(key: &HashKey) -> String {
         HashKey::Query(name) => format!("query:{name}"),
         HashKey::Path => "path".into(),
         HashKey::Client => "client".into(),
+        HashKey::Certificate => "certificate".into(),
         HashKey::Capture(number) => format!("capture:{number}"),
     }
 }

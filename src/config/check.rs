@@ -50,6 +50,12 @@ pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fau
     let upstreams = upstreams(form, faults);
     let used = references(form, faults);
     distinct_hosts(&form.hosts, faults);
+    let secure = listeners.as_ref().is_none_or(|listeners| listeners.iter().any(|listener| listener.tls.is_some()));
+    let mut in_vain = Vec::new();
+    for host in &form.hosts {
+        let pattern = host.pattern.as_ref().map(HostPattern::text).unwrap_or_default();
+        in_vain.extend(host.clients.check(&format!("host {}", quote(&pattern)), secure, faults));
+    }
     let hosts = hosts(form);
     let unused = form.upstreams.iter().filter(|upstream| !used.contains(upstream.name.as_str()));
     let warnings = unused.map(|upstream| {
@@ -58,7 +64,7 @@ pub(super) fn check(form: &Form, faults: &mut Faults) -> (Option<Model>, Vec<Fau
     let model = || Some(Model { process: process?, listeners: listeners?, upstreams: upstreams?, hosts: hosts? });
     let zone = form.process.zone.is_said();
     let odd = form.upstreams.iter().flat_map(|named| oddities(named, &form.upstream_defaults, zone));
-    let mut warnings: Vec<Fault> = warnings.chain(odd).collect();
+    let mut warnings: Vec<Fault> = warnings.chain(odd).chain(in_vain).collect();
     Fault::sort(&mut warnings);
     (model().filter(|_| faults.is_empty()), warnings)
 }
@@ -74,7 +80,7 @@ pub(super) fn serve(to: Address, listen: Address) -> Option<Model> {
         process: process(&ProcessForm::default(), &mut faults)?,
         listeners: vec![listener(&listen, &ListenForm::default(), &mut faults)?],
         upstreams: vec![upstream(&app, &UpstreamForm::default(), &mut faults)?],
-        hosts: vec![Host { pattern: HostPattern::Any, routes: vec![plain()] }],
+        hosts: vec![Host { pattern: HostPattern::Any, routes: vec![plain()], clients: None }],
     })
 }
 
@@ -97,6 +103,7 @@ fn process(form: &ProcessForm, faults: &mut Faults) -> Option<Process> {
         connections_max: form.connections.resolve(&keys::PROCESS_CONNECTIONS)?,
         access_log: form.access_log.resolve(&keys::ACCESS_LOG)?,
         zone: form.zone.value().cloned(),
+        core_dumps: form.core_dumps.resolve(&keys::CORE_DUMPS)?,
         overload: Overload {
             memory_percent: form.memory.resolve(&keys::OVERLOAD_MEMORY)?,
             memory_of: form.memory_of.value().copied(),
@@ -154,6 +161,8 @@ fn listener(named: &Named<(Field<Binds>, ListenForm)>, defaults: &ListenForm, fa
         head_timeout: resolve(&own.head_timeout, &defaults.head_timeout, &keys::HEAD_TIMEOUT)?,
         idle_timeout: resolve(&own.idle_timeout, &defaults.idle_timeout, &keys::IDLE_TIMEOUT)?,
         body_timeout: resolve(&own.body_timeout, &defaults.body_timeout, &keys::BODY_TIMEOUT)?,
+        tunnel_timeout: resolve(&own.tunnel_timeout, &defaults.tunnel_timeout, &keys::LISTEN_TUNNEL_TIMEOUT)?,
+        max_body: optional(&own.max_body, &defaults.max_body)?,
         client_connections_max: optional(&own.connections_per_client, &defaults.connections_per_client)?,
         trusted: trusted?,
         proxy_protocol: proxy_protocol?,
@@ -290,7 +299,7 @@ fn hosts(form: &Form) -> Option<Vec<Host>> {
     };
     let host = |host: &HostForm| {
         let routes = host.routes.value()?.iter().map(route).collect::<Option<Vec<_>>>()?;
-        Some(Host { pattern: host.pattern.clone()?, routes })
+        Some(Host { pattern: host.pattern.clone()?, routes, clients: host.clients.model()? })
     };
     let mut list = form.hosts.iter().map(host).collect::<Option<Vec<_>>>()?;
     list.sort_by_key(|host| host.pattern.text());

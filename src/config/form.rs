@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::callers::HostClientsForm;
 use super::key::Field;
 use super::key::Keys;
 use super::key::Reader;
@@ -72,6 +73,7 @@ pub(super) struct ProcessForm {
     pub(super) memory_of: Field<u64>,
     pub(super) descriptors: Field<[u32; 3]>,
     pub(super) lag: Field<[Duration; 3]>,
+    pub(super) core_dumps: Field<bool>,
 }
 
 /// `[listen.NAME]` and `[defaults.listen]`, all but `bind`.
@@ -85,6 +87,8 @@ pub(super) struct ListenForm {
     pub(super) head_timeout: Field<Duration>,
     pub(super) idle_timeout: Field<Duration>,
     pub(super) body_timeout: Field<Duration>,
+    pub(super) tunnel_timeout: Field<Duration>,
+    pub(super) max_body: Field<u64>,
     pub(super) trusted: Field<Networks>,
     pub(super) proxy_protocol: Field<bool>,
     pub(super) connections_per_client: Field<u32>,
@@ -106,6 +110,7 @@ pub(super) struct HostForm {
     pub(super) pattern: Option<HostPattern>,
     pub(super) at: Span,
     pub(super) routes: Field<Vec<RouteForm>>,
+    pub(super) clients: HostClientsForm,
 }
 
 /// Reads every table; what is wrong is recorded and the rest is read on.
@@ -202,6 +207,7 @@ fn process(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ProcessForm {
         memory_of: get(overload, &keys::OVERLOAD_MEMORY_OF, faults),
         descriptors: get(overload, &keys::OVERLOAD_DESCRIPTORS, faults),
         lag: get(overload, &keys::OVERLOAD_LAG, faults),
+        core_dumps: get(reader, &keys::CORE_DUMPS, faults),
     }
 }
 
@@ -220,6 +226,8 @@ fn listen(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ListenForm {
         head_timeout: field(timeout, faults, |r, f| r.get(&keys::HEAD_TIMEOUT, f)),
         idle_timeout: field(timeout, faults, |r, f| r.get(&keys::IDLE_TIMEOUT, f)),
         body_timeout: field(timeout, faults, |r, f| r.get(&keys::BODY_TIMEOUT, f)),
+        tunnel_timeout: field(timeout, faults, |r, f| r.get(&keys::LISTEN_TUNNEL_TIMEOUT, f)),
+        max_body: field(reader, faults, |r, f| r.get(&keys::LISTEN_MAX_BODY, f)),
         trusted: field(reader, faults, |r, f| r.get(&keys::TRUSTED_PROXIES, f)),
         proxy_protocol: field(reader, faults, |r, f| r.get(&keys::LISTEN_PROXY_PROTOCOL, f)),
         connections_per_client: field(reader, faults, |r, f| r.get(&keys::CONNECTIONS_PER_CLIENT, f)),
@@ -239,14 +247,16 @@ fn listen(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ListenForm {
 fn hosts(root: &Table, faults: &mut Faults) -> Vec<HostForm> {
     let read = named(root, &HOST, faults, |node, owner, faults| {
         let reader = Reader::open(node, owner, keys::host::HOST, faults);
-        field(reader.as_ref(), faults, |r, f| r.get(&keys::host::ROUTES, f))
+        let routes = field(reader.as_ref(), faults, |r, f| r.get(&keys::host::ROUTES, f));
+        (routes, HostClientsForm::read(reader.as_ref(), faults))
     });
-    let form = |host: Named<Field<Vec<RouteForm>>>, faults: &mut Faults| {
+    let form = |host: Named<(Field<Vec<RouteForm>>, HostClientsForm)>, faults: &mut Faults| {
         let pattern = pattern::host(&host.name).map_err(|refusal| {
             let message = format!("host {} {}", quote(&host.name), refusal.reason);
             faults.add(Fault::wrong(host.at, message).help(refusal.help));
         });
-        HostForm { pattern: pattern.ok(), at: host.at, routes: host.form }
+        let (routes, clients) = host.form;
+        HostForm { pattern: pattern.ok(), at: host.at, routes, clients }
     };
     read.into_iter().map(|host| form(host, faults)).collect()
 }

@@ -11,6 +11,7 @@ use crate::address::Address;
 use crate::model::Model;
 
 mod balances;
+mod callers;
 mod check;
 mod env;
 mod form;

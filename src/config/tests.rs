@@ -293,6 +293,8 @@ fn what_a_file_says_of_the_edge_is_what_the_model_holds() {
             paths: Paths { dots: PathRule::Keep, slashes: PathRule::Resolve, encoded_slashes: PathRule::Refuse },
             server: Server::Set("shop 1.0 (edge)".into()),
             min_rate: 1024,
+            tunnel_timeout: Duration::from_mins(10),
+            max_body: Some(1 << 30),
             chunks: Chunks { line_bytes: 64, extension_bytes: 0 },
             keep_alive: KeepAlive { requests: 100, age: Duration::from_mins(10) },
             connections_max: 100_000,
@@ -306,6 +308,7 @@ fn what_a_file_says_of_the_edge_is_what_the_model_holds() {
             client_connections_max: Some(50),
             paths: Paths { dots: PathRule::Refuse, slashes: PathRule::Resolve, encoded_slashes: PathRule::Keep },
             server: Server::Off,
+            max_body: Some(1 << 20),
             min_rate: 0,
             connections_max: 100_000,
             ..fixture::listener("direct", "127.0.0.1:8080".parse().unwrap())
@@ -324,7 +327,8 @@ fn what_a_file_says_of_the_edge_is_what_the_model_holds() {
             Route {
                 upgrade: vec!["websocket".into(), "x-feed".into()],
                 connect: true,
-                tunnel_timeout: Duration::from_hours(1),
+                tunnel_timeout: Some(Duration::from_hours(1)),
+                connect_timeout: Some(Duration::from_millis(250)),
                 response_timeout: Some(Duration::from_secs(5)),
                 body_timeout: Some(Duration::from_mins(2)),
                 min_rate: Some(0),
@@ -355,13 +359,14 @@ fn the_reference_is_fresh() {
 fn the_reference_loads_and_states_the_defaults() {
     let reference = load(Path::new("config/reference.toml")).unwrap_or_else(|report| panic!("{report}")).model;
     let bare = model(
-        "process.zone = \"a\"\nprocess.overload.memory_of = \"2GiB\"\n[listen.http]\nbind = [\"0.0.0.0:8080\", \"[::]:8080\"]\nconnections_per_client = 100\n\
+        "process.zone = \"a\"\nprocess.overload.memory_of = \"2GiB\"\n[listen.http]\nbind = [\"0.0.0.0:8080\", \"[::]:8080\"]\nconnections_per_client = 100\nmax_body = \"1GiB\"\n\
          [upstream.orders]\nendpoints = [\"10.0.0.11:8080\",\n\
          { address = \"10.0.0.12:8080\", weight = 2, zone = \"a\", priority = 0 }]\n[host.\"shop.example.com\"]\n\
          routes = [{ path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\", retry.attempts = 2 },\n\
          { path = \"/live\", upstream = \"orders\", upgrade = [\"websocket\"], min_rate = \"0B\",\n\
-         timeout = { response = \"5s\", body = \"1m\", tunnel = \"1h\", total = \"20s\" } },\n\
-         { path = \"/search\", upstream = \"orders\", hedge = \"p95\", class = \"high\" }]\n",
+         timeout = { connect = \"250ms\", response = \"5s\", body = \"1m\", tunnel = \"1h\", total = \"20s\" } },\n\
+         { path = \"/search\", upstream = \"orders\", hedge = \"p95\", class = \"high\" }]\n\
+         client_certificates = { need = \"required\", ca = \"/etc/ringway/clients.pem\", crl = \"/etc/ringway/revoked.pem\" }\n",
     );
     assert_eq!(reference, bare);
 }
@@ -442,7 +447,8 @@ fn the_schema_has_the_shape_of_its_draft() {
     assert_eq!(listen["trusted_proxies"]["default"], serde_json::json!([]));
     assert_eq!(listen["path"]["properties"]["dots"]["default"], "resolve");
     let routes = &schema["properties"]["host"]["additionalProperties"]["properties"]["routes"];
-    assert_eq!(routes["items"]["properties"]["timeout"]["properties"]["tunnel"]["default"], "5m");
+    assert_eq!(routes["items"]["properties"]["timeout"]["properties"]["connect"]["type"], "string");
+    assert_eq!(listen["timeout"]["properties"]["tunnel"]["default"], "5m");
 }
 
 // === the keys ===
@@ -501,7 +507,7 @@ fn every_key_has_an_effect() {
         }
     }
     try_on(SMALL, &SMALL.replace("\"/*\"", "\"/orders/*\""));
-    assert_eq!(tried, 220);
+    assert_eq!(tried, 226);
 }
 
 /// A key, or each key below it, with its example.
@@ -520,14 +526,16 @@ fn with_what_it_takes(text: &str, line: &str) -> String {
     let tls = "tls = [{ cert = \"/a.crt\", key = \"/a.key\" }]";
     let need = format!("{tls}\nclient_certificates.need = \"optional\"");
     let ca = format!("{tls}\nclient_certificates.ca = \"/b.pem\"");
-    let (both, age) = (format!("{need}\nclient_certificates.ca = \"/b.pem\""), "hsts.age = \"1h\"");
+    let both = format!("{need}\nclient_certificates.ca = \"/b.pem\"");
+    let age = format!("{tls}\nhsts.age = \"1h\"");
     let (header, more) = match name {
-        "client_certificates.need" => ("[listen.http]", ca.as_str()),
-        // Without it there is a fault: before it there is another one.
+        // Without it there is a fault: before it there is another one, or none of the three.
+        "client_certificates.need" if text.contains(line) => ("[listen.http]", ca.as_str()),
+        "client_certificates.need" => ("[listen.http]", tls),
         "client_certificates.ca" if text.contains(line) => ("[listen.http]", need.as_str()),
         "client_certificates.ca" | "client_certificates.crl" => ("[listen.http]", both.as_str()),
-        "hsts.age" => return text.to_owned(),
-        _ if name.starts_with("hsts.") => ("[listen.http]", age),
+        "hsts.age" => ("[listen.http]", tls),
+        _ if name.starts_with("hsts.") => ("[listen.http]", age.as_str()),
         _ if name.starts_with("handshake.") => ("[listen.http]", tls),
         "proxy_protocol" => ("[listen.http]", "trusted_proxies = [\"unix\"]"),
         "health.path" | "health.tcp" | "health.grpc" | "sticky.cookie" => return text.to_owned(),

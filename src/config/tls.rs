@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::check::resolve;
 use super::key::Field;
+use super::key::Key;
 use super::key::Keys;
 use super::key::Place;
 use super::key::Reader;
@@ -344,6 +345,9 @@ impl ListenTlsForm {
             );
             return None;
         }
+        if matches!(certificates, Some(None)) && self.is_in_vain(owner, faults) {
+            return None;
+        }
         let clients = self.clients(owner, at, defaults, faults);
         let settings = ListenTls {
             certificates: certificates.clone()?.unwrap_or_default(),
@@ -359,11 +363,46 @@ impl ListenTlsForm {
         let age = resolve(&self.hsts_age, &defaults.hsts_age, &keys::HSTS_AGE)?;
         let subdomains = resolve(&self.hsts_subdomains, &defaults.hsts_subdomains, &keys::HSTS_SUBDOMAINS)?;
         let preload = resolve(&self.hsts_preload, &defaults.hsts_preload, &keys::HSTS_PRELOAD)?;
-        Some(Listens {
-            tls: certificates?.map(|_| settings),
-            hsts: age.map(|age| Hsts { age, subdomains, preload }),
-            redirect: redirect?,
-        })
+        let tls = certificates?.map(|_| settings);
+        let hsts = age.filter(|_| tls.is_some()).map(|age| Hsts { age, subdomains, preload });
+        Some(Listens { tls, hsts, redirect: redirect? })
+    }
+
+    /// Whether it says itself how TLS is to be spoken, where none is: whoever wrote that takes it for closed to some, while
+    /// it is open to all.
+    fn is_in_vain(&self, owner: &str, faults: &mut Faults) -> bool {
+        // Who says that nobody is asked may name authorities as well.
+        let clients = match self.need.is_said() {
+            true => [other(&self.need, &keys::NEED), None],
+            false => [self.ca.at(), self.crl.at()],
+        };
+        let handshake = [
+            other(&self.policy, &keys::POLICY),
+            other(&self.unknown_name, &keys::UNKNOWN_NAME),
+            other(&self.timeout, &keys::HANDSHAKE_TIMEOUT),
+            other(&self.at_once, &keys::AT_ONCE),
+            other(&self.hello, &keys::HELLO),
+            other(&self.tickets, &keys::TICKETS),
+        ];
+        let hsts = [
+            other(&self.hsts_age, &keys::HSTS_AGE),
+            other(&self.hsts_subdomains, &keys::HSTS_SUBDOMAINS),
+            other(&self.hsts_preload, &keys::HSTS_PRELOAD),
+        ];
+        let first = |spans: &[Option<Span>]| spans.iter().flatten().next().copied();
+        let groups = [
+            (&keys::CLIENT_CERTIFICATES, first(&clients)),
+            (&keys::HANDSHAKE, first(&handshake)),
+            (&keys::HSTS, first(&hsts)),
+        ];
+        let mut found = false;
+        for (group, at) in groups {
+            let Some(at) = at else { continue };
+            found = true;
+            let message = format!("{owner} has `{}`, and does not speak TLS", group.name);
+            faults.add(Fault::wrong(at, message).help("name its certificates as `tls`, or take this away"));
+        }
+        found
     }
 
     fn clients(
@@ -375,6 +414,12 @@ impl ListenTlsForm {
     ) -> Option<Option<ClientCertificates>> {
         let need = resolve(&self.need, &defaults.need, &keys::NEED)?;
         let (ca, crl) = (self.ca.or(&defaults.ca), self.crl.or(&defaults.crl));
+        if let (None, false, Some(at)) = (need, self.need.is_said(), self.ca.at().or(self.crl.at())) {
+            let message = format!("{owner} says whose certificates of clients count, and asks no client for one");
+            let help = "say in `client_certificates.need` whether they are \"required\" or \"optional\", or that it is \"off\"";
+            faults.add(Fault::wrong(at, message).help(help));
+            return None;
+        }
         let (Some(need), Field::Absent) = (need, ca) else {
             return Some(need.zip(ca.value().cloned()).map(|(need, ca)| ClientCertificates {
                 need,
@@ -382,13 +427,23 @@ impl ListenTlsForm {
                 crl: crl.value().cloned(),
             }));
         };
-        let at = self.need.or(&defaults.need).at().unwrap_or(at);
-        let asked = if need == Need::Required { "requires" } else { "asks for" };
-        let message =
-            format!("{owner} {asked} certificates of clients, and names no authority whose certificates count");
-        faults.add(Fault::wrong(at, message).help("name a file of authorities as `client_certificates.ca`"));
+        nobody(owner, need, self.need.or(&defaults.need).at().unwrap_or(at), faults);
         None
     }
+}
+
+/// Where something stands that is not what it would be anyway.
+fn other<K: Kind>(field: &Field<K::Value>, key: &Key<K>) -> Option<Span>
+where
+    K::Value: PartialEq,
+{
+    field.at().filter(|_| field.value() != key.default().as_ref())
+}
+
+pub(super) fn nobody(owner: &str, need: Need, at: Span, faults: &mut Faults) {
+    let asked = if need == Need::Required { "requires" } else { "asks for" };
+    let message = format!("{owner} {asked} certificates of clients, and names no authority whose certificates count");
+    faults.add(Fault::wrong(at, message).help("name a file of authorities as `client_certificates.ca`"));
 }
 
 /// The lines of a listener.

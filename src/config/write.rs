@@ -1,6 +1,7 @@
 //! A model as the TOML it stands for, which reads back as the same model. Defaults are left out. It refuses to know how
 //! a kind is written (that is `kind`).
 
+use super::callers;
 use super::key::Key;
 use super::keys;
 use super::kind::Kind;
@@ -46,6 +47,7 @@ fn process(process: &Process) -> String {
     overload.add(&keys::OVERLOAD_DESCRIPTORS, &process.overload.descriptors_percent);
     overload.add(&keys::OVERLOAD_LAG, &process.overload.lag);
     lines.group(keys::OVERLOAD.name, &overload);
+    lines.add(&keys::CORE_DUMPS, &process.core_dumps);
     if lines.is_empty() { String::new() } else { lines.table("[process]") }
 }
 
@@ -60,6 +62,7 @@ fn listener(listener: &Listener) -> String {
     lines.add(&keys::HEAD, &listener.head_bytes);
     lines.add(&keys::FIELDS, &listener.fields);
     lines.add(&keys::TARGET, &listener.target_bytes);
+    lines.add_some(&keys::LISTEN_MAX_BODY, listener.max_body.as_ref());
     let mut path = Lines::default();
     path.add(&keys::DOTS, &listener.paths.dots);
     path.add(&keys::SLASHES, &listener.paths.slashes);
@@ -73,6 +76,7 @@ fn listener(listener: &Listener) -> String {
     timeout.add(&keys::HEAD_TIMEOUT, &listener.head_timeout);
     timeout.add(&keys::IDLE_TIMEOUT, &listener.idle_timeout);
     timeout.add(&keys::BODY_TIMEOUT, &listener.body_timeout);
+    timeout.add(&keys::LISTEN_TUNNEL_TIMEOUT, &listener.tunnel_timeout);
     lines.group(keys::LISTEN_TIMEOUT.name, &timeout);
     lines.add(&keys::LISTEN_MIN_RATE, &listener.min_rate);
     let mut keep_alive = Lines::default();
@@ -99,6 +103,7 @@ fn host(host: &Host, upstreams: &[Upstream]) -> String {
     });
     let mut lines = Lines::default();
     lines.add(&keys::host::ROUTES, &routes.collect());
+    callers::host_lines(host.clients.as_ref(), &mut lines);
     lines.table(&format!("[host.{}]", toml::Value::String(host.pattern.text())))
 }
 

@@ -94,6 +94,7 @@ pub fn needs_restart(start: &Process, new: &Process) -> Vec<&'static str> {
         ("process.io", start.io != new.io),
         ("process.ring", start.ring != new.ring),
         ("process.access_log", start.access_log != new.access_log),
+        ("process.core_dumps", start.core_dumps != new.core_dumps),
     ];
     keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
 }

@@ -46,6 +46,7 @@ use crate::model::Model;
 use crate::model::Process;
 use crate::snapshot::Snapshot;
 use crate::snapshot::slots::Slots;
+use crate::tls::files::Faulty;
 use crate::tls::store::Zeal;
 
 /// What may happen.
@@ -123,7 +124,7 @@ impl Truth {
             book: journal.book(),
             began: Instant::now(),
         };
-        let files = Files::of(&scene.snapshot.model, Instant::now());
+        let files = Files::of(settings.slots.stamps(), &scene.snapshot.material.kept, Instant::now());
         let truth = Self {
             files,
             phase: Phase::Starting { ready: settings.ready },
@@ -196,8 +197,10 @@ impl Truth {
             Event::Pulse => {
                 self.watcher.look(&self.scene.snapshot, &self.cores, &self.journal);
                 let serves = matches!(self.phase, Phase::Serving) && !self.reloads.waits();
-                if serves && self.files.have_changed(&self.scene.snapshot.model, now) {
-                    self.read_files();
+                if serves && self.slots.renew_tickets() && !self.scene.snapshot.material.servers.is_empty() {
+                    self.read_files("the keys of tickets have changed", now);
+                } else if serves && self.files.are_due(&self.scene.snapshot.model, now) {
+                    self.read_files("files have changed", now);
                 }
             }
             Event::Loaded(loaded) => match *loaded {
@@ -270,11 +273,14 @@ impl Truth {
             Err(refused) => return self.refuse(&refused),
         };
         // They were read a moment ago, and were good.
-        if let Err(faults) = self.slots.load_files(&model, Zeal::Lenient) {
-            let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            return self.refuse(&Refused::plain(lines.join("\n")));
-        }
-        self.files = Files::of(&model, now);
+        let kept = match self.slots.load_files(&model, Zeal::Lenient) {
+            Ok(kept) => kept,
+            Err(faults) => {
+                let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                return self.refuse(&Refused::plain(lines.join("\n")));
+            }
+        };
+        self.note_files(&kept, now);
         let changes = Changes::between(&self.scene.snapshot.model, &model);
         let needs_restart = diff::needs_restart(&self.start, &model.process);
         self.scene.needs_restart.clone_from(&needs_restart);
@@ -299,24 +305,41 @@ impl Truth {
         self.reloads.publish(sequence, body, now);
     }
 
-    /// Reads the files anew that the configuration in force names. What is not good in them is told of, and what was read
+    /// Reads the files anew that the configuration in force names. What is not good in them is told of once, and what was read
     /// before stays in force in its place.
-    fn read_files(&mut self) {
+    fn read_files(&mut self, why: &str, now: Instant) {
         let model = self.scene.snapshot.model.clone();
-        let kept = match self.slots.load_files(&model, Zeal::Lenient) {
-            Ok(kept) | Err(kept) => kept,
-        };
-        for fault in &kept {
-            error!("a file has changed and cannot be used, what was read of it before stays in force: {fault}");
-        }
         let before = self.scene.snapshot.sequence.to_string();
+        let kept = match self.slots.load_files(&model, Zeal::Lenient) {
+            Ok(kept) => kept,
+            Err(faults) => {
+                for fault in &faults {
+                    error!("the files cannot be read anew, what was read before stays in force: {fault}");
+                }
+                self.files = Files::of(self.slots.stamps(), &faults, now);
+                return;
+            }
+        };
+        let told = kept == self.scene.snapshot.material.kept;
+        self.note_files(&kept, now);
         let sequence = self.publish(model, Vec::new());
+        if told && !kept.is_empty() {
+            return;
+        }
         let reason = match kept.as_slice() {
-            [] => "files have changed".to_owned(),
+            [] => why.to_owned(),
             kept => kept.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
         };
         self.tell(Kind::Reload, "certificates", (&before, &sequence.to_string()), &reason);
         info!(sequence, "certificates read anew: {reason}");
+    }
+
+    /// Notes how the files were that have just been read; what of them could not be used is told of, unless it was before.
+    fn note_files(&mut self, kept: &[Faulty], now: Instant) {
+        self.files = Files::of(self.slots.stamps(), kept, now);
+        for fault in kept.iter().filter(|fault| !self.scene.snapshot.material.kept.contains(fault)) {
+            error!("a file has changed and cannot be used, what was read of it before stays in force: {fault}");
+        }
     }
 
     fn refuse(&mut self, refused: &Refused) {

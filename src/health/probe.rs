@@ -126,7 +126,10 @@ async fn secured(mut stream: Stream, target: &Target) -> Result<Stream, Verdict>
     let connector = TlsConnector::from(secure.config.clone());
     match connector.connect(secure.name.clone(), stream).await {
         Ok(stream) => Ok(Box::new(stream)),
-        Err(error) => Err(Verdict::Bad(format!("no secure connection: {}", client::reason(&error.to_string())))),
+        Err(error) => {
+            let why = client::reason(client::sort_of(&error));
+            Err(Verdict::Bad(format!("no secure connection: {why}")))
+        }
     }
 }
 

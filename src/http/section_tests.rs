@@ -230,7 +230,9 @@ fn request_fields_by_section() {
         ("9110 7.6.1", "Connection: x-a, X-B\r\nX-A: 1\r\nx-b: 2\r\nX-C: 3\r\n", With(&["X-C: 3"], &["x-a", "x-b"])),
         ("9110 7.6.1", "X-A: 1\r\nConnection: close\r\nConnection: x-a\r\n", With(&[], &["x-a", "connection"])),
         ("9110 7.6.1", "Keep-Alive: timeout=5\r\nProxy-Connection: close\r\n", With(&[], &["keep-alive", "proxy-c"])),
-        ("9110 7.6.1", "TE: trailers\r\nConnection: TE\r\n", With(&[], &["te: "])),
+        ("9110 7.6.1", "TE: trailers\r\nConnection: TE\r\n", With(&["TE: trailers", "Connection: TE"], &[])),
+        ("9110 10.1.4", "TE: gzip;q=0.5, Trailers\r\n", With(&["TE: trailers", "Connection: TE"], &["gzip"])),
+        ("9110 10.1.4", "TE: gzip, x-trailers\r\nConnection: TE\r\n", With(&[], &["te: ", "connection"])),
         ("9110 7.6.1", "Connection: host, via, x-forwarded-for\r\n", With(&["Host: a", "Via: 1.1 ringway"], &[])),
         (
             "9110 7.6.1",

@@ -1,6 +1,7 @@
 //! Upgrades (RFC 9110 §7.8): which of the protocols that a request names go on, and which response switches to one of
 //! them. It refuses to know what is spoken afterwards.
 
+use crate::http::forward::TAKES_TRAILERS;
 use crate::http::forward::is_nominated;
 use crate::http::h1::parse::is_token;
 use crate::http::h1::parse::trim;
@@ -65,6 +66,10 @@ pub fn switched(response: Response<'_>, passed: &[u8]) -> Option<Vec<u8>> {
 /// Appends the two fields of an upgrade to a head that was just written: before the empty line at its end.
 pub fn append(head: &mut Vec<u8>, list: &[u8]) {
     head.truncate(head.len().saturating_sub(2));
+    // One field says what is of this hop: what follows an upgrade has no trailers.
+    if head.ends_with(TAKES_TRAILERS) {
+        head.truncate(head.len() - TAKES_TRAILERS.len());
+    }
     for part in [b"Connection: Upgrade\r\nUpgrade: ", list, b"\r\n\r\n"] {
         head.extend_from_slice(part);
     }

@@ -75,12 +75,31 @@ impl Line {
     /// [`Broken`]; the bytes of the block are as they were.
     #[inline]
     pub async fn read(&self, block: &mut Block, max: usize) -> Result<usize, Broken> {
-        if let Some(veil) = &self.veil {
-            return self.read_veiled(veil, block, max).await;
+        loop {
+            // One wait for both: a connection keeps room for what it may wait for.
+            let (tail, most) = match &self.veil {
+                None => (std::mem::take(block), max),
+                Some(veil) => match before(veil, block) {
+                    Some(done) => return done,
+                    None => (veil.to_read(max), usize::MAX),
+                },
+            };
+            let (result, back) = self.socket.read(tail, most).await;
+            let verdict = self.verdict(&result);
+            let Some(veil) = &self.veil else {
+                *block = back;
+                return verdict;
+            };
+            match verdict {
+                Ok(_) => match unveil(veil, back, block)? {
+                    0 => {}
+                    n => return Ok(n),
+                },
+                // Anybody could have ended it there: only the cipher's own end is one.
+                Err(Broken::Closed) => return Err(Broken::Reset),
+                Err(broken) => return Err(broken),
+            }
         }
-        let (result, back) = self.socket.read(std::mem::take(block), max).await;
-        *block = back;
-        self.verdict(&result)
     }
 
     /// Reads as [`read`](Self::read) does, but gives up when nothing has come for `grace`: then there are 0 bytes, and none
@@ -131,25 +150,6 @@ impl Line {
         }
     }
 
-    /// Reads off the socket until there is content.
-    async fn read_veiled(&self, veil: &Veil, block: &mut Block, max: usize) -> Result<usize, Broken> {
-        loop {
-            if let Some(done) = before(veil, block) {
-                return done;
-            }
-            let (result, back) = self.socket.read(veil.to_read(max), usize::MAX).await;
-            match self.verdict(&result) {
-                Ok(_) => match unveil(veil, back, block)? {
-                    0 => {}
-                    n => return Ok(n),
-                },
-                // Anybody could have ended it there: only the cipher's own end is one.
-                Err(Broken::Closed) => return Err(Broken::Reset),
-                Err(broken) => return Err(broken),
-            }
-        }
-    }
-
     /// Waits until there is something to read, at most `patience`, without holding a block. A drain ends the wait, and
     /// so may a want of memory or descriptors.
     pub async fn park(&self, patience: Duration) {
@@ -182,19 +182,27 @@ impl Line {
             match veil.listen() {
                 News::None if self.socket.readable().await.is_ok() => {}
                 News::None => return News::End,
+                // Whoever says so much that is nothing is looked at again when others have had their turn.
+                News::More => self.reading.sleep(MOMENT).await,
                 news => return news,
             }
         }
     }
 
     /// Whether the other side has said anything (bytes, the end, a reset), without reading it. What is under a cipher is
-    /// looked into. A system call, mostly.
+    /// looked into; of what can be looked into once more of it has come, it has said a part. A system call, mostly.
     #[must_use]
     pub fn has_news(&self) -> bool {
         match &self.veil {
             None => self.socket.has_news(),
-            Some(veil) => veil.listen() != News::None,
+            Some(veil) => veil.listen() != News::None || veil.waiting() > 0,
         }
+    }
+
+    /// Whether a part of something has come, of which nothing can be read before the rest has.
+    #[must_use]
+    pub fn is_amid(&self) -> bool {
+        self.veil.as_ref().is_some_and(|veil| veil.waiting() > 0)
     }
 
     /// Whether the other side has sent bytes, without reading them. A system call, mostly.
@@ -225,7 +233,7 @@ impl Line {
         loop {
             let opened = veil.open(&mut content);
             if opened.is_err() {
-                return Err(Unsettled::Faulty(veil.fault().unwrap_or(Fault(String::new()))));
+                return Err(Unsettled::Faulty(veil.fault().unwrap_or(Fault::of(""))));
             }
             if veil.has_answer() {
                 // Content is written as it is said: this says none.
@@ -366,8 +374,9 @@ impl Line {
         &self.socket
     }
 
-    /// Says the end to the other side and reads what it still sends, for at most `patience` in all and until nothing comes
-    /// for `pause`, so that it can read our last words before the connection goes (RFC 9112 §9.6).
+    /// Says the end to the other side and takes what it still sends, for at most `patience` in all and until nothing comes
+    /// for `pause`, so that it can read our last words before the connection goes (RFC 9112 §9.6). What comes is nobody's:
+    /// nothing of it is opened, and nothing need be whole.
     pub async fn linger(&self, pause: Duration, patience: Duration) {
         self.finish();
         // Nothing is written any more: that deadline is free for the whole.
@@ -376,7 +385,9 @@ impl Line {
         loop {
             block.clear();
             self.reading.arm(pause, Cut::Both);
-            if self.read(&mut block, LINGER_ROOM).await.is_err() {
+            let (result, back) = self.socket.read(block, LINGER_ROOM).await;
+            block = back;
+            if self.verdict(&result).is_err() {
                 return;
             }
         }

@@ -9,6 +9,20 @@ pub fn small_pages() -> bool {
     unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0 }
 }
 
+/// Asks that the memory of the process be written nowhere when it dies; says whether that was granted. The soft limit alone is
+/// lowered, so that an operator can raise it again while the process runs. One byte, not none: to a program that takes dumps
+/// over a pipe the kernel hands them whatever the limit is, unless it is one (core(5), `do_coredump`).
+pub fn no_dumps() -> bool {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the struct is ours and outlives the call.
+    if unsafe { libc::getrlimit(libc::RLIMIT_CORE, &raw mut limit) } != 0 {
+        return false;
+    }
+    let wanted = libc::rlimit { rlim_cur: limit.rlim_max.min(1), ..limit };
+    // SAFETY: the struct is ours and outlives the call.
+    unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const wanted) == 0 }
+}
+
 /// Gives back what this thread has freed and kept: the allocator itself does so only while it is asked for more, and a
 /// burst of connections would keep its memory once they idle. Costs a look at each page of the thread's small blocks, some
 /// microseconds for a thousand connections.

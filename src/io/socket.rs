@@ -54,7 +54,7 @@ impl Socket {
     }
 
     /// Takes over a connected socket of any kind, blocking or not as [`is_nonblocking`] says.
-    pub(super) fn adopt(socket: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn adopt(socket: OwnedFd) -> io::Result<Self> {
         Ok(Self::new(TcpStream::from_std(socket.into())?))
     }
 
@@ -159,7 +159,7 @@ impl Socket {
     #[must_use]
     pub fn local_address(&self) -> Option<SocketAddr> {
         // The stream itself would not be asked in vain: it panics over what is no IP address.
-        self.options(|socket| socket.local_addr()).ok()?.as_socket()
+        self.options(socket2::Socket::local_addr).ok()?.as_socket()
     }
 
     /// Asks for options of the socket, or sets some.

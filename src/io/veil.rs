@@ -52,9 +52,45 @@ pub enum Stage {
     Ended,
 }
 
-/// What is wrong, in words that hold no secret.
+/// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault(pub String);
+pub struct Fault {
+    /// In words that hold no secret.
+    pub words: String,
+    /// Of what sort it is.
+    pub sort: Sort,
+}
+
+/// Of what sort a fault is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// Nobody who counts has said who the other side is.
+    Authority,
+    /// It is somebody else.
+    Name,
+    /// What was said of it is too old.
+    Expired,
+    /// What was said of it is for later.
+    NotYet,
+    /// Its key is another.
+    Pin,
+    /// What was said of it is not good for another reason.
+    Certificate,
+    /// It would not go on.
+    Refused,
+    /// What it says is nothing that a cipher could open.
+    Garbage,
+    /// Any other.
+    Other,
+}
+
+impl Fault {
+    /// One of no particular sort.
+    #[must_use]
+    pub fn of(words: &str) -> Self {
+        Self { words: words.to_owned(), sort: Sort::Other }
+    }
+}
 
 /// What was settled with the other side.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,6 +110,8 @@ pub struct Facts {
 pub(super) enum News {
     /// Nothing, or nothing that is content.
     None,
+    /// Nothing that is content so far, and there is more: enough was looked at for once.
+    More,
     /// Content came; it is kept.
     Content,
     /// It has ended its direction, or the connection broke.
@@ -109,8 +147,15 @@ const PIECE: usize = 64 * 1024;
 const ADDED: usize = 128;
 /// The most that is read off the wire at once, what waited before it included: blocks of that room are in stock.
 const WIRE_ROOM: usize = 66 * 1024 - HEADROOM - TAILROOM;
+/// The most that may wait to be opened once a cipher is settled: what is longer is no record, nor any message that is said
+/// between records.
+const MOST_WAITING: usize = WIRE_ROOM;
+/// Reads off the wire in one look for news: a look is not waited for by whoever else is on this core.
+const READS: usize = 4;
 /// Room for a short record, as those of most requests are.
 const SHORT: usize = 2000;
+/// The least room for what comes next.
+const LEAST: usize = 256;
 /// Bytes of a record's header.
 const HEADER: usize = 5;
 
@@ -169,8 +214,14 @@ impl Veil {
         if wire.is_empty() {
             *wire = Block::none();
         }
+        let endless = wire.len() > MOST_WAITING;
         drop((wire, answer));
         match opened {
+            Ok(Stage::Ready) if endless => {
+                *self.fault.borrow_mut() = Some(Fault::of("a message that does not end"));
+                self.mute.set(true);
+                Err(Broken::Reset)
+            }
             Ok(stage) => {
                 self.stage.set(stage);
                 Ok(stage)
@@ -185,8 +236,9 @@ impl Veil {
         }
     }
 
-    /// A block to read what comes next off the wire into, for some `room` of content: what could not be opened yet stands
-    /// at its front, and stays here too.
+    /// A block to read what comes next off the wire into, where a block with `room` to spare is to take the content: what
+    /// could not be opened yet stands at its front, and stays here too. It is no larger than that block without need: what is
+    /// sealed is a little longer than its content, and the rest of a record can be read when the record has begun.
     pub(super) fn to_read(&self, room: usize) -> Block {
         let wire = self.wire.borrow();
         let waiting = wire.len();
@@ -195,7 +247,7 @@ impl Veil {
             [_, _, _, high, low, ..] => (usize::from(*high) << 8 | usize::from(*low)) + HEADER,
             _ => 0,
         };
-        let room = (waiting + (room + ADDED).max(SHORT)).min(WIRE_ROOM).max(rest).max(waiting + HEADER);
+        let room = room.saturating_sub(TAILROOM).clamp(SHORT, WIRE_ROOM).max(rest).max(waiting + LEAST);
         let mut block = Block::with_room(room);
         block.tail().extend_from_slice(wire.bytes());
         block
@@ -226,14 +278,17 @@ impl Veil {
         !self.held.borrow().is_empty()
     }
 
-    /// Looks what has come, without waiting.
+    /// What is known already of what has come.
+    fn known(&self) -> Option<News> {
+        let over = || self.is_over().then_some(News::End);
+        self.holds_content().then_some(News::Content).or_else(over)
+    }
+
+    /// Looks what has come, without waiting, and not for long.
     pub(super) fn listen(&self) -> News {
-        loop {
-            if self.holds_content() {
-                return News::Content;
-            }
-            if self.is_over() {
-                return News::End;
+        for _ in 0..READS {
+            if let Some(news) = self.known() {
+                return news;
             }
             let mut block = self.to_read(SHORT);
             match socket::receive_now(self.fd, &mut block) {
@@ -251,6 +306,7 @@ impl Veil {
                 return News::End;
             }
         }
+        self.known().unwrap_or(News::More)
     }
 
     /// What is to be written next of `content`, sealed. Nothing is lent while another write is in flight.
@@ -356,3 +412,7 @@ impl fmt::Debug for Veil {
         f.debug_struct("Veil").field("stage", &self.stage).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "veil_tests.rs"]
+mod tests;

@@ -67,6 +67,32 @@ pub struct ClientCertificates {
     pub crl: Option<PathBuf>,
 }
 
+/// `client_certificates` of a host, instead of what the listener says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostClients {
+    /// Nobody is asked.
+    Off,
+    /// Its clients are.
+    Asked(ClientCertificates),
+}
+
+impl HostClients {
+    /// What they are asked, if they are.
+    #[must_use]
+    pub fn asked(&self) -> Option<&ClientCertificates> {
+        match self {
+            Self::Off => None,
+            Self::Asked(clients) => Some(clients),
+        }
+    }
+
+    /// Whether nobody may come without a certificate.
+    #[must_use]
+    pub fn requires(&self) -> bool {
+        self.asked().is_some_and(|clients| clients.need == Need::Required)
+    }
+}
+
 /// `client_certificates.need`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {

@@ -9,13 +9,13 @@ use crate::http::head::Request;
 use crate::model::HashKey;
 use crate::model::PathPattern;
 
-/// The hash of the first of `keys` that a request has, and that is not empty. `client` is whom the request is from, and
-/// `pattern` what its route takes; `of` hashes.
+/// The hash of the first of `keys` that a request has, and that is not empty. `client` is whom the request is from, `shown`
+/// who that is by the certificate it has shown, and `pattern` what its route takes; `of` hashes.
 #[must_use]
 pub fn hash(
     keys: &[HashKey],
     request: Request<'_>,
-    (client, pattern): (Peer, &PathPattern),
+    (client, shown, pattern): (Peer, &str, &PathPattern),
     of: fn(&[u8]) -> u64,
 ) -> Option<u64> {
     let text = |value: Option<&[u8]>| value.filter(|value| !value.is_empty()).map(of);
@@ -28,6 +28,7 @@ pub fn hash(
             IpAddr::V4(ip) => of(&ip.octets()),
             IpAddr::V6(ip) => of(&ip.octets()),
         }),
+        HashKey::Certificate => text(Some(shown.as_bytes())),
         HashKey::Capture(nth) => text(capture(request.path(), pattern, *nth)),
     })
 }
@@ -105,13 +106,15 @@ mod tests {
             (HashKey::Query(name("empty")), None),
             (HashKey::Path, Some(b"/orders/eu/42")),
             (HashKey::Client, Some(&[10, 0, 0, 1])),
+            (HashKey::Certificate, Some(b"CN=ann")),
             (HashKey::Capture(1), Some(b"eu")),
             (HashKey::Capture(2), Some(b"42")),
             (HashKey::Capture(3), None),
             (HashKey::Capture(0), None),
         ] {
-            let found =
-                with(|request| hash(std::slice::from_ref(&key), request, (client("10.0.0.1:99"), &prefix), mix));
+            let found = with(|request| {
+                hash(std::slice::from_ref(&key), request, (client("10.0.0.1:99"), "CN=ann", &prefix), mix)
+            });
             assert_eq!(found, value.map(mix), "{key:?}");
         }
     }
@@ -120,15 +123,15 @@ mod tests {
     fn the_first_that_is_there_wins_and_none_is_none() {
         let keys = [HashKey::Header("x-none".into()), HashKey::Query("id".into()), HashKey::Path];
         let exact = PathPattern::Exact("/orders/eu/42".into());
-        assert_eq!(with(|request| hash(&keys, request, (Peer::Unix, &exact), mix)), Some(mix(b"7")));
-        let keys = [HashKey::Client, HashKey::Capture(1)];
-        assert_eq!(with(|request| hash(&keys, request, (Peer::Unix, &exact), mix)), None);
+        assert_eq!(with(|request| hash(&keys, request, (Peer::Unix, "", &exact), mix)), Some(mix(b"7")));
+        let keys = [HashKey::Client, HashKey::Certificate, HashKey::Capture(1)];
+        assert_eq!(with(|request| hash(&keys, request, (Peer::Unix, "", &exact), mix)), None);
     }
 
     #[test]
     fn the_port_of_a_client_is_no_part_of_it() {
         let exact = PathPattern::Exact("/".into());
-        let of = |text: &str| with(|request| hash(&[HashKey::Client], request, (client(text), &exact), mix));
+        let of = |text: &str| with(|request| hash(&[HashKey::Client], request, (client(text), "", &exact), mix));
         assert_eq!(of("10.0.0.1:1"), of("10.0.0.1:2"));
         assert_ne!(of("10.0.0.1:1"), of("10.0.0.2:1"));
     }

@@ -74,7 +74,9 @@ impl Table {
         self.hosts.get(self.host(host)?)?.find(path)
     }
 
-    fn host(&self, host: &[u8]) -> Option<usize> {
+    /// The place of the host, in the model's order, that takes a name.
+    #[must_use]
+    pub fn host(&self, host: &[u8]) -> Option<usize> {
         if self.exact.is_empty() && self.wildcard.is_empty() {
             return self.any;
         }

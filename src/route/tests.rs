@@ -17,7 +17,7 @@ fn host(pattern: &str, paths: &[&str]) -> Host {
         None => PathPattern::Exact((*path).into()),
     };
     let routes = paths.iter().map(|text| fixture::route(path(text), 0));
-    Host { pattern, routes: routes.collect() }
+    Host { pattern, routes: routes.collect(), clients: None }
 }
 
 fn check(hosts: &[Host], rows: &[(&str, &str, Option<&str>)]) {

@@ -1,6 +1,7 @@
 //! Step 1: connections arrive. Several accepts wait at once on each listener, since each turn of the loop completes only
 //! those that wait; what is over a bound, or may not say who the client is where it must, is closed at once and counted.
 
+use std::cell::Cell;
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -12,7 +13,9 @@ use crate::id::ListenerSlot;
 use crate::io::listen::Acceptor;
 use crate::io::socket::Socket;
 use crate::io::task;
+use crate::observe::metrics::Closing;
 use crate::observe::metrics::Refusal;
+use crate::rand::Share;
 use crate::serve::conn;
 use crate::shard::Shard;
 use crate::snapshot::clients::Counted;
@@ -34,6 +37,10 @@ pub struct Place {
     pub proxied: bool,
     /// Whether it begins with a TLS handshake.
     pub secure: bool,
+    /// What is taken off the bounds within which it is kept.
+    pub share: Share,
+    /// Why it is not kept though it is good, once that is known.
+    pub closing: Cell<Option<Closing>>,
     shared: [Arc<Shared>; 2],
     /// Its place among those of its client, where these are bounded.
     client: Option<Box<Counted>>,
@@ -113,8 +120,9 @@ impl Place {
         }
         shard.slab.connections.add(1);
         shard.slab.listener(slot).open.add(1);
-        let shared = [process.clone(), listener.connections.clone()];
-        Ok(Self { shard: shard.clone(), listener: slot, port, proxied, secure, shared, client: None })
+        let (share, shared) = (Share::draw(&shard.rng), [process.clone(), listener.connections.clone()]);
+        let closing = Cell::new(None);
+        Ok(Self { shard: shard.clone(), listener: slot, port, proxied, secure, share, closing, shared, client: None })
     }
 
     /// Counts the connection as one of the client at this address. False: it has as many as it may, and this one, which

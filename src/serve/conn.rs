@@ -18,8 +18,8 @@ use crate::io::line::Broken;
 use crate::io::line::Line;
 use crate::io::socket::Socket;
 use crate::model::ProxyVersion;
+use crate::observe::metrics::Closing;
 use crate::observe::metrics::Thrift;
-use crate::rand::Share;
 use crate::serve::accept::Place;
 use crate::serve::h1;
 use crate::serve::h1::Spell;
@@ -39,18 +39,23 @@ pub(crate) struct Seat {
     pub(crate) line: Line,
     /// Who is at the other end of it, or of the one that a proxy relays.
     pub(crate) peer: Peer,
-    /// The address that this one reached, if a proxy says so: few need it, and all would keep room for it.
-    reached: Option<Box<SocketAddr>>,
     /// Its place in the counts, and the listener it came by.
     pub(crate) place: Place,
-    /// What was settled with it, if it came by TLS.
-    pub(crate) secured: Option<Box<Secured>>,
+    /// What few have, and all would keep room for.
+    told: Option<Box<Told>>,
     /// Requests it has made.
     pub(crate) served: Cell<u32>,
     /// When it came, in the clock's ticks.
     began: u32,
-    /// What is taken off the bounds within which it is kept.
-    pub(crate) share: Share,
+}
+
+/// What was told of a connection before its first request.
+#[derive(Debug, Default)]
+struct Told {
+    /// The address that it reached, if a proxy says so.
+    reached: Option<SocketAddr>,
+    /// What was settled with the client, if it came by TLS.
+    secured: Option<Secured>,
 }
 
 /// A client that is busy, and what it needs as long as it is.
@@ -71,15 +76,15 @@ pub(crate) struct Client<'a> {
 /// Serves a connection to its end.
 pub(crate) fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) -> impl Future<Output = ()> + 'static {
     let line = Line::new(&shard.wheel, socket);
-    let (began, share) = (shard.clock.ticks(), Share::draw(&shard.rng));
-    let mut seat = Seat { line, peer, reached: None, secured: None, place, served: Cell::new(0), began, share };
+    let began = shard.clock.ticks();
+    let mut seat = Seat { line, peer, place, told: None, served: Cell::new(0), began };
     // The seat is moved in whole: what an `async fn` takes apart it keeps room for twice, and this is what an idle
     // connection costs.
     async move {
         let Some(patience) = seat.patience(&shard) else { return };
         // From here to the end of a handshake, or to the first whole head, there is one time, whatever stands before it.
         seat.line.reading().arm_idle(patience);
-        let mut inbound = if seat.place.proxied {
+        let inbound = if seat.place.proxied {
             match Box::pin(introduce(&shard, &mut seat)).await {
                 Some(inbound) => inbound,
                 None => return,
@@ -87,13 +92,22 @@ pub(crate) fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) ->
         } else {
             Block::none()
         };
-        if seat.place.secure && !Box::pin(secure::begin(&shard, &mut seat, std::mem::take(&mut inbound))).await {
-            return;
-        }
+        // Moved, never borrowed: what is borrowed here is kept room for ever after.
+        let inbound = if seat.place.secure {
+            match Box::pin(secure::begin(&shard, &mut seat, inbound)).await {
+                true => Block::none(),
+                false => return,
+            }
+        } else {
+            inbound
+        };
         // What a busy connection needs is large and boxed for as long as it is busy; an idle one keeps its seat alone.
         let mut spell = Box::pin(h1::turns(&shard, &seat, inbound)).await;
         while spell == Spell::Idle && h1::park(&shard, &seat).await {
             spell = Box::pin(h1::turns(&shard, &seat, Block::none())).await;
+        }
+        if let Some(closing) = seat.place.closing.get() {
+            shard.slab.listener(seat.place.listener).close(closing);
         }
     }
 }
@@ -136,7 +150,10 @@ async fn introduce(shard: &Shard, seat: &mut Seat) -> Option<Block> {
 impl Seat {
     fn believe(&mut self, ends: Ends) {
         match ends {
-            Ends::Between(from, to) => (self.peer, self.reached) = (Peer::Ip(from), Some(Box::new(to))),
+            Ends::Between(from, to) => {
+                self.peer = Peer::Ip(from);
+                self.told.get_or_insert_default().reached = Some(to);
+            }
             Ends::Unix => self.peer = Peer::Unix,
             Ends::Own => {}
         }
@@ -149,12 +166,17 @@ impl Seat {
         h1::head_timeout(shard, self).map(|head| tls.map_or(head, |tls| tls.timeout))
     }
 
-    /// How much longer it may be kept for other requests, if it may.
+    /// How much longer it may be kept for other requests, if it may; why not is noted.
     pub(crate) fn stays(&self, shard: &Shard) -> Option<Duration> {
-        let bounds = shard.keep_alive(self.place.listener)?;
+        let Some(bounds) = shard.keep_alive(self.place.listener) else {
+            self.place.closing.set(Some(if shard.draining.get() { Closing::Drain } else { Closing::Removed }));
+            return None;
+        };
         let age = TICK.saturating_mul(shard.clock.ticks().saturating_sub(self.began));
-        let left = self.share.off(bounds.age).saturating_sub(age);
-        if self.served.get() >= self.share.off_number(bounds.requests) || left.is_zero() {
+        let left = self.place.share.off(bounds.age).saturating_sub(age);
+        let spent = self.served.get() >= self.place.share.off_number(bounds.requests);
+        if spent || left.is_zero() {
+            self.place.closing.set(Some(if spent { Closing::Requests } else { Closing::Age }));
             return None;
         }
         if shard.overload() > Grade::Calm {
@@ -166,24 +188,37 @@ impl Seat {
 
     /// The address that the client reached: ours, or the one that a proxy names. One system call for ours.
     pub(crate) fn reached(&self) -> Option<SocketAddr> {
-        self.reached.as_deref().copied().or_else(|| self.line.socket().local_address())
+        self.named().or_else(|| self.line.socket().local_address())
     }
-}
 
-impl Seat {
+    /// The address that a proxy names as the one that the client reached.
+    fn named(&self) -> Option<SocketAddr> {
+        self.told.as_ref()?.reached
+    }
+
+    /// What was settled with the client, if it came by TLS.
+    pub(crate) fn secured(&self) -> Option<&Secured> {
+        self.told.as_ref()?.secured.as_ref()
+    }
+
+    /// Keeps what was settled with the client.
+    pub(crate) fn secure(&mut self, secured: Secured) {
+        self.told.get_or_insert_default().secured = Some(secured);
+    }
+
     /// The line that tells browsers how this listener's hosts are to be asked, its CRLF included; empty: none does.
     pub(crate) fn hsts<'a>(&self, listener: Option<&'a Listener>) -> &'a [u8] {
-        listener.filter(|_| self.secured.is_some()).map_or(b"", |listener| &listener.hsts)
+        listener.filter(|_| self.secured().is_some()).map_or(b"", |listener| &listener.hsts)
     }
 }
 
 impl<'a> Client<'a> {
     /// A client at the beginning of a busy spell, with what was read of it already.
     pub(crate) fn at(seat: &'a Seat, inbound: Block) -> Self {
-        let port = seat.reached.as_ref().map(|reached| reached.port()).or(seat.place.port);
+        let port = seat.named().map(|reached| reached.port()).or(seat.place.port);
         Self {
             seat,
-            marks: match &seat.secured {
+            marks: match seat.secured() {
                 None => Marks::of(seat.peer, port, "http"),
                 Some(secured) => Marks::of(seat.peer, port, "https").with_certificate(&secured.certificate),
             },
@@ -206,5 +241,17 @@ impl<'a> Client<'a> {
             ProxyVersion::V2 => proxy::write_binary(&mut out, ends),
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        let size = crate::io::task::size_of_made(run);
+        // The allocator has a class of 448 bytes, and the next is of 512.
+        assert!(size <= 448, "{size}");
     }
 }

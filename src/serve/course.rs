@@ -32,6 +32,7 @@ use crate::serve::conn::Client;
 use crate::serve::h1::Fate;
 use crate::serve::reply;
 use crate::serve::reply::Answer;
+use crate::serve::secure::Secured;
 use crate::serve::tally::Facts;
 use crate::serve::tally::Tally;
 use crate::shard::Shard;
@@ -99,7 +100,8 @@ pub(crate) async fn run(
     let kept = Kept::new(if course.idempotent && course.attempts > 1 { body.worth(retry.body) } else { 0 });
     let key = match &upstream.settings.balance {
         Balance::Hash(hashing) => {
-            let whose = (facts.identity.client, &route.settings.path);
+            let shown = client.seat.secured().map_or("", Secured::who);
+            let whose = (facts.identity.client, shown, &route.settings.path);
             key::hash(&hashing.keys, request, whose, hash::of)
         }
         _ => None,

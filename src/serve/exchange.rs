@@ -22,6 +22,7 @@ use crate::serve::tally::Running;
 use crate::serve::tally::Tally;
 use crate::shard::Shard;
 use crate::snapshot::Listener;
+use crate::snapshot::Route;
 
 /// Exchanges the request at the front of the client's buffer for a response.
 pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate {
@@ -49,7 +50,7 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
         Err(answer) => (refuse(shard, client, &tally, answer).await, 0),
         Ok(mut body) => {
             let mut place = String::new();
-            let outcome = match (elsewhere(client, listener, &mut place), route) {
+            let outcome = match (elsewhere(client, listener, route, &mut place), route) {
                 (Some(answer), _) => course::answer_whole(shard, client, &tally, &body, answer).await,
                 (None, None) => {
                     course::answer_whole(shard, client, &tally, &body, Answer::to(Cause::NoRoute, "")).await
@@ -65,17 +66,24 @@ pub(crate) async fn exchange(shard: &Rc<Shard>, client: &mut Client<'_>) -> Fate
     fate
 }
 
-/// The answer to a request that came to the wrong place: by a connection that was made for another host, or in the open
-/// where it is to come by TLS, at the `place` that is written down then.
-fn elsewhere<'a>(client: &Client<'_>, listener: Option<&Listener>, place: &'a mut String) -> Option<Answer<'a>> {
+/// The answer to a request that came to the wrong place: by a connection that was made for another host, or under another
+/// rule than that of its host, or in the open where it is to come by TLS, at the `place` that is written down then.
+fn elsewhere<'a>(
+    client: &Client<'_>,
+    listener: Option<&Listener>,
+    route: Option<&Route>,
+    place: &'a mut String,
+) -> Option<Answer<'a>> {
     let redirect = listener.and_then(|listener| listener.settings.redirect);
-    if client.seat.secured.is_none() && redirect.is_none() {
-        return None;
+    let rule = route.and_then(|route| route.rule.as_ref());
+    if client.seat.secured().is_none() && redirect.is_none() {
+        return rule.filter(|rule| rule.requires()).map(|_| Answer::to(Cause::Misdirected, ""));
     }
     let request = client.request.view(client.inbound.bytes());
     let method = request.method_kind();
-    if let Some(secured) = &client.seat.secured {
+    if let Some(secured) = client.seat.secured() {
         let other = method != Method::Connect && secured.is_for_another(request.host_name());
+        let other = other || (route.is_some() && secured.rule.as_ref() != rule);
         return other.then(|| Answer::to(Cause::Misdirected, ""));
     }
     let visible = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_graphic);

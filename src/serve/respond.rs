@@ -259,7 +259,7 @@ fn judge(
     let (keeps, framing) = (response.keep_alive(), framing::response(response, asked.method));
     let mut clean = None;
     if let (true, Ok(framing)) = (keeps, framing) {
-        let mut source = Source::new(framing);
+        let mut source = Source::within(framing, upstream.settings.response.chunk_limits());
         let behind = inbound.bytes_mut().get_mut(head.len()..).unwrap_or(&mut []);
         if let Ok(taken) = source.buffered(behind) {
             clean = source.clean().filter(|_| behind.len() == taken.consumed);
@@ -294,7 +294,7 @@ fn added(scene: &Scene<'_>, seat: &Seat) -> Vec<u8> {
         let value = seal.write(candidate.id, shard.clock.unix_seconds().saturating_add(lifetime));
         let age = lifetime.to_string();
         let name = settings.cookie.as_bytes();
-        let secure: &[u8] = if seat.secured.is_some() { b"; Secure\r\n" } else { b"\r\n" };
+        let secure: &[u8] = if seat.secured().is_some() { b"; Secure\r\n" } else { b"\r\n" };
         let rest: [&[u8]; 3] = [age.as_bytes(), b"; Path=/; HttpOnly; SameSite=Lax", secure];
         for part in [b"Set-Cookie: ", name, b"=", &value, b"; Max-Age=", rest[0], rest[1], rest[2]] {
             line.extend_from_slice(part);
@@ -350,7 +350,7 @@ fn translate(
     let (kept, added) = (own_fields(scene, asked.seat), added(scene, asked.seat));
     let answer = Answer { framing, close, client_version, request_id, date: &date, server, kept, added: &added };
     forward::encode_response(out.tail(), response, &answer);
-    let mut source = Source::new(received);
+    let mut source = Source::within(received, scene.upstream.settings.response.chunk_limits());
     let behind = inbound.bytes_mut().get_mut(head.len()..).unwrap_or(&mut []);
     let taken = source.buffered(behind).map_err(|fault| Unanswered::faulty(fault.words()))?;
     let data = behind.get(taken.data).unwrap_or(&[]);

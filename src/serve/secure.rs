@@ -3,11 +3,14 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::buf::Block;
 use crate::http::Refusal;
 use crate::io::line::Broken;
 use crate::io::line::Unsettled;
+use crate::limits;
+use crate::model::HostClients;
 use crate::observe::metrics::Handshake;
 use crate::serve::conn::Client;
 use crate::serve::conn::Seat;
@@ -16,6 +19,8 @@ use crate::serve::reply;
 use crate::shard::Shard;
 use crate::tls::certificate::Certificate;
 use crate::tls::engine::Engine;
+use crate::tls::hello;
+use crate::tls::hello::Hello;
 use crate::wire::h1::NoRequest;
 
 /// What was settled with a client.
@@ -27,11 +32,20 @@ pub(crate) struct Secured {
     name: Option<Box<str>>,
     /// Who the client is, as it is told on; empty if it has shown no certificate.
     pub(crate) certificate: Box<str>,
+    /// What the host that it asked for says of certificates of clients, if anything.
+    pub(crate) rule: Option<Arc<HostClients>>,
 }
 
 impl Secured {
+    /// Who the client is, whatever certificate says so this time: what follows its sum.
+    pub(crate) fn who(&self) -> &str {
+        self.certificate.split_once(';').map_or("", |(_, who)| who)
+    }
+
     /// Whether a request for this host came by a connection that was made for another (RFC 9110 §15.5.20).
     pub(crate) fn is_for_another(&self, host: &[u8]) -> bool {
+        // One trailing dot names the same host (RFC 1034 §3.1).
+        let host = host.strip_suffix(b".").unwrap_or(host);
         let other = |name: &str| !host.is_empty() && !host.eq_ignore_ascii_case(name.as_bytes());
         self.name.as_deref().is_some_and(other)
     }
@@ -58,8 +72,6 @@ impl Drop for Under<'_> {
 
 /// Room for the first bytes of a hello.
 const HELLO_ROOM: usize = 2000;
-/// The type of a record that begins a handshake.
-const HANDSHAKE: u8 = 22;
 
 /// Makes the handshake, under the deadline that is armed; `inbound` was read already. False: the connection is over.
 pub(crate) async fn begin(shard: &Rc<Shard>, seat: &mut Seat, inbound: Block) -> bool {
@@ -81,38 +93,66 @@ pub(crate) async fn begin(shard: &Rc<Shard>, seat: &mut Seat, inbound: Block) ->
 }
 
 /// Whether what was settled before was taken up again; or why there was no handshake, if anything was said at all.
-async fn settle(shard: &Rc<Shard>, seat: &mut Seat, mut inbound: Block) -> Result<bool, Option<Handshake>> {
-    let server = shard.generation().listener(seat.place.listener).and_then(|listener| listener.tls.clone());
+async fn settle(shard: &Rc<Shard>, seat: &mut Seat, inbound: Block) -> Result<bool, Option<Handshake>> {
+    let generation = shard.generation();
+    let server = generation.listener(seat.place.listener).and_then(|listener| listener.tls.clone());
     let server = server.ok_or(Some(Handshake::Failed))?;
-    if inbound.is_empty() {
-        inbound.reserve(HELLO_ROOM);
-        let room = inbound.spare();
-        match seat.line.read(&mut inbound, room).await {
-            Ok(_) => {}
-            Err(Broken::TimedOut) => return Err(Some(Handshake::TimedOut)),
-            Err(Broken::Closed | Broken::Reset) => return Err(None),
-        }
-    }
-    seat.line.reading().occupy();
-    if inbound.bytes().first() != Some(&HANDSHAKE) {
-        refuse_plain(shard, seat, inbound).await;
-        return Err(Some(Handshake::Plain));
-    }
     let settings = &server.settings;
+    let (inbound, name) = hear(shard, seat, inbound, settings.hello_bytes).await?;
+    let snapshot = &generation.snapshot;
+    let rule = |name: Option<&str>| snapshot.rule(name.unwrap_or_default().as_bytes()).cloned();
+    let chosen = rule(name.as_deref());
+    let config = server.config(chosen.as_deref()).ok_or(Some(Handshake::Failed))?;
     let _under = Under::way(&shard.handshakes, settings.at_once).ok_or(Some(Handshake::Refused))?;
-    let engine = Engine::server(&server.config).map_err(|_| Some(Handshake::Failed))?;
+    let engine = Engine::server(config).map_err(|_| Some(Handshake::Failed))?;
     seat.line.cover(Box::new(engine), inbound);
     match seat.line.settle(settings.hello_bytes, settings.timeout).await {
-        Ok(facts) => {
+        // Two readers of one hello: what either makes of it has come to the same.
+        Ok(facts) if rule(facts.name.as_deref()) == chosen => {
             let certificate = facts.peer.as_deref().and_then(Certificate::read);
             let certificate = certificate.map_or_else(Box::default, |read| read.forwarded().into());
-            seat.secured = Some(Box::new(Secured { version: facts.version, name: facts.name, certificate }));
+            seat.secure(Secured { version: facts.version, name: facts.name, certificate, rule: chosen });
             Ok(facts.resumed)
         }
+        Ok(_) => Err(Some(Handshake::Failed)),
         Err(Unsettled::Broken(Broken::TimedOut)) => Err(Some(Handshake::TimedOut)),
         Err(fault) => {
             tracing::debug!(peer = %seat.peer, ?fault, "a TLS handshake failed");
             Err(Some(Handshake::Failed))
+        }
+    }
+}
+
+/// Reads the client's hello, of at most so many bytes: it costs no more than its block before it is whole. With the name that
+/// it asks for.
+async fn hear(
+    shard: &Rc<Shard>,
+    seat: &Seat,
+    mut inbound: Block,
+    most: usize,
+) -> Result<(Block, Option<Box<str>>), Option<Handshake>> {
+    loop {
+        if !inbound.is_empty() {
+            seat.line.reading().occupy();
+            match hello::look(inbound.bytes()) {
+                Hello::Whole { name } => return Ok((inbound, name)),
+                Hello::Partial if inbound.len() < most => {}
+                Hello::Garbage if inbound.bytes().first() != Some(&hello::HANDSHAKE) => {
+                    refuse_plain(shard, seat, inbound).await;
+                    return Err(Some(Handshake::Plain));
+                }
+                // rustls finds the words for it, which are sent.
+                Hello::Garbage => return Ok((inbound, None)),
+                Hello::Partial => return Err(Some(Handshake::Failed)),
+            }
+        }
+        inbound.reserve(HELLO_ROOM);
+        let room = inbound.spare().min(most - inbound.len());
+        match seat.line.read(&mut inbound, room).await {
+            Ok(_) => {}
+            Err(Broken::TimedOut) => return Err(Some(Handshake::TimedOut)),
+            Err(Broken::Closed | Broken::Reset) if inbound.is_empty() => return Err(None),
+            Err(Broken::Closed | Broken::Reset) => return Err(Some(Handshake::Failed)),
         }
     }
 }
@@ -124,5 +164,5 @@ async fn refuse_plain(shard: &Rc<Shard>, seat: &Seat, inbound: Block) {
     }
     let mut client = Client::at(seat, inbound);
     reply::refuse_head(shard, &mut client, NoRequest::Refused(Refusal::PlainOnTls)).await;
-    seat.line.linger(h1::LINGER_PAUSE, h1::LINGER_PAUSE).await;
+    seat.line.linger(limits::LINGER_PAUSE, limits::LINGER_PAUSE).await;
 }

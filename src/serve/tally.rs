@@ -164,8 +164,8 @@ impl Tally {
             endpoint: endpoint.map_or("", |endpoint| endpoint.label.as_str()),
             user_agent: b"",
             referer: b"",
-            tls: client.seat.secured.as_ref().map_or("", |secured| secured.version),
-            certificate: client.seat.secured.as_ref().map_or("", |secured| &secured.certificate),
+            tls: client.seat.secured().map_or("", |secured| secured.version),
+            certificate: client.seat.secured().map_or("", |secured| &secured.certificate),
         };
         let (mut method, mut protocol) = (Method::Other, Version::Http11);
         if facts.understood {

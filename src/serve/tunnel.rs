@@ -37,7 +37,7 @@ impl Drop for Open<'_> {
 /// Carries bytes until the tunnel ends. The first `consumed` bytes of the client's buffer are its request; those behind
 /// were held back until now.
 pub(crate) async fn run(scene: &Scene<'_>, client: &mut Client<'_>, consumed: usize, lease: Lease) -> (Ended, Fate) {
-    let Scene { shard, route, tally, upgrade, .. } = *scene;
+    let Scene { shard, facts, route, tally, upgrade, .. } = *scene;
     tally.phase.set(Phase::Tunnel);
     let _open = Open::count(&shard.slab, usize::from(upgrade.is_empty()));
     let behind = client.inbound.bytes().get(consumed..).unwrap_or(&[]);
@@ -49,7 +49,8 @@ pub(crate) async fn run(scene: &Scene<'_>, client: &mut Client<'_>, consumed: us
     let deadline = Deadline::lasting(&shard.wheel, lot);
     let one = Side { line: &client.seat.line, held, taken: &tally.body_in };
     let other = Side { line: lease.line(), held: Block::none(), taken: &tally.bytes_out };
-    let cause = match tunnel::run([one, other], &deadline, route.settings.tunnel_timeout).await {
+    let idle = route.settings.tunnel_timeout(facts.listener.map(|listener| &listener.settings));
+    let cause = match tunnel::run([one, other], &deadline, idle).await {
         Over::Closed => Cause::Ok,
         Over::Ours if deadline.drained() => Cause::Drain,
         Over::Ours => Cause::TunnelIdle,

@@ -19,6 +19,7 @@ use crate::id::UpstreamIndex;
 use crate::id::UpstreamSlot;
 use crate::model;
 use crate::model::Class;
+use crate::model::HostClients;
 use crate::model::Model;
 use crate::route::Table;
 use crate::snapshot::clients::Clients;
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub routes: Vec<Route>,
     /// Finds a route.
     pub table: Table,
+    /// What hosts say of certificates of clients, in the model's order; empty if none says anything.
+    rules: Vec<Option<Arc<HostClients>>>,
     /// Open client connections of the whole process.
     pub connections: Arc<Shared>,
     /// What the cores know of the endpoints together; the same for as long as the process lives.
@@ -120,6 +123,8 @@ pub struct Route {
     pub upstream: UpstreamIndex,
     /// Its settings.
     pub settings: model::Route,
+    /// What its host says of certificates of clients, if anything.
+    pub rule: Option<Arc<HostClients>>,
 }
 
 impl Snapshot {
@@ -148,18 +153,33 @@ impl Snapshot {
             Upstream { slot, settings: settings.clone(), endpoints, requests, seal, top, plan, tls }
         });
         let upstreams = upstreams.collect();
-        let mut routes = Vec::new();
+        let (mut routes, mut rules) = (Vec::new(), Vec::new());
         for host in &model.hosts {
+            let rule = host.clients.clone().map(Arc::new);
+            rules.push(rule.clone());
             for route in &host.routes {
                 let label = format!("{} {}", host.pattern.text(), route.path.text());
                 let slot = slots.route(&label);
-                routes.push(Route { slot, label, upstream: route.upstream, settings: route.clone() });
+                let (upstream, settings) = (route.upstream, route.clone());
+                routes.push(Route { slot, label, upstream, settings, rule: rule.clone() });
             }
+        }
+        if rules.iter().all(Option::is_none) {
+            rules.clear();
         }
         let table = Table::compile(&model.hosts);
         let (connections, board, overload) = (slots.process(), slots.board(), slots.overload());
         let sequence = slots.next_sequence();
-        Self { sequence, model, listeners, upstreams, routes, table, connections, board, overload, material }
+        Self { sequence, model, listeners, upstreams, routes, table, rules, connections, board, overload, material }
+    }
+
+    /// What the host that takes this name says of certificates of clients, if anything.
+    #[must_use]
+    pub fn rule(&self, name: &[u8]) -> Option<&Arc<HostClients>> {
+        if self.rules.is_empty() {
+            return None;
+        }
+        self.rules.get(self.table.host(name)?)?.as_ref()
     }
 
     /// The route of an index that [`Table::find`] gave.

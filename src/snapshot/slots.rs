@@ -24,6 +24,7 @@ use crate::snapshot::clients::Clients;
 use crate::snapshot::overload::Overload;
 use crate::tls::files::Faulty;
 use crate::tls::store::Material;
+use crate::tls::store::Stamps;
 use crate::tls::store::Store;
 use crate::tls::store::Zeal;
 
@@ -120,7 +121,7 @@ impl Slots {
             requests: HashMap::default(),
             plans: HashMap::default(),
             secret: rand::secret(),
-            store: Store::new(&rand::secret()),
+            store: Store::new(),
             routes: Names::default(),
             upstreams: Names::default(),
             endpoints: Names::default(),
@@ -139,6 +140,17 @@ impl Slots {
     /// Every fault; nothing has changed.
     pub fn load_files(&mut self, model: &model::Model, zeal: Zeal) -> Result<Vec<Faulty>, Vec<Faulty>> {
         self.store.load(model, zeal)
+    }
+
+    /// Draws a new secret for tickets if it is time; whether it did: then the files are to be read anew.
+    pub fn renew_tickets(&mut self) -> bool {
+        self.store.renew()
+    }
+
+    /// The files that were read last, as they were seen just before.
+    #[must_use]
+    pub fn stamps(&self) -> &Stamps {
+        self.store.stamps()
     }
 
     pub(super) fn material(&self) -> Arc<Material> {

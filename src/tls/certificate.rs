@@ -154,6 +154,18 @@ impl Certificate {
     }
 }
 
+/// When a list of revoked certificates ends (RFC 5280 §5.1), in seconds since 1970; nothing if it is none, or does not say.
+#[must_use]
+pub fn next_update(der: &[u8]) -> Option<i64> {
+    let mut whole = Der(Der(der).expect(SEQUENCE)?);
+    let mut fields = Der(whole.expect(SEQUENCE)?);
+    fields.optional(INTEGER);
+    fields.expect(SEQUENCE)?;
+    fields.expect(SEQUENCE)?;
+    time(&mut fields)?;
+    time(&mut fields)
+}
+
 /// Names of a client's certificate that are told on.
 const NAMES: usize = 8;
 /// Bytes of a subject or issuer that are shown.
@@ -308,6 +320,26 @@ mod tests {
             told.contains(";Subject=\"CN=a \\\"b\\\"%2C c%00d,O=Shop\";URI=spiffe://shop/orders%00;DNS="),
             "{told}"
         );
+    }
+
+    #[test]
+    fn a_list_says_when_it_ends() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut authority = rcgen::CertificateParams::default();
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        authority.key_usages = vec![rcgen::KeyUsagePurpose::CrlSign];
+        let issuer = rcgen::CertifiedIssuer::self_signed(authority, key).unwrap();
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2024, 1, 1),
+            next_update: rcgen::date_time_ymd(2051, 1, 1),
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        let der = list.signed_by(&issuer).unwrap().der().to_vec();
+        assert_eq!(next_update(&der), Some(2_556_144_000));
+        (0..der.len()).for_each(|end| assert_eq!(next_update(&der[..end]), None));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! stay the same. It refuses to know where endpoints are.
 
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,13 +21,18 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::ServerName;
+use rustls::pki_types::TrustAnchor;
 use rustls::pki_types::UnixTime;
+use rustls::sign::SingleCertAndKey;
+use zeroize::Zeroizing;
 
+use crate::io::veil::Sort;
 use crate::model::UpstreamTls;
 use crate::tls;
 use crate::tls::certificate::Certificate;
 use crate::tls::files;
 use crate::tls::files::Faulty;
+use crate::tls::server;
 
 /// The side that faces an upstream.
 pub struct Client {
@@ -55,7 +61,7 @@ impl Client {
         let place = settings.ca.as_deref().unwrap_or(Path::new(""));
         let wrong = |error: String| files::faulty(place, error);
         let roots = match &settings.ca {
-            Some(path) => Arc::new(files::authorities(path)?),
+            Some(path) => Arc::new(files::authorities(path, &files::bytes(path)?)?),
             None => system.clone(),
         };
         let inner = if settings.insecure {
@@ -74,18 +80,16 @@ impl Client {
         let (mut config, shown) = match &settings.identity {
             None => (builder.with_no_client_auth(), None),
             Some((cert, key)) => {
-                let chain = files::chain(cert)?;
-                let shown = chain.first().and_then(|first| Certificate::read(first));
-                let config = builder.with_client_auth_cert(chain, files::key(key)?);
-                let other = || files::faulty(key, format!("it is not the key of {}", cert.display()));
-                (config.map_err(|_| other())?, shown)
+                let pair = server::certified(cert, key)?;
+                let shown = pair.cert.first().and_then(|first| Certificate::read(first));
+                (builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair))), shown)
             }
         };
         config.alpn_protocols = vec![tls::HTTP_1_1.to_vec()];
         let name = settings.name.as_deref().map(ServerName::try_from).transpose();
         let name =
             name.map_err(|_| wrong("the name is none that a certificate can have".into()))?.map(|n| n.to_owned());
-        let print = print(settings)?;
+        let print = print(settings, system)?;
         Ok(Self { config: Arc::new(config), number, name, settings: settings.clone(), shown, print })
     }
 
@@ -117,35 +121,57 @@ impl Client {
 
 /// Why a handshake with an upstream failed, in words of ours: what rustls says may hold what the other side has said.
 #[must_use]
-pub fn reason(fault: &str) -> &'static str {
-    let known = [
-        ("UnknownIssuer", "its certificate is of no authority that counts"),
-        ("BadSignature", "its certificate is of no authority that counts"),
-        ("not valid for name", "its certificate is for another name"),
-        ("NotValidForName", "its certificate is for another name"),
-        ("expired", "its certificate has expired"),
-        ("Expired", "its certificate has expired"),
-        ("not valid yet", "its certificate is not valid yet"),
-        ("NotValidYet", "its certificate is not valid yet"),
-        ("pinned", "its key is none of those that are pinned"),
-        ("invalid peer certificate", "its certificate is not good"),
-        ("fatal alert", "it refused the handshake"),
-        ("alert", "it refused the handshake"),
-        ("corrupt message", "it does not speak TLS"),
-        ("InvalidMessage", "it does not speak TLS"),
-    ];
-    known.iter().find(|(part, _)| fault.contains(part)).map_or("the TLS handshake failed", |(_, words)| words)
+pub fn reason(sort: Sort) -> &'static str {
+    match sort {
+        Sort::Authority => "its certificate is of no authority that counts",
+        Sort::Name => "its certificate is for another name",
+        Sort::Expired => "its certificate has expired",
+        Sort::NotYet => "its certificate is not valid yet",
+        Sort::Pin => "its key is none of those that are pinned",
+        Sort::Certificate => "its certificate is not good",
+        Sort::Refused => "it refused the handshake",
+        Sort::Garbage => "it does not speak TLS",
+        Sort::Other => "the TLS handshake failed",
+    }
+}
+
+/// Of what sort an error is that ended a handshake.
+#[must_use]
+pub fn sort(error: &Error) -> Sort {
+    match error {
+        Error::InvalidCertificate(error) => match error {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Sort::Authority,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Sort::Name,
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Sort::Expired,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Sort::NotYet,
+            // Ours alone says so.
+            CertificateError::ApplicationVerificationFailure => Sort::Pin,
+            _ => Sort::Certificate,
+        },
+        Error::AlertReceived(_) => Sort::Refused,
+        Error::InvalidMessage(_) => Sort::Garbage,
+        _ => Sort::Other,
+    }
+}
+
+/// The same of an error that came by way of a stream.
+#[must_use]
+pub fn sort_of(error: &io::Error) -> Sort {
+    error.get_ref().and_then(|error| error.downcast_ref::<Error>()).map_or(Sort::Other, sort)
 }
 
 /// What the files of these settings say, in short: where it is the same, nothing has changed.
-pub(super) fn print(settings: &UpstreamTls) -> Result<[u8; 32], Faulty> {
+pub(super) fn print(settings: &UpstreamTls, system: &RootCertStore) -> Result<[u8; 32], Faulty> {
     let named = [settings.ca.as_ref(), settings.identity.as_ref().map(|(cert, _)| cert)];
     let key = settings.identity.as_ref().map(|(_, key)| key);
     let mut all = Vec::new();
     for path in named.into_iter().chain([key]) {
-        let mut text = path.map_or_else(|| Ok(Vec::new()), |path| files::bytes(path))?;
+        let text = path.map_or_else(|| Ok(Zeroizing::default()), |path| files::secret(path))?;
         all.extend_from_slice(&tls::certificate::sha256(&text));
-        files::wipe(&mut text);
+    }
+    if settings.ca.is_none() && !settings.insecure {
+        let of = |root: &TrustAnchor<'_>| [&root.subject[..], &root.subject_public_key_info[..]].concat();
+        system.roots.iter().for_each(|root| all.extend_from_slice(&tls::certificate::sha256(&of(root))));
     }
     Ok(tls::certificate::sha256(&all))
 }
@@ -173,7 +199,7 @@ impl ServerCertVerifier for Verifier {
         if !self.pins.is_empty() {
             let read = Certificate::read(end_entity).ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
             if !self.pins.contains(&read.key) {
-                return Err(Error::General("the upstream's key is none of those that are pinned".into()));
+                return Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure));
             }
         }
         Ok(ServerCertVerified::assertion())
@@ -214,5 +240,32 @@ impl fmt::Debug for Client {
     // Keys are not for logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::AlertDescription;
+    use rustls::InvalidMessage;
+
+    #[test]
+    fn each_way_of_failing_has_its_words() {
+        for (error, sort) in [
+            (Error::InvalidCertificate(CertificateError::UnknownIssuer), Sort::Authority),
+            (Error::InvalidCertificate(CertificateError::BadSignature), Sort::Authority),
+            (Error::InvalidCertificate(CertificateError::NotValidForName), Sort::Name),
+            (Error::InvalidCertificate(CertificateError::Expired), Sort::Expired),
+            (Error::InvalidCertificate(CertificateError::NotValidYet), Sort::NotYet),
+            (Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure), Sort::Pin),
+            (Error::InvalidCertificate(CertificateError::Revoked), Sort::Certificate),
+            (Error::AlertReceived(AlertDescription::HandshakeFailure), Sort::Refused),
+            (Error::InvalidMessage(InvalidMessage::InvalidContentType), Sort::Garbage),
+            (Error::General("expired, pinned, alert".into()), Sort::Other),
+        ] {
+            assert_eq!(super::sort(&error), sort, "{error}");
+            assert_eq!(sort_of(&io::Error::other(error)), sort);
+        }
+        assert_eq!(sort_of(&io::Error::from(io::ErrorKind::UnexpectedEof)), Sort::Other);
     }
 }

@@ -1,6 +1,7 @@
 //! rustls behind a line's [`Cipher`]: its unbuffered interface, which keeps no buffer of its own between two calls. It
 //! refuses to know sockets; blocks come in, and blocks go out.
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
@@ -21,15 +22,25 @@ use crate::io::veil::Cipher;
 use crate::io::veil::Facts;
 use crate::io::veil::Fault;
 use crate::io::veil::Stage;
+use crate::tls::client;
 
 /// One side of one connection.
 pub struct Engine {
     side: Side,
     /// The name that a client asked for.
     name: Option<Box<str>>,
-    ended: bool,
+    ended: Ends,
     /// Whether something was wrong: nothing is asked of rustls after that.
     failed: bool,
+    /// Until when what is settled may be taken up again.
+    until: i64,
+}
+
+/// Whose end was said.
+#[derive(Default)]
+struct Ends {
+    theirs: bool,
+    ours: bool,
 }
 
 enum Side {
@@ -40,6 +51,19 @@ enum Side {
 thread_local! {
     /// The name that the client whose hello is being taken asks for: rustls tells it to the resolver of certificates alone.
     static NAMED: RefCell<Option<Box<str>>> = const { RefCell::new(None) };
+    /// Until when what is being settled may be taken up again: what looks at a client's certificate and what makes tickets
+    /// know nothing of each other.
+    static UNTIL: Cell<i64> = const { Cell::new(i64::MAX) };
+}
+
+/// Notes until when what is being settled on this thread may be taken up again, in seconds since 1970.
+pub(super) fn note_end(until: i64) {
+    UNTIL.set(until);
+}
+
+/// What was noted so.
+pub(super) fn end() -> i64 {
+    UNTIL.get()
 }
 
 /// Notes the name that the client asks for whose hello is being taken on this thread.
@@ -78,7 +102,13 @@ impl Engine {
     /// What rustls finds wrong with the configuration.
     pub fn server(config: &Arc<ServerConfig>) -> Result<Self, Fault> {
         let connection = UnbufferedServerConnection::new(config.clone()).map_err(|error| fault(&error))?;
-        Ok(Self { side: Side::Server(Box::new(connection)), name: None, ended: false, failed: false })
+        Ok(Self {
+            side: Side::Server(Box::new(connection)),
+            name: None,
+            ended: Ends::default(),
+            failed: false,
+            until: i64::MAX,
+        })
     }
 
     /// The client's side, towards a server of that name.
@@ -87,7 +117,13 @@ impl Engine {
     /// What rustls finds wrong with the configuration.
     pub fn client(config: &Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, Fault> {
         let connection = UnbufferedClientConnection::new(config.clone(), name).map_err(|error| fault(&error))?;
-        Ok(Self { side: Side::Client(Box::new(connection)), name: None, ended: false, failed: false })
+        Ok(Self {
+            side: Side::Client(Box::new(connection)),
+            name: None,
+            ended: Ends::default(),
+            failed: false,
+            until: i64::MAX,
+        })
     }
 
     /// One step; drops from `wire` what it has consumed.
@@ -120,7 +156,7 @@ impl Engine {
         loop {
             match self.step(wire, content, out, want) {
                 Ok(Step::On) => {}
-                Ok(Step::Ended) => self.ended = true,
+                Ok(Step::Ended) => self.ended.theirs = true,
                 Ok(step) => return Ok(step),
                 Err(error) => {
                     self.failed = true;
@@ -141,19 +177,22 @@ impl Engine {
 impl Cipher for Engine {
     fn open(&mut self, wire: &mut Block, content: &mut Block, answer: &mut Block) -> Result<Stage, Fault> {
         if self.failed {
-            return Err(Fault("the connection has failed before".into()));
+            return Err(Fault::of("the connection has failed before"));
         }
         let settling = self.is_settling();
+        UNTIL.set(self.until);
         let ran = self.run(wire, content, answer, &Want::Open);
-        if settling && let Some(name) = NAMED.take() {
-            self.name = Some(name);
+        if settling {
+            self.until = UNTIL.get();
+            self.name = NAMED.take().or_else(|| self.name.take());
         }
         if let Err(error) = ran {
-            // The alert, which rustls holds ready: one step, and none beyond it.
-            drop(self.step(wire, &mut Block::none(), answer, &Want::Open));
+            // The alert, which rustls holds ready, unless the end was said: it was the last word then.
+            while !self.ended.ours && matches!(self.step(wire, &mut Block::none(), answer, &Want::Open), Ok(Step::On)) {
+            }
             return Err(fault(&error));
         }
-        if self.ended {
+        if self.ended.theirs {
             // Whatever comes behind the end is nobody's.
             wire.clear();
             return Ok(Stage::Ended);
@@ -165,13 +204,14 @@ impl Cipher for Engine {
         let mut found = Block::none();
         match self.run(wire, &mut found, out, &Want::Seal(content)) {
             Ok(Step::Done) => Ok(()),
-            Ok(_) => Err(Fault("nothing can be sealed before the handshake is over".into())),
+            Ok(_) => Err(Fault::of("nothing can be sealed before the handshake is over")),
             Err(error) => Err(fault(&error)),
         }
     }
 
     fn end(&mut self, wire: &mut Block, out: &mut Block) {
         drop(self.run(wire, &mut Block::none(), out, &Want::End));
+        self.ended.ours = true;
     }
 
     fn facts(&mut self) -> Facts {
@@ -259,7 +299,8 @@ fn append(out: &mut Block, room: usize, write: impl FnOnce(&mut [u8]) -> Option<
 
 /// What rustls says, without what it may quote of the other side's bytes.
 fn fault(error: &rustls::Error) -> Fault {
-    Fault(error.to_string().chars().filter(|char| !char.is_control()).take(FAULT_CHARS).collect())
+    let words = error.to_string().chars().filter(|char| !char.is_control()).take(FAULT_CHARS).collect();
+    Fault { words, sort: client::sort(error) }
 }
 
 /// Longest words of a fault.

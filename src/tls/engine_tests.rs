@@ -8,6 +8,7 @@ use rustls::sign::CertifiedKey;
 use super::*;
 use crate::tls;
 use crate::tls::names::Names;
+use crate::tls::tickets::Domain;
 use crate::tls::tickets::Secrets;
 use crate::tls::tickets::Tickets;
 
@@ -26,7 +27,7 @@ pub(crate) fn configs(
     let signs = CertifiedKey::from_der(chain, signs, &tls::provider()).unwrap();
     let names = Names::of(&[(Arc::new(signs), vec!["test.example".to_owned()])], true);
     let mut server = server.with_no_client_auth().with_cert_resolver(Arc::new(names));
-    server.ticketer = Arc::new(Tickets::new(Secrets::of(b"secret"), [0; 32]));
+    server.ticketer = Arc::new(Tickets::new(Secrets::of(b"secret"), Domain { of: [0; 32], until: i64::MAX }));
     let client = ClientConfig::builder_with_provider(tls::provider()).with_protocol_versions(versions).unwrap();
     (Arc::new(server), Arc::new(client.with_root_certificates(roots).with_no_client_auth()))
 }
@@ -175,6 +176,23 @@ fn a_record_that_was_changed_is_refused_and_the_other_side_is_told() {
     let fault = ends[0].engine.open(&mut wire, &mut content, &mut answer).unwrap_err();
     assert!(content.is_empty() && !answer.is_empty(), "{fault:?}");
     assert!(ends[0].engine.seal(&mut wire, b"no", &mut answer).is_err());
+}
+
+#[test]
+fn what_is_bad_after_our_end_is_refused_and_nothing_follows_the_end() {
+    let [server, client] = engines(&configs(tls::MODERN));
+    let mut ends = [End::new(server), End::new(client)];
+    go_on(&mut ends, &mut std::iter::repeat(usize::MAX));
+    let mut sealed = ends[1].say(b"pay 10");
+    *sealed.last_mut().unwrap() ^= 1;
+    let (mut wire, mut content, mut answer) = (Block::none(), Block::none(), Block::none());
+    ends[0].engine.end(&mut wire, &mut answer);
+    assert!(!answer.is_empty());
+    answer.clear();
+    wire.reserve(sealed.len());
+    wire.tail().extend_from_slice(&sealed);
+    assert!(ends[0].engine.open(&mut wire, &mut content, &mut answer).is_err());
+    assert!(content.is_empty() && answer.is_empty());
 }
 
 #[test]

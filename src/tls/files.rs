@@ -13,6 +13,7 @@ use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem;
 use rustls::pki_types::pem::PemObject;
+use zeroize::Zeroizing;
 
 /// A file that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Faulty {
     pub path: PathBuf,
     /// Why, in words.
     pub words: String,
+    /// Whether it may pass without a change of the file: it could not be read.
+    pub passing: bool,
 }
 
 /// By what it is seen that a file has changed.
@@ -62,8 +65,13 @@ pub fn bytes(path: &Path) -> Result<Vec<u8>, Faulty> {
             ErrorKind::PermissionDenied => "the gateway may not read it".into(),
             _ => format!("it cannot be read: {error}"),
         };
-        faulty(path, words)
+        Faulty { passing: true, ..faulty(path, words) }
     })
+}
+
+/// The same, of what is secret: wiped when it is dropped.
+pub(super) fn secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, Faulty> {
+    bytes(path).map(Zeroizing::new)
 }
 
 /// The chain of certificates in a file of PEM, at least one.
@@ -71,24 +79,24 @@ pub fn bytes(path: &Path) -> Result<Vec<u8>, Faulty> {
 /// # Errors
 /// [`Faulty`].
 pub fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Faulty> {
-    sections(path, "certificate")
+    sections(path, &bytes(path)?, "certificate")
 }
 
-/// The lists of revoked certificates in a file of PEM, at least one.
+/// The lists of revoked certificates in the PEM of a file, at least one.
 ///
 /// # Errors
 /// [`Faulty`].
-pub fn revocations(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Faulty> {
-    sections(path, "revocation list")
+pub(super) fn revocations(path: &Path, text: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, Faulty> {
+    sections(path, text, "revocation list")
 }
 
-/// The authorities in a file of PEM, at least one.
+/// The authorities in the PEM of a file, at least one.
 ///
 /// # Errors
 /// [`Faulty`].
-pub fn authorities(path: &Path) -> Result<RootCertStore, Faulty> {
+pub(super) fn authorities(path: &Path, text: &[u8]) -> Result<RootCertStore, Faulty> {
     let mut roots = RootCertStore::empty();
-    for authority in chain(path)? {
+    for authority in sections(path, text, "certificate")? {
         roots.add(authority).map_err(|_| faulty(path, "a certificate in it cannot be an authority".into()))?;
     }
     Ok(roots)
@@ -99,11 +107,9 @@ pub fn authorities(path: &Path) -> Result<RootCertStore, Faulty> {
 /// # Errors
 /// [`Faulty`].
 pub fn key(path: &Path) -> Result<PrivateKeyDer<'static>, Faulty> {
-    let mut text = bytes(path)?;
+    let text = secret(path)?;
     let encrypted = memchr::memmem::find(&text, b"ENCRYPTED").is_some();
-    let key = PrivateKeyDer::from_pem_slice(&text);
-    wipe(&mut text);
-    key.map_err(|error| {
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
         let words = match error {
             _ if encrypted => "the key in it is encrypted: decrypt it, and protect the file by its permissions".into(),
             pem::Error::NoItemsFound => "there is no private key in it (PEM: PKCS#8, SEC1 or PKCS#1)".into(),
@@ -113,9 +119,8 @@ pub fn key(path: &Path) -> Result<PrivateKeyDer<'static>, Faulty> {
     })
 }
 
-fn sections<T: PemObject>(path: &Path, what: &str) -> Result<Vec<T>, Faulty> {
-    let text = bytes(path)?;
-    let found: Result<Vec<T>, _> = T::pem_slice_iter(&text).collect();
+fn sections<T: PemObject>(path: &Path, text: &[u8], what: &str) -> Result<Vec<T>, Faulty> {
+    let found: Result<Vec<T>, _> = T::pem_slice_iter(text).collect();
     match found {
         Ok(found) if found.is_empty() => Err(faulty(path, format!("there is no {what} in it (PEM)"))),
         Ok(found) => Ok(found),
@@ -123,14 +128,8 @@ fn sections<T: PemObject>(path: &Path, what: &str) -> Result<Vec<T>, Faulty> {
     }
 }
 
-/// Overwrites what was secret. A compiler may leave it out: this is a courtesy, not a promise.
-pub(super) fn wipe(bytes: &mut [u8]) {
-    bytes.fill(0);
-    std::hint::black_box(bytes);
-}
-
 pub(super) fn faulty(path: &Path, words: String) -> Faulty {
-    Faulty { path: path.to_owned(), words }
+    Faulty { path: path.to_owned(), words, passing: false }
 }
 
 impl std::fmt::Display for Faulty {

@@ -1,10 +1,18 @@
 //! Lines under TLS, over real sockets: what is read and written, and which ends are ends.
 
 use std::cell::RefCell;
+use std::io::Read;
+use std::io::Write;
 use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::net::TcpStream;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc;
 use std::time::Duration;
 use std::time::Instant;
+
+use aws_lc_rs::aead;
 
 use crate::buf::Block;
 use crate::io::both::both;
@@ -186,5 +194,177 @@ fn garbage_and_endless_hellos_are_refused() {
             };
             assert_eq!(word, expected);
         }
+    });
+}
+
+/// A side that makes its records itself once the handshake is over.
+struct Rogue {
+    stream: TcpStream,
+    key: aead::LessSafeKey,
+    iv: [u8; aead::NONCE_LEN],
+    sequence: u64,
+}
+
+/// The types of records.
+const HANDSHAKE: u8 = 22;
+const CONTENT: u8 = 23;
+
+impl Rogue {
+    fn client(mut stream: TcpStream, config: &rustls::ClientConfig) -> Self {
+        let mut config = config.clone();
+        config.enable_secret_extraction = true;
+        config.resumption = rustls::client::Resumption::disabled();
+        let name = rustls::pki_types::ServerName::try_from("test.example").unwrap();
+        let mut connection = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+        while connection.is_handshaking() {
+            connection.complete_io(&mut stream).unwrap();
+        }
+        Self::of(stream, connection.dangerous_extract_secrets().unwrap().tx)
+    }
+
+    fn server(mut stream: TcpStream, config: &rustls::ServerConfig) -> Self {
+        let mut config = config.clone();
+        config.enable_secret_extraction = true;
+        let mut connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        while connection.is_handshaking() || connection.wants_write() {
+            connection.complete_io(&mut stream).unwrap();
+        }
+        Self::of(stream, connection.dangerous_extract_secrets().unwrap().tx)
+    }
+
+    fn of(stream: TcpStream, (sequence, secrets): (u64, rustls::ConnectionTrafficSecrets)) -> Self {
+        let rustls::ConnectionTrafficSecrets::Aes256Gcm { key, iv } = secrets else { panic!("another suite") };
+        let key = aead::LessSafeKey::new(aead::UnboundKey::new(&aead::AES_256_GCM, key.as_ref()).unwrap());
+        Self { stream, key, iv: iv.as_ref().try_into().unwrap(), sequence }
+    }
+
+    /// The next record (RFC 8446 §5.2).
+    fn record(&mut self, kind: u8, content: &[u8]) -> Vec<u8> {
+        let mut nonce = self.iv;
+        for (at, byte) in self.sequence.to_be_bytes().iter().enumerate() {
+            nonce[4 + at] ^= byte;
+        }
+        self.sequence += 1;
+        let [high, low] = (content.len() as u16 + 17).to_be_bytes();
+        let header = [CONTENT, 3, 3, high, low];
+        let mut sealed = [content, &[kind]].concat();
+        let nonce = aead::Nonce::assume_unique_for_key(nonce);
+        self.key.seal_in_place_append_tag(nonce, aead::Aad::from(header), &mut sealed).unwrap();
+        [&header[..], &sealed].concat()
+    }
+
+    fn say(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+}
+
+/// Our side, settled with such a side, which is a client or a server and then does as it is told on a thread of its own; it
+/// comes back when it has.
+async fn against(wheel: &Rc<Wheel>, is_server: bool, act: impl FnOnce(&mut Rogue) + Send + 'static) -> (Line, Told) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let configs = configs(tls::MODERN);
+    let [server, client] = engines(&configs);
+    let connected = TcpStream::connect(address).unwrap();
+    let accepted = listener.accept().unwrap().0;
+    let (ours, theirs) = if is_server { (connected, accepted) } else { (accepted, connected) };
+    let (tell, told) = mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        theirs.set_nodelay(true).unwrap();
+        let mut rogue = if is_server { Rogue::server(theirs, &configs.0) } else { Rogue::client(theirs, &configs.1) };
+        act(&mut rogue);
+        drop(tell.send(rogue));
+    });
+    ours.set_nonblocking(true).unwrap();
+    let mut line = Line::new(wheel, Socket::adopt(ours.into()).unwrap());
+    line.cover(Box::new(if is_server { client } else { server }), Block::none());
+    line.settle(16_000, PATIENCE).await.unwrap();
+    (line, told)
+}
+
+type Told = mpsc::Receiver<Rogue>;
+
+#[test]
+fn a_message_that_does_not_end_ends_the_connection() {
+    run(async |wheel| {
+        let (server, _told) = against(&wheel, false, |rogue| {
+            // A byte in each record.
+            let mut all = rogue.record(HANDSHAKE, &[4, 0, 0xff, 0xf0]);
+            (0..65_000).for_each(|_| all.extend(rogue.record(HANDSHAKE, &[0])));
+            // It cannot send all of it.
+            drop(rogue.stream.write_all(&all));
+        })
+        .await;
+        let mut room = Block::with_room(100);
+        server.reading().arm(PATIENCE, Cut::Both);
+        assert_eq!(server.read(&mut room, 100).await, Err(Broken::Reset));
+        assert_eq!(server.read(&mut room, 100).await, Err(Broken::Reset), "and so it stays");
+    });
+}
+
+#[test]
+fn a_look_for_news_takes_a_bounded_time_and_whoever_says_much_that_is_nothing_has_not_gone() {
+    run(async |wheel| {
+        let (client, told) = against(&wheel, true, |rogue| {
+            for _ in 0..1000 {
+                let ticket = rogue.record(HANDSHAKE, &[4, 0, 0, 14, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 7, 0, 0]);
+                rogue.say(&ticket);
+            }
+        })
+        .await;
+        let _rogue = told.recv().unwrap();
+        assert!(client.has_news(), "nobody asked for that");
+        assert!(client.socket().has_bytes(), "not all of it was looked at");
+        let patience = Duration::from_millis(1500);
+        assert!(crate::io::deadline::within(&wheel, patience, client.gone()).await.is_none());
+        assert!(!client.socket().has_bytes(), "all of it was looked at in the end");
+    });
+}
+
+#[test]
+fn a_part_of_a_record_is_news() {
+    run(async |wheel| {
+        let (client, told) = against(&wheel, true, |rogue| {
+            let late = rogue.record(CONTENT, b"HTTP/1.1 408 Request Timeout");
+            rogue.say(&late[..20]);
+        })
+        .await;
+        let mut rogue = told.recv().unwrap();
+        // The first that is readable may be the tickets.
+        while !client.is_amid() {
+            client.socket().readable().await.unwrap();
+            let _ = client.has_news();
+        }
+        assert!(client.has_news(), "it would begin the next answer");
+        rogue.say(&[0]);
+    });
+}
+
+#[test]
+fn who_lingers_reads_whatever_comes_though_a_part_of_it_was_lost() {
+    run(async |wheel| {
+        let (server, told) = against(&wheel, false, |_| {}).await;
+        let mut rogue = told.recv().unwrap();
+        let record = rogue.record(CONTENT, b"the rest of an upload");
+        // What a read that was dropped has taken, and then half of what is not to be opened any more.
+        rogue.say(&record[7..]);
+        let (sent, done) = mpsc::sync_channel(1);
+        let all = async {
+            server.linger(Duration::from_secs(1), PATIENCE).await;
+            assert!(!server.socket().has_bytes());
+            done.recv().unwrap();
+        };
+        let thread = std::thread::spawn(move || {
+            for _ in 0..200 {
+                rogue.say(&[7; 16_000]);
+            }
+            sent.send(()).unwrap();
+            rogue
+        });
+        all.await;
+        let mut rogue = thread.join().unwrap();
+        let mut last = Vec::new();
+        rogue.stream.read_to_end(&mut last).unwrap();
+        assert!(!last.is_empty(), "the last word came, and no reset before it");
     });
 }

@@ -1,17 +1,19 @@
 //! TLS, on both sides: rustls with aws-lc-rs, driven over our own blocks. It refuses to know sockets (those are `io`'s,
 //! which takes an [`engine::Engine`] for its cipher) and requests.
 //!
-//! Reading order: [`engine`] (one connection) → [`server`], [`client`] (what its side is configured by) → [`names`],
+//! Reading order: [`hello`] (what a client begins with) → [`engine`] (one connection) → [`server`], [`client`] (what its side is configured by) → [`names`],
 //! [`tickets`] (what a server chooses by) → [`store`] (what is made of the files that a configuration names) → [`files`],
 //! [`certificate`] (how they are read).
 //!
-//! Keys are in the memory of rustls and aws-lc-rs, which wipe what they drop; what is read of a key's file here is wiped
-//! too. Nothing of this module shows a secret when it is printed.
+//! Keys are in the memory of rustls and aws-lc-rs, which wipe what they drop. What is read of a secret's file here is wiped
+//! when it is dropped: its text, and the key's DER. What a reader of PEM has held meanwhile is not. Nothing of this module
+//! shows a secret when it is printed.
 
 pub mod certificate;
 pub mod client;
 pub mod engine;
 pub mod files;
+pub mod hello;
 pub mod names;
 pub mod server;
 pub mod store;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use rustls::RootCertStore;
 
+use crate::model::HostClients;
 use crate::model::ListenTls;
 use crate::model::Model;
 use crate::model::Pair;
@@ -17,16 +18,18 @@ use crate::tls::certificate::Certificate;
 use crate::tls::client;
 use crate::tls::client::Client;
 use crate::tls::files::Faulty;
+use crate::tls::files::Stamp;
 use crate::tls::server::Loaded;
 use crate::tls::server::Server;
-use crate::tls::tickets::Secrets;
+use crate::tls::tickets::Own;
 
 /// What was made of files so far. One of it lasts as long as the process.
 #[derive(Debug)]
 pub struct Store {
     /// What the keys of tickets are made of where no file says: the same for all cores, and across reloads.
-    own: Secrets,
+    own: Own,
     material: Arc<Material>,
+    stamps: Stamps,
     /// Sides that face upstreams, made so far.
     births: u64,
 }
@@ -40,6 +43,8 @@ pub struct Material {
     pub clients: HashMap<String, Arc<Client>>,
     /// What is shown to others, in the order of the configuration.
     pub shown: Vec<Shown>,
+    /// What could not be used, while what was read of it before stays in force.
+    pub kept: Vec<Faulty>,
     pairs: HashMap<Pair, Arc<Loaded>>,
 }
 
@@ -58,6 +63,9 @@ pub struct Shown {
     pub fault: Option<String>,
 }
 
+/// The files that a model names, as they were seen.
+pub type Stamps = HashMap<PathBuf, Option<Stamp>>;
+
 /// Whether what was read before may stand for what cannot be read now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Zeal {
@@ -67,11 +75,29 @@ pub enum Zeal {
     Lenient,
 }
 
+impl Default for Store {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Store {
-    /// Nothing yet; `secret` is the process's own.
+    /// Nothing yet.
     #[must_use]
-    pub fn new(secret: &[u8]) -> Self {
-        Self { own: Secrets::of(secret), material: Arc::default(), births: 0 }
+    pub fn new() -> Self {
+        Self { own: Own::new(), material: Arc::default(), births: 0, stamps: Stamps::default() }
+    }
+
+    /// Draws a new secret for tickets if it is time, and forgets the oldest; whether it did: then everything is to be loaded
+    /// anew.
+    pub fn renew(&mut self) -> bool {
+        self.own.renew()
+    }
+
+    /// The files of the last load as they were seen just before.
+    #[must_use]
+    pub fn stamps(&self) -> &Stamps {
+        &self.stamps
     }
 
     /// What is in force.
@@ -85,6 +111,14 @@ impl Store {
     /// # Errors
     /// Every fault; nothing has changed.
     pub fn load(&mut self, model: &Model, zeal: Zeal) -> Result<Vec<Faulty>, Vec<Faulty>> {
+        // First: what changes while it is read is seen to have changed.
+        self.stamps = stamps(model);
+        let mut rules: Vec<&HostClients> = Vec::new();
+        for rule in model.hosts.iter().filter_map(|host| host.clients.as_ref()) {
+            if !rules.contains(&rule) {
+                rules.push(rule);
+            }
+        }
         let mut reading = Reading {
             store: self,
             zeal,
@@ -95,7 +129,7 @@ impl Store {
         };
         for listener in &model.listeners {
             if let Some(settings) = &listener.tls {
-                reading.server(&listener.name, settings);
+                reading.server(&listener.name, settings, &rules);
             }
         }
         let asks = |settings: &UpstreamTls| settings.ca.is_none() && !settings.insecure;
@@ -111,7 +145,7 @@ impl Store {
         if !faults.is_empty() {
             return Err(faults);
         }
-        self.material = Arc::new(next);
+        self.material = Arc::new(Material { kept: kept.clone(), ..next });
         Ok(kept)
     }
 }
@@ -129,6 +163,10 @@ pub fn paths(model: &Model) -> Vec<&Path> {
         let clients = settings.clients.iter().flat_map(|clients| [Some(&clients.ca), clients.crl.as_ref()]);
         all.extend(clients.chain([settings.ticket_keys.as_ref()]).flatten().map(PathBuf::as_path));
     }
+    let hosts = model.hosts.iter().filter_map(|host| host.clients.as_ref()).filter_map(HostClients::asked);
+    for clients in hosts {
+        all.extend([Some(&clients.ca), clients.crl.as_ref()].into_iter().flatten().map(PathBuf::as_path));
+    }
     for settings in model.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref()) {
         let own = settings.identity.iter().flat_map(|(cert, key)| [cert, key]);
         all.extend(settings.ca.iter().chain(own).map(PathBuf::as_path));
@@ -136,6 +174,12 @@ pub fn paths(model: &Model) -> Vec<&Path> {
     let mut seen = HashSet::new();
     all.retain(|path| seen.insert(*path));
     all
+}
+
+/// The same as they are now.
+#[must_use]
+pub fn stamps(model: &Model) -> Stamps {
+    paths(model).into_iter().map(|path| (path.to_owned(), Stamp::of(path))).collect()
 }
 
 fn system_roots() -> RootCertStore {
@@ -173,7 +217,7 @@ impl Reading<'_> {
         }
     }
 
-    fn server(&mut self, name: &str, settings: &ListenTls) {
+    fn server(&mut self, name: &str, settings: &ListenTls, rules: &[&HostClients]) {
         let old = self.store.material.clone();
         let mut loaded = Vec::new();
         for pair in &settings.certificates {
@@ -192,8 +236,8 @@ impl Reading<'_> {
             });
             loaded.push(read);
         }
-        let made = Server::new(settings, &loaded, &self.store.own).map(Arc::new);
-        let old = old.servers.get(name).filter(|old| old.settings == *settings).cloned();
+        let made = Server::new(settings, rules, &loaded, &self.store.own.secrets()).map(Arc::new);
+        let old = old.servers.get(name).filter(|old| old.is_of(settings, rules)).cloned();
         if let Some((server, _)) = self.or_old(made, old) {
             self.next.servers.insert(name.to_owned(), server);
         }
@@ -201,7 +245,7 @@ impl Reading<'_> {
 
     fn client(&mut self, name: &str, settings: &UpstreamTls, system: &Arc<RootCertStore>) {
         let old = self.store.material.clients.get(name).filter(|old| old.settings == *settings).cloned();
-        let print = client::print(settings);
+        let print = client::print(settings, system);
         // The same one, so that idle connections made with it are known for what they are.
         let same = old.clone().filter(|old| print.as_ref().is_ok_and(|print| *print == old.print));
         let made = match same {

@@ -89,6 +89,13 @@ pub struct Dial<'a> {
     pub secure: Option<Secure<'a>>,
 }
 
+impl Dial<'_> {
+    /// What a connection is made secure with; 0: it is not.
+    pub(super) fn identity(&self) -> u64 {
+        self.secure.map_or(0, |secure| secure.client.number)
+    }
+}
+
 /// What makes a connection secure.
 #[derive(Clone, Copy, Debug)]
 pub struct Secure<'a> {
@@ -124,8 +131,7 @@ pub async fn connect(
             if let Some(secure) = &dial.secure {
                 Box::pin(self::secure(&mut line, secure, dial)).await?;
             }
-            let identity = dial.secure.map_or(0, |secure| secure.client.number);
-            Ok(Box::new(Connection { line, address: dial.address.clone(), life, identity, open }))
+            Ok(Box::new(Connection { line, address: dial.address.clone(), life, identity: dial.identity(), open }))
         }
     }
 }
@@ -151,8 +157,8 @@ async fn secure(line: &mut Line, secure: &Secure<'_>, dial: &Dial<'_>) -> Result
         Unsettled::Broken(reason) => broken(reason),
         Unsettled::TooLong => NoConnection::Insecure("it said too much in the handshake"),
         Unsettled::Faulty(fault) => {
-            tracing::debug!(endpoint = %dial.address, fault = fault.0, "a TLS handshake with an endpoint failed");
-            NoConnection::Insecure(client::reason(&fault.0))
+            tracing::debug!(endpoint = %dial.address, fault = fault.words, "a TLS handshake with an endpoint failed");
+            NoConnection::Insecure(client::reason(fault.sort))
         }
     })
 }

@@ -42,7 +42,7 @@ struct Loan {
 /// [`NoConnection`]; nothing was sent.
 pub async fn lend(pools: &Rc<Pools>, dial: &Dial<'_>, now: Duration, fresh: bool) -> Result<Lease, NoConnection> {
     let loan = Loan::new(pools, dial.slot);
-    if !fresh && let Some(connection) = pools.take(dial.slot, dial.address, now) {
+    if !fresh && let Some(connection) = pools.take(dial.slot, (dial.address, dial.identity()), now) {
         pools.slab.endpoint(dial.slot).attempts.add(1);
         return Ok(Lease { connection, inbound: Block::none(), reused: true, slot: dial.slot, loan });
     }

@@ -117,6 +117,11 @@ impl Pools {
             }
         }
         for (slot, stack) in (0..).map(EndpointSlot).zip(stacks.iter_mut()) {
+            if let Some(terms) = stack.terms {
+                let before = stack.idle.len();
+                stack.idle.retain(|idle| idle.connection.identity == terms.identity);
+                (stack.idle.len()..before).for_each(|_| self.part(Parting::Removed));
+            }
             let surplus = stack.idle.len().saturating_sub(stack.terms.map_or(0, |terms| terms.most));
             let parting = if stack.terms.is_some() { Parting::Surplus } else { Parting::Removed };
             stack.idle.drain(..surplus).for_each(|_| self.part(parting));
@@ -135,15 +140,21 @@ impl Pools {
     /// The connection that was put back last, if it is still good: its socket is looked at, since an end, or words that
     /// nobody asked for (a late 408, say), must not become the answer to the next request. One system call.
     ///
-    /// Past `limits::LABELS` endpoints share a slot: a connection to another address is closed, never lent.
+    /// Past `limits::LABELS` endpoints share a slot, and requests of a configuration that was go on: a connection to another
+    /// address, or that was made secure in another way than `identity` says, is closed, never lent.
     #[must_use]
-    pub fn take(&self, slot: EndpointSlot, address: &Address, now: Duration) -> Option<Box<Connection>> {
+    pub fn take(
+        &self,
+        slot: EndpointSlot,
+        (address, identity): (&Address, u64),
+        now: Duration,
+    ) -> Option<Box<Connection>> {
         let mut stacks = self.stacks.borrow_mut();
         let stack = stacks.get_mut(slot.index())?;
         let terms = stack.terms?;
         while let Some(idle) = stack.idle.pop_back() {
             let over = terms.over(&idle, stack.idle.len(), now);
-            let other = idle.connection.address != *address || idle.connection.identity != terms.identity;
+            let other = idle.connection.address != *address || idle.connection.identity != identity;
             let over = over.or_else(|| other.then_some(Parting::Surplus));
             let over = over.or_else(|| idle.connection.line.has_news().then_some(Parting::Endpoint));
             match over {
@@ -185,6 +196,7 @@ impl Pools {
         let Some(stack) = stacks.get_mut(slot.index()) else { return };
         match stack.terms {
             None => self.part(Parting::Removed),
+            Some(terms) if connection.identity != terms.identity => self.part(Parting::Removed),
             Some(terms) if stack.idle.len() >= terms.most => self.part(Parting::Surplus),
             Some(_) => stack.idle.push_front(Idle { connection, since: now }),
         }
@@ -300,7 +312,7 @@ mod tests {
         /// As many exchanges as the kept connection carries.
         fn exchanges(&self) -> u32 {
             let mut count = 0;
-            while let Some(connection) = self.pools.take(SLOT, &self.address(), self.now) {
+            while let Some(connection) = self.pools.take(SLOT, (&self.address(), 0), self.now) {
                 count += 1;
                 self.pools.put(SLOT, connection, self.now);
             }
@@ -326,10 +338,29 @@ mod tests {
             let other = Address::Ip(TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
             let connection = yard.open().await;
             yard.pools.put(SLOT, connection, yard.now);
-            assert!(yard.pools.take(SLOT, &other, yard.now).is_none(), "a request would go to the wrong service");
+            assert!(yard.pools.take(SLOT, (&other, 0), yard.now).is_none(), "a request would go to the wrong service");
             let connection = yard.open().await;
             yard.pools.put(SLOT, connection, yard.now);
-            assert!(yard.pools.take(SLOT, &yard.address(), yard.now).is_some());
+            assert!(yard.pools.take(SLOT, (&yard.address(), 0), yard.now).is_some());
+        });
+    }
+
+    #[test]
+    fn a_connection_is_never_lent_to_who_makes_his_secure_in_another_way() {
+        Yard::run(TERMS, |yard| async move {
+            let keep = async || yard.pools.put(SLOT, yard.open().await, yard.now);
+            keep().await;
+            assert!(yard.pools.take(SLOT, (&yard.address(), 7), yard.now).is_none(), "it would not have been verified");
+            keep().await;
+            assert!(yard.pools.take(SLOT, (&yard.address(), 0), yard.now).is_some());
+            // The settings change: what was made before goes, and what comes back or is laid in is not kept.
+            keep().await;
+            let lent = yard.open().await;
+            yard.pools.bind(std::iter::once((SLOT, Terms { identity: 7, ..TERMS })));
+            assert_eq!(yard.idle(), 0);
+            yard.pools.put(SLOT, lent, yard.now);
+            yard.lay(1).await;
+            assert_eq!(yard.idle(), 0);
         });
     }
 
@@ -343,7 +374,7 @@ mod tests {
                 yard.pools.put(SLOT, connection, yard.now);
             }
             let (mut lent, address) = (Vec::new(), yard.address());
-            while let Some(connection) = yard.pools.take(SLOT, &address, yard.now) {
+            while let Some(connection) = yard.pools.take(SLOT, (&address, 0), yard.now) {
                 lent.push(connection);
             }
             fds.reverse();
@@ -374,11 +405,11 @@ mod tests {
             yard.now += AGE * 8 / 10;
             yard.sweep(false);
             assert_eq!(yard.idle(), 2);
-            let lent = yard.pools.take(SLOT, &yard.address(), yard.now).unwrap();
+            let lent = yard.pools.take(SLOT, (&yard.address(), 0), yard.now).unwrap();
             yard.now += AGE * 2 / 10;
             yard.pools.put(SLOT, lent, yard.now);
             assert_eq!((yard.idle(), yard.partings(Parting::Age)), (1, 1));
-            assert!(yard.pools.take(SLOT, &yard.address(), yard.now).is_none());
+            assert!(yard.pools.take(SLOT, (&yard.address(), 0), yard.now).is_none());
             yard.lay(1).await;
             yard.now += AGE;
             yard.sweep(false);
@@ -395,7 +426,7 @@ mod tests {
             assert_eq!((yard.idle(), yard.partings(Parting::Idle)), (2, 3));
             assert_eq!(yard.pools.slab.endpoint(SLOT).idle.get(), 2);
             yard.now += IDLE;
-            assert!(yard.pools.take(SLOT, &yard.address(), yard.now).is_some(), "a warm one is there to be lent");
+            assert!(yard.pools.take(SLOT, (&yard.address(), 0), yard.now).is_some(), "a warm one is there to be lent");
         });
     }
 
@@ -419,7 +450,7 @@ mod tests {
     fn an_endpoint_that_leaves_takes_its_connections_along() {
         Yard::run(Terms { warm: 2, ..TERMS }, |yard| async move {
             yard.lay(3).await;
-            let lent = yard.pools.take(SLOT, &yard.address(), yard.now).unwrap();
+            let lent = yard.pools.take(SLOT, (&yard.address(), 0), yard.now).unwrap();
             yard.pools.bind(std::iter::empty());
             assert_eq!((yard.idle(), yard.partings(Parting::Removed)), (0, 2));
             yard.pools.put(SLOT, lent, yard.now);

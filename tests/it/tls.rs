@@ -19,7 +19,7 @@ use crate::support::program;
 use crate::support::simple;
 
 /// A listener with these certificates, and more lines.
-fn tls(origin: &Origin, pairs: &[&Issued], more: &str) -> String {
+pub(crate) fn tls(origin: &Origin, pairs: &[&Issued], more: &str) -> String {
     let pairs: Vec<String> = pairs.iter().map(|issued| issued.pair()).collect();
     simple(&[origin], "", &format!("tls = [{}]\n{more}", pairs.join(", ")))
 }
@@ -129,6 +129,25 @@ fn each_name_has_its_certificate_and_each_client_one_that_it_can_verify() {
 }
 
 #[test]
+fn the_order_of_suites_is_ours_where_old_clients_come_and_the_clients_where_they_do_not() {
+    let (authority, origin) = (Authority::new(), Origin::named("app"));
+    let shop = authority.issue("shop", &["shop.example"]);
+    let config = |more: &str| tls(&origin, &[&shop], more);
+    let gateway = Gateway::start(&config(""));
+    let connect = gateway.http().to_string();
+    let suite = |offers: &[&str]| {
+        let args = ["s_client", "-connect", &connect, "-servername", "shop.example", "-brief"];
+        let (_, text) = program("openssl", &[&args, offers].concat(), "");
+        text.lines().find_map(|line| line.strip_prefix("Ciphersuite: ")).unwrap_or(&text).to_owned()
+    };
+    let old = ["-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256"];
+    let new = ["-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"];
+    assert_eq!((&*suite(&old), &*suite(&new)), ("ECDHE-ECDSA-AES128-GCM-SHA256", "TLS_AES_128_GCM_SHA256"));
+    assert_eq!(gateway.reload(&config("handshake = { policy = \"modern\" }")).status, 200);
+    assert_eq!(suite(&new), "TLS_CHACHA20_POLY1305_SHA256");
+}
+
+#[test]
 fn keys_of_every_form_are_taken() {
     let (authority, origin) = (Authority::new(), Origin::named("app"));
     let rsa_key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
@@ -208,23 +227,29 @@ fn what_is_no_tls_is_told_so_or_nothing() {
 }
 
 #[test]
-fn no_more_handshakes_at_once_than_may_be() {
+fn no_more_handshakes_at_once_than_may_be_and_half_a_hello_is_none() {
     let (authority, origin) = (Authority::new(), Origin::named("app"));
     let shop = authority.issue("shop", &["shop.example"]);
     let process = "[process]\ncores = 1\nadmin = \"127.0.0.1:0\"\n";
     let gateway = Gateway::start(&format!("{process}{}", tls(&origin, &[&shop], "handshake = { at_once = 2 }")));
-    let stalled: Vec<Raw> = (0..2)
-        .map(|_| {
-            let mut stalled = Raw::connect(gateway.http());
-            stalled.send(b"\x16\x03\x01\x02\x00\x01\x00");
-            stalled
-        })
-        .collect();
+    let hello = authority.hello("shop.example");
+    let stalled = |bytes: &[u8]| {
+        let mut stalled = Raw::connect(gateway.http());
+        stalled.send(bytes);
+        stalled
+    };
+    let halves: Vec<Raw> = (0..8).map(|_| stalled(&hello[..hello.len() - 1])).collect();
+    for _ in 0..3 {
+        assert_eq!(authority.client(None).connect(gateway.http(), "shop.example").get("shop.example", "/").status, 200);
+    }
+    // Two that say no more once they are answered.
+    let mut wholes: Vec<Raw> = (0..2).map(|_| stalled(&hello)).collect();
+    wholes.iter_mut().for_each(|whole| drop(whole.try_read_some()));
     eventually("a third to be refused", || {
         let refused = authority.client(None).try_connect(gateway.http(), "shop.example").is_err();
         refused && handshakes(&gateway, "refused") > 0.5
     });
-    drop(stalled);
+    drop((halves, wholes));
     eventually("places to become free", || authority.client(None).try_connect(gateway.http(), "shop.example").is_ok());
 }
 
@@ -334,7 +359,8 @@ fn behind_a_proxy_the_header_comes_first_and_a_second_request_may_come_at_once()
 #[test]
 fn a_listener_may_send_everything_on_to_where_tls_is_spoken() {
     let origin = Origin::named("app");
-    let gateway = Gateway::start(&simple(&[&origin], "", "redirect = \"https\"\nhsts = { age = \"1h\" }"));
+    let gateway =
+        Gateway::start(&simple(&[&origin], "", "redirect = \"https\"\n\n[defaults.listen]\nhsts = { age = \"1h\" }"));
     let mut raw = Raw::connect(gateway.http());
     let ask = |raw: &mut Raw, request: &str| {
         raw.send(request);
@@ -531,30 +557,20 @@ fn an_idle_connection_keeps_little() {
 }
 
 #[test]
-fn what_came_before_the_last_word_is_read_to_its_end() {
+fn a_request_with_the_last_word_behind_it_is_seen_and_a_cut_is_an_abort() {
     let (authority, origin) = (Authority::new(), Origin::named("app"));
     let shop = authority.issue("shop", &["shop.example"]);
     let gateway = Gateway::start(&tls(&origin, &[&shop], ""));
-    // A request, then a cut without a word: it is answered or not, but the gateway goes on.
-    for _ in 0..20 {
+    for n in 0..10 {
         let mut client = authority.client(None).connect(gateway.http(), "shop.example");
-        client.send("GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+        client.send(format!("GET /{n} HTTP/1.1\r\nHost: shop.example\r\n\r\n"));
         client.cut();
     }
+    // What was sent before the cut was a request: each has its line, and each its word.
+    let lines = gateway.wait_log_lines(10, |line| line.path().len() == 2);
+    assert!(lines.iter().all(|line| ["ok", "client_abort"].contains(&line.ended())), "{lines:?}");
     let mut raw = TcpStream::connect(gateway.http()).unwrap();
     raw.write_all(b"\x15\x03\x03\x00\x02\x01\x00").unwrap();
-    assert!(raw.read_to_end(&mut Vec::new()).is_ok());
+    assert_eq!(raw.read_to_end(&mut Vec::new()).unwrap(), 0, "an end without a beginning is answered by none");
     assert_eq!(authority.client(None).connect(gateway.http(), "shop.example").get("shop.example", "/").status, 200);
-}
-
-#[test]
-fn what_an_authority_says_of_a_certificate_is_shown_with_it() {
-    let (authority, origin) = (Authority::new(), Origin::named("app"));
-    let shop = authority.issue("shop", &["shop.example"]);
-    let said = authority.scratch.write("shop.ocsp", "what it says");
-    let pair = shop.pair().replace(" }", &format!(", ocsp = \"{}\" }}", said.display()));
-    let gateway = Gateway::start(&simple(&[&origin], "", &format!("tls = [{pair}]")));
-    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-        assert_eq!(authority.stapled(version, gateway.http(), "shop.example"), b"what it says");
-    }
 }

@@ -171,3 +171,19 @@ fn who_is_behind_it_is_told_before_the_handshake_and_checks_speak_tls_too() {
     assert_eq!(get(gateway.http(), "/").status, 504);
     assert!(announced.connections() > 0);
 }
+
+#[test]
+fn the_roots_of_the_system_count_and_are_read_anew_on_a_reload() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let shown = authority.issue("orders", &["127.0.0.1"]);
+    let origin = SecureOrigin::start(authority.origin(&shown, false), &ok("orders"), true);
+    let roots = authority.scratch.write("roots.pem", &std::fs::read_to_string(authority.ca()).unwrap());
+    let process = "[process]\ncores = 1\nadmin = \"127.0.0.1:0\"\n";
+    let config = format!("{process}{}", towards(&origin.addr, "{}", ""));
+    let environment = format!("export SSL_CERT_FILE={} && unset SSL_CERT_DIR", roots.display());
+    let mut gateway = Gateway::start_under(&environment, &config);
+    assert_eq!(get(gateway.http(), "/").status, 200);
+    std::fs::copy(stranger.ca(), &roots).unwrap();
+    gateway.signal(crate::support::Signal::Hup);
+    eventually("the new roots to be read", || get(gateway.http(), "/").status == 502);
+}

@@ -1,4 +1,4 @@
-//! The samples of TLS: handshakes, and the ends of certificates.
+//! The samples of TLS: handshakes, the ends of certificates, and files that could not be taken.
 
 use std::collections::HashSet;
 
@@ -15,6 +15,12 @@ pub(super) fn handshakes(reading: &Reading, out: &mut Series<'_>) {
             out.put(&[name, word], reading.sum(|slab| slab.peek_listener(slot).map_or(0, of)));
         }
     }
+}
+
+pub(super) fn refused_files(reading: &Reading, out: &mut Series<'_>) {
+    let kept = &reading.scene.snapshot.material.kept;
+    let paths: HashSet<_> = kept.iter().map(|fault| &fault.path).collect();
+    out.put(&[], paths.len() as u64);
 }
 
 pub(super) fn ends(reading: &Reading, out: &mut Series<'_>) {

@@ -14,6 +14,7 @@ use crate::admin::metrics::Series;
 use crate::admin::metrics::seconds;
 use crate::admin::metrics::secure::ends;
 use crate::admin::metrics::secure::handshakes;
+use crate::admin::metrics::secure::refused_files;
 use crate::admin::metrics::states::changes;
 use crate::admin::metrics::states::endpoints;
 use crate::admin::metrics::states::panics;
@@ -25,6 +26,7 @@ use crate::balance::board::Health;
 use crate::id::ListenerSlot;
 use crate::observe::ended::Cause;
 use crate::observe::metrics::CLASSES;
+use crate::observe::metrics::CLOSINGS;
 use crate::observe::metrics::HEDGES;
 use crate::observe::metrics::ListenerCounts;
 use crate::observe::metrics::METHODS;
@@ -133,6 +135,21 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "When a certificate that is shown to others ends, in seconds since 1970; by whether a listener shows it or the \
                gateway to an upstream, and by its file.",
         write: ends,
+    },
+    Family {
+        name: "ringway_tls_files_refused",
+        kind: Gauge,
+        labels: &[],
+        help: "Files for TLS that have changed and cannot be used, while what was read of them before stays in force.",
+        write: refused_files,
+    },
+    Family {
+        name: "ringway_connections_closed_total",
+        kind: Counter,
+        labels: &["listener", "reason"],
+        help: "Client connections that were good and are closed, by why. What is closed for want of memory or descriptors is \
+               counted by ringway_overload_closed_total, what is closed with an error by ringway_request_errors_total.",
+        write: closings,
     },
     Family {
         name: "ringway_proxy_protocol_faults_total",
@@ -449,7 +466,11 @@ pub(super) const LABELS: &[(&str, &str)] = &[
     ("upstream", "name of the upstream"),
     ("endpoint", "address of the endpoint"),
     ("listener", "name of the listener"),
-    ("reason", "whose bound it was: `listener`, `process` or `client`; or `untrusted`, or `overload`"),
+    (
+        "reason",
+        "of one refused, whose bound it was: `listener`, `process` or `client`; or `untrusted`, or `overload`; of one closed, \
+         `idle`, `requests` or `age`: its bound was reached; `drain`: the gateway ends; `removed`: the listener has left",
+    ),
     (
         "parting",
         "`idle`, `age` or `requests`: its bound was reached; `surplus`: there are enough; `removed`: the endpoint has left \
@@ -528,10 +549,18 @@ fn pressures(reading: &Reading, out: &mut Series<'_>) {
 }
 
 fn refusals(reading: &Reading, out: &mut Series<'_>) {
+    by_reason(reading, out, &REFUSALS, |counts, reason| counts.refused[reason].get());
+}
+
+fn closings(reading: &Reading, out: &mut Series<'_>) {
+    by_reason(reading, out, &CLOSINGS, |counts, reason| counts.closed[reason].get());
+}
+
+/// A sample for each reason of each listener.
+fn by_reason(reading: &Reading, out: &mut Series<'_>, words: &[&str], of: fn(&ListenerCounts, usize) -> u64) {
     for (slot, name) in known_listeners(reading) {
-        for (reason, word) in REFUSALS.iter().enumerate() {
-            let of = |counts: &ListenerCounts| counts.refused[reason].get();
-            out.put(&[name, word], reading.sum(|slab| slab.peek_listener(slot).map_or(0, of)));
+        for (reason, word) in words.iter().enumerate() {
+            out.put(&[name, word], reading.sum(|slab| slab.peek_listener(slot).map_or(0, |counts| of(counts, reason))));
         }
     }
 }

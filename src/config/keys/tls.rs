@@ -72,7 +72,8 @@ pub(in crate::config) static POLICY: Key<Words<Policy>> = Key {
     kind: POLICIES,
     need: Default(Policy::Intermediate),
     doc: "`modern` is TLS 1.3 alone, `intermediate` TLS 1.2 too. In both only suites with forward secrecy and authenticated \
-          encryption are spoken, and X25519MLKEM768 is preferred.",
+          encryption are spoken, and X25519MLKEM768 is preferred. Of the suites, `modern` takes the first of the client's, \
+          `intermediate` of its own: AES-256, AES-128, ChaCha20.",
     example: "\"modern\"",
 };
 
@@ -97,7 +98,8 @@ pub(in crate::config) static AT_ONCE: Key<Integer<u32>> = Key {
     name: "at_once",
     kind: Integer { min: 1, max: 1_000_000 },
     need: Default(1000),
-    doc: "Handshakes under way on one core before further connections are closed at once.",
+    doc: "Handshakes under way on one core before further clients are refused. One is under way once the client's hello has \
+          come.",
     example: "200",
 };
 
@@ -113,7 +115,8 @@ pub(in crate::config) static TICKETS: Key<Switch> = Key {
     name: "tickets",
     kind: Switch,
     need: Default(true),
-    doc: "Whether clients are given tickets, by which a later handshake is shorter. Their keys change every six hours.",
+    doc: "Whether clients are given tickets, by which a later handshake is shorter. Their keys change every six hours, and are \
+          kept for six more. No ticket outlives the certificate by which its client was let in.",
     example: "false",
 };
 
@@ -121,8 +124,10 @@ pub(in crate::config) static TICKET_KEYS: Key<FilePath> = Key {
     name: "ticket_keys",
     kind: FilePath,
     need: Optional,
-    doc: "A file of secrets, a line of 64 hexadecimal digits or more for each; keys of tickets are made of the first, and \
-          tickets of all are taken. For gateways that are to take each other's. Without it the secret is the process's own.",
+    doc: "A file of secrets, a line of 64 hexadecimal digits or more for each, eight at the most; keys of tickets are made of \
+          the first, and tickets of all are taken. For gateways that are to take each other's. Whoever has the file can read \
+          what was said under tickets of that time: change it every day. Without it the secrets are the process's own, drawn \
+          anew every six hours and then forgotten.",
     example: "\"/etc/ringway/tickets\"",
 };
 
@@ -153,9 +158,26 @@ pub(in crate::config) static CRL: Key<FilePath> = Key {
     name: "crl",
     kind: FilePath,
     need: Optional,
-    doc: "A file of PEM: the lists of what these authorities have revoked, one of each that has issued a client's \
-          certificate, and none of them out of date. Without it nothing is revoked.",
+    doc: "A file of PEM: the lists of what authorities have revoked, one of each that has issued a client's certificate or \
+          one of those between it and a root, and none of them out of date: else nobody is let in whom it would concern. \
+          Without it nothing is revoked.",
     example: "\"/etc/ringway/revoked.pem\"",
+};
+
+pub(in crate::config) static HOST_CLIENT_CERTIFICATES: Group = Group {
+    name: "client_certificates",
+    keys: &[&HOST_NEED, &CLIENT_CA, &CRL],
+    doc: "The same for this host, instead of what the listener says of it. What counts is the name that a client asks for in \
+          its handshake; a request by a connection that was made under another rule is answered by 421, and one in the open \
+          too where a certificate must be shown.",
+};
+
+pub(in crate::config) static HOST_NEED: Key<Off<Words<Need>>> = Key {
+    name: "need",
+    kind: Off(Words { words: &[("optional", Need::Optional), ("required", Need::Required)] }),
+    need: Required,
+    doc: "Whether they are asked for, and whether a client may come without.",
+    example: "\"required\"",
 };
 
 pub(in crate::config) static HSTS: Group = Group {

@@ -32,8 +32,9 @@ pub(super) fn listens() -> impl Strategy<Value = (Option<ListenTls>, Option<Hsts
     let hsts =
         (age, any::<bool>(), any::<bool>()).prop_map(|(age, subdomains, preload)| Hsts { age, subdomains, preload });
     let ports = prop_oneof![Just(443), 1..=u16::MAX];
-    (option::of(listen()), option::of(hsts), option::of(ports))
-        .prop_map(|(tls, hsts, redirect)| (tls.clone(), hsts, redirect.filter(|_| tls.is_none())))
+    (option::of(listen()), option::of(hsts), option::of(ports)).prop_map(|(tls, hsts, redirect)| {
+        (tls.clone(), hsts.filter(|_| tls.is_some()), redirect.filter(|_| tls.is_none()))
+    })
 }
 
 fn listen() -> impl Strategy<Value = ListenTls> {

@@ -100,6 +100,7 @@ fn hashing() -> impl Strategy<Value = Hashing> {
         "[!-~&&[^&=#]]{1,64}".prop_map(HashKey::Query),
         Just(HashKey::Path),
         Just(HashKey::Client),
+        Just(HashKey::Certificate),
         (1..=64_u32).prop_map(HashKey::Capture),
     ];
     // Listed once each.

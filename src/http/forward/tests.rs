@@ -44,7 +44,7 @@ fn request_fields_that_go_on() {
             "Cookie: a\r\nCookie: b\r\nAuthorization: c\r\nUser-Agent: d\r\nReferer: e\r\nDate: f\r\n",
         ),
         // Of one hop.
-        ("Connection: keep-alive\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: trailers\r\n", ""),
+        ("Connection: keep-alive\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: gzip\r\n", ""),
         ("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n", ""),
         ("Connection: X-SECRET ,x-more\r\nX-Secret: 1\r\nX-More: 2\r\nX-Most: 3\r\n", "X-Most: 3\r\n"),
         ("X-Secret: 1\r\nConnection: close\r\nConnection: x-secret\r\n", ""),

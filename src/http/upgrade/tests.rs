@@ -90,6 +90,10 @@ fn the_fields_go_before_the_end_of_a_head() {
     let mut head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
     append(&mut head, b"websocket");
     assert_eq!(head, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    // One Connection field, that of the upgrade.
+    let mut head = [b"GET / HTTP/1.1\r\nHost: a\r\n", TAKES_TRAILERS, b"\r\n"].concat();
+    append(&mut head, b"websocket");
+    assert_eq!(head, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
 }
 
 proptest! {

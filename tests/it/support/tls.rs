@@ -11,6 +11,7 @@ use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use rcgen::CertificateParams;
 use rcgen::CertifiedIssuer;
@@ -46,6 +47,8 @@ pub struct Authority {
     /// The folder.
     pub scratch: Scratch,
     issuer: CertifiedIssuer<'static, KeyPair>,
+    /// Its serial number, if another stands above it.
+    serial: Option<rcgen::SerialNumber>,
 }
 
 /// A certificate with its key.
@@ -57,6 +60,8 @@ pub struct Issued {
     /// The certificate itself.
     pub der: CertificateDer<'static>,
     signs: Vec<u8>,
+    /// The certificate of its authority, if that is none by itself.
+    above: Option<CertificateDer<'static>>,
     /// Its serial number.
     pub serial: rcgen::SerialNumber,
 }
@@ -72,7 +77,29 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, scratch.path().display().to_string());
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         scratch.write("ca.pem", &issuer.pem());
-        Self { scratch, issuer }
+        Self { scratch, issuer, serial: None }
+    }
+
+    /// One that this one stands for.
+    pub fn between(&self, name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
+        params.distinguished_name.push(DnType::CommonName, name);
+        let serial = rcgen::SerialNumber::from(77_u64);
+        params.serial_number = Some(serial.clone());
+        let issuer = CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &self.issuer).unwrap();
+        Self { scratch: Scratch::new(), issuer, serial: Some(serial) }
+    }
+
+    /// Its serial number, if another stands above it.
+    #[track_caller]
+    pub fn serial(&self) -> rcgen::SerialNumber {
+        self.serial.clone().unwrap()
+    }
+
+    fn above(&self) -> Option<CertificateDer<'static>> {
+        self.serial.is_some().then(|| self.issuer.der().clone())
     }
 
     /// The file of its certificate.
@@ -103,11 +130,16 @@ impl Authority {
         let made = params.signed_by(key, &self.issuer).unwrap();
         let cert = self.scratch.write(&format!("{file}.crt"), &made.pem());
         let signs = self.scratch.write(&format!("{file}.key"), &key.serialize_pem());
-        Issued { cert, key: signs, der: made.der().clone(), signs: key.serialize_der(), serial }
+        Issued { cert, key: signs, der: made.der().clone(), signs: key.serialize_der(), serial, above: self.above() }
     }
 
     /// A list of what it has revoked, in a file.
     pub fn revoke(&self, file: &str, serials: &[&rcgen::SerialNumber]) -> PathBuf {
+        self.revoke_until(file, serials, rcgen::date_time_ymd(2400, 1, 1).into())
+    }
+
+    /// The same, of a list that ends then.
+    pub fn revoke_until(&self, file: &str, serials: &[&rcgen::SerialNumber], end: SystemTime) -> PathBuf {
         let revoked = |serial: &&rcgen::SerialNumber| rcgen::RevokedCertParams {
             serial_number: (*serial).clone(),
             revocation_time: rcgen::date_time_ymd(2024, 1, 1),
@@ -116,7 +148,7 @@ impl Authority {
         };
         let list = rcgen::CertificateRevocationListParams {
             this_update: rcgen::date_time_ymd(2024, 1, 1),
-            next_update: rcgen::date_time_ymd(2400, 1, 1),
+            next_update: end.into(),
             crl_number: 1_u64.into(),
             issuing_distribution_point: None,
             revoked_certs: serials.iter().map(revoked).collect(),
@@ -131,6 +163,18 @@ impl Authority {
     }
 
     /// The same, of this version alone.
+    pub fn client_with(&self, shows: Option<&Issued>, version: &'static SupportedProtocolVersion) -> Client {
+        Client { config: Arc::new(self.config(shows, &[version])) }
+    }
+
+    /// One of this version that asks for no name.
+    pub fn nameless(&self, version: &'static SupportedProtocolVersion) -> Client {
+        let mut config = self.config(None, &[version]);
+        config.enable_sni = false;
+        Client { config: Arc::new(config) }
+    }
+
+    /// One that shows nothing, of this version alone.
     pub fn client_of(&self, version: &'static SupportedProtocolVersion) -> Client {
         Client { config: Arc::new(self.config(None, &[version])) }
     }
@@ -142,8 +186,17 @@ impl Authority {
         let config = config.with_root_certificates(roots);
         match shows {
             None => config.with_no_client_auth(),
-            Some(shown) => config.with_client_auth_cert(vec![shown.der.clone()], shown.private()).unwrap(),
+            Some(shown) => config.with_client_auth_cert(shown.chain(), shown.private()).unwrap(),
         }
+    }
+
+    /// The first words of a client that asks for this name.
+    pub fn hello(&self, name: &str) -> Vec<u8> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut connection = ClientConnection::new(self.client(None).config, name).unwrap();
+        let mut hello = Vec::new();
+        connection.write_tls(&mut hello).unwrap();
+        hello
     }
 
     /// What is shown beside a certificate (OCSP).
@@ -177,6 +230,10 @@ impl Issued {
     /// As one of the certificates of a listener.
     pub fn pair(&self) -> String {
         format!("{{ cert = \"{}\", key = \"{}\" }}", self.cert.display(), self.key.display())
+    }
+
+    fn chain(&self) -> Vec<CertificateDer<'static>> {
+        [self.der.clone()].into_iter().chain(self.above.clone()).collect()
     }
 
     fn private(&self) -> PrivateKeyDer<'static> {
@@ -272,6 +329,17 @@ impl Secure {
         self.0.stream.flush().unwrap();
     }
 
+    /// Sends all of it, if the gateway takes it.
+    pub fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.stream.write_all(bytes)?;
+        self.0.stream.flush()
+    }
+
+    /// What is below, for bytes that are not sealed.
+    pub fn below(&mut self) -> &mut TcpStream {
+        &mut self.0.stream.sock
+    }
+
     /// The next whole response.
     #[track_caller]
     pub fn read_response(&mut self) -> Response {
@@ -314,6 +382,12 @@ impl Secure {
     /// What is known of the connection.
     pub fn settled(&self) -> &ClientConnection {
         &self.0.stream.conn
+    }
+
+    /// Takes new keys, and asks the gateway to do so too.
+    pub fn refresh(&mut self) {
+        self.0.stream.conn.refresh_traffic_keys().unwrap();
+        self.0.stream.flush().unwrap();
     }
 
     /// Says that nothing more follows.

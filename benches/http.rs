@@ -67,7 +67,8 @@ fn requests(criterion: &mut Criterion) {
         let mut out = Vec::with_capacity(4096);
         let marks = Marks::of(Peer::Ip(([192, 0, 2, 1], 7).into()), Some(8080), "http");
         for (whose, trusted) in [("", false), (" of a trusted peer", true)] {
-            let hop = Hop { marks: &marks, trusted, request_id: REQUEST_ID, authority: b"orders", anew: &[] };
+            let hop =
+                Hop { marks: &marks, trusted, request_id: REQUEST_ID, authority: b"orders", anew: &[], upgrade: b"" };
             criterion.bench_function(&format!("request/encode/{name}{whose}"), |bencher| {
                 bencher.iter(|| {
                     out.clear();

@@ -1,10 +1,11 @@
-"""The proxies that Ringway is compared with, and Ringway: each is started in front of an origin, and gives its address
-and its processes. It knows nothing of what is measured."""
+"""The proxies that Ringway is compared with, and Ringway: each is started in front of an origin, and gives its addresses
+(`plain` and `tls`) and its processes. It knows nothing of what is measured."""
 
 import os
 import shutil
 import subprocess
 
+import certificates
 import stage
 
 # The connections that a proxy is to hold at once, unless the measurement asks for more.
@@ -13,35 +14,46 @@ CONNECTIONS = 8000
 
 def start_ringway(folder, origin, cpu, connections=CONNECTIONS):
     del connections  # its default bound is far above
-    config = stage.fill("ringway.toml.in", "ringway.toml", ORIGIN=origin, CPU=cpu, IO="auto")
-    child, address, *_ = stage.start_ringway(folder, config, cpu)
-    return address, [child.pid]
+    plain = stage.fill("ringway.toml.in", "ringway.toml", ORIGIN=origin, CPU=cpu, IO="auto")
+    config = stage.fill("ringway-tls.toml.in", "ringway-tls.toml", PLAIN=os.path.basename(plain),
+                        CERTIFICATES=certificates.made())
+    child, listeners, *_ = stage.start_listeners(folder, config, cpu)
+    return {"plain": listeners["http"], "tls": listeners["https"]}, [child.pid]
 
 
 def start_relay(folder, origin, cpu, connections=CONNECTIONS):
     del connections
-    relay = stage.start([os.path.join(folder, "examples", "relay"), "--listen", "127.0.0.1:0", "--to", origin], cpu,
-                        log="relay.log")
-    address, _ = stage.await_line(relay, "READY")
-    return address, [relay.pid]
+    words = ["--listen", "127.0.0.1:0", "--tls", "127.0.0.1:0", "--to", origin]
+    for name in certificates.KEYS:
+        words += ["--pair", os.path.join(certificates.made(), f"{name}.pem")]
+    relay = stage.start([os.path.join(folder, "examples", "relay"), *words], cpu, log="relay.log")
+    tls, _ = stage.await_line(relay, "TLS")
+    plain, _ = stage.await_line(relay, "READY")
+    return {"plain": plain, "tls": tls}, [relay.pid]
 
 
 def start_nginx(_folder, origin, cpu, connections=CONNECTIONS):
-    address = f"127.0.0.1:{stage.free_port()}"
+    addresses = free_addresses()
     user = "root" if os.geteuid() == 0 else "nobody"
-    config = stage.fill("nginx.conf.in", "nginx.conf", ORIGIN=origin, LISTEN=address, DIR=stage.workdir(), USER=user,
+    config = stage.fill("nginx.conf.in", "nginx.conf", ORIGIN=origin, LISTEN=addresses["plain"], TLS=addresses["tls"],
+                        CERTIFICATES=certificates.made(), DIR=stage.workdir(), USER=user,
                         CONNECTIONS=connections * 9 // 8)  # it closes idle ones once fewer than a sixteenth are free
     nginx = stage.start([nginx_path(), "-p", stage.workdir(), "-c", config], cpu, log="nginx.log")
-    stage.await_port(nginx, address)
-    return address, stage.processes(nginx.pid)
+    stage.await_port(nginx, addresses["tls"])
+    return addresses, stage.processes(nginx.pid)
 
 
 def start_haproxy(_folder, origin, cpu, connections=CONNECTIONS):
-    address = f"127.0.0.1:{stage.free_port()}"
-    config = stage.fill("haproxy.cfg.in", "haproxy.cfg", ORIGIN=origin, LISTEN=address, CONNECTIONS=connections)
+    addresses = free_addresses()
+    config = stage.fill("haproxy.cfg.in", "haproxy.cfg", ORIGIN=origin, LISTEN=addresses["plain"], TLS=addresses["tls"],
+                        CERTIFICATES=certificates.made(), CONNECTIONS=connections)
     haproxy = stage.start(["haproxy", "-db", "-f", config], cpu, log="haproxy.log")
-    stage.await_port(haproxy, address)
-    return address, stage.processes(haproxy.pid)
+    stage.await_port(haproxy, addresses["tls"])
+    return addresses, stage.processes(haproxy.pid)
+
+
+def free_addresses():
+    return {kind: f"127.0.0.1:{stage.free_port()}" for kind in ("plain", "tls")}
 
 
 STARTERS = {"ringway": start_ringway, "relay": start_relay, "nginx": start_nginx, "haproxy": start_haproxy}
@@ -61,10 +73,10 @@ def find(program):
     return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 
 
-def install(package):
-    """Installs a package of Debian, whose program has its name, where it is missing, without letting it start its
-    service."""
-    if find(package):
+def install(package, program=None):
+    """Installs a package of Debian, whose program has its name or another, where it is missing, without letting it start
+    its service."""
+    if find(program or package):
         return
     if os.geteuid() != 0:
         stage.fail(f"{package} is missing; install it, or run this as root")

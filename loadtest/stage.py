@@ -146,10 +146,18 @@ def fill(template, name, **values):
 def start_ringway(folder, config, cpu=None, before=(), seconds=15):
     """Starts Ringway (behind the command `before`, if any); gives the process, its address, its admin's, and what
     counts the lines it says from then on."""
+    child, listeners, admin, lines = start_listeners(folder, config, cpu, before, seconds)
+    return child, list(listeners.values())[-1], admin, lines
+
+
+def start_listeners(folder, config, cpu=None, before=(), seconds=15):
+    """The same for a Ringway with several listeners: their addresses by their names."""
     child = start([*before, os.path.join(folder, "ringway"), "run", "-c", config], cpu=cpu, log="ringway.log")
     _, lines = await_line(child, "READY", seconds)
-    addresses = {line.split()[0]: line.split()[-1] for line in lines if line.startswith(("LISTEN", "ADMIN"))}
-    return child, addresses["LISTEN"], addresses.get("ADMIN"), Lines(child)
+    said = [line.split() for line in lines]
+    listeners = {words[1]: words[-1] for words in said if words[0] == "LISTEN"}
+    admin = next((words[-1] for words in said if words[0] == "ADMIN"), None)
+    return child, listeners, admin, Lines(child)
 
 
 class Drive:

@@ -19,14 +19,20 @@ pub const INTERIM_RESPONSES: u32 = 32;
 pub const CHUNK_LINE_BYTES: usize = 256;
 /// Bytes of chunk extensions in one message.
 pub const CHUNK_EXTENSION_BYTES: usize = 16 * 1024;
-/// Bytes of a trailer section.
-pub const TRAILER_BYTES: usize = 16 * 1024;
-/// Fields of a trailer section.
-pub const TRAILER_FIELDS: usize = 100;
 /// Bytes of a kept `X-Request-Id`; a longer one is replaced.
 pub const REQUEST_ID_BYTES: usize = 128;
 /// How long one side of a body may be waited for in all, beyond what its bytes are worth at its minimum rate.
 pub const RATE_GRACE: Duration = Duration::from_secs(10);
+/// How long a tunnel may carry nothing, unless the listener or the route says otherwise.
+pub const TUNNEL_IDLE: Duration = Duration::from_mins(5);
+/// How long a client that was told the end of its connection is heard out while it goes on sending.
+pub const LINGER_TIME: Duration = Duration::from_secs(30);
+/// How long it is heard out while it is silent.
+pub const LINGER_PAUSE: Duration = Duration::from_secs(2);
+/// How long a side of a tunnel that was told the end is heard out while it goes on sending.
+pub const TUNNEL_LAST_TIME: Duration = Duration::from_secs(5);
+/// How long it is heard out while it is silent.
+pub const TUNNEL_LAST_PAUSE: Duration = Duration::from_secs(2);
 /// Bytes of a PROXY protocol header of version 2.
 pub const PROXY_BYTES: usize = 4096;
 /// Elements of `X-Forwarded-For` that are looked at for the client.

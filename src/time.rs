@@ -117,3 +117,21 @@ impl Clock {
 pub fn us(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000_000) + u64::from(duration.subsec_micros())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unix_time_is_told_of_any_moment_on_the_clock_of_all_cores() {
+        let hour = Duration::from_secs(3600);
+        let Some(epoch) = Instant::now().checked_sub(hour) else { return };
+        let clock = Clock::since(epoch);
+        let unix = || us(SystemTime::now().duration_since(UNIX_EPOCH).unwrap());
+        let near = |told: u64, is: u64| told.abs_diff(is) < 600_000_000;
+        assert!(clock.now_us().abs_diff(us(hour)) < 600_000_000);
+        assert!(near(clock.unix_us(clock.now_us()), unix()));
+        assert!(near(clock.unix_us(0), unix() - us(hour)), "an hour ago");
+        assert_eq!(clock.unix_us(2_000_000) - clock.unix_us(500_000), 1_500_000);
+    }
+}

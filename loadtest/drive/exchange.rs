@@ -1,13 +1,11 @@
 //! One connection of the load: what it is sending, and what it reads back. It refuses to know when requests are due and
 //! what is counted.
 
-use std::io::{self, Read};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
-use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
-
+use crate::link::{Link, Tls};
 use crate::plan::{Abort, Plan};
 use crate::sys::{Epoll, Interest, Ready};
 use crate::wire::{Body, Head, Outgoing, Pattern, push_number};
@@ -15,8 +13,11 @@ use crate::wire::{Body, Head, Outgoing, Pattern, push_number};
 /// A place for a connection, and the exchange that is on it.
 pub struct Place {
     key: u64,
-    stream: Option<TcpStream>,
+    tls: Option<Tls>,
+    link: Option<Link>,
     connecting: bool,
+    /// TLS was settled since somebody asked, and whether by a ticket.
+    settled: Option<bool>,
     watched: Interest,
     /// Read and not yet understood: the beginning of a response's head.
     pending: Vec<u8>,
@@ -66,11 +67,13 @@ pub enum End {
 }
 
 impl Place {
-    pub fn new(key: u64) -> Self {
+    pub fn new(key: u64, tls: Option<Tls>) -> Self {
         Self {
             key,
-            stream: None,
+            tls,
+            link: None,
             connecting: false,
+            settled: None,
             watched: Interest::Read,
             pending: Vec::new(),
             out: Outgoing::default(),
@@ -85,17 +88,16 @@ impl Place {
 
     /// Begins the connection; the socket is writable once it stands.
     pub fn open(&mut self, to: SocketAddr, epoll: &Epoll) -> io::Result<()> {
-        let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        socket.set_tcp_nodelay(true)?;
-        match socket.connect(&to.into()) {
-            Err(fault) if fault.raw_os_error() != Some(libc::EINPROGRESS) => return Err(fault),
-            _ => {}
-        }
-        epoll.add(socket.as_raw_fd(), self.key, Interest::Both)?;
-        self.stream = Some(socket.into());
+        let link = Link::begin(to)?;
+        epoll.add(link.as_raw_fd(), self.key, Interest::Both)?;
+        self.link = Some(link);
         (self.connecting, self.watched) = (true, Interest::Both);
         Ok(())
+    }
+
+    /// Whether TLS was settled since the last time this was asked: by a ticket, or without.
+    pub fn take_settled(&mut self) -> Option<bool> {
+        self.settled.take()
     }
 
     /// Takes a request on, opening a connection if there is none. The end, if it failed at once.
@@ -117,7 +119,7 @@ impl Place {
             Some(Abort::Response) | None => {}
         }
         self.sending = true;
-        if self.stream.is_none() {
+        if self.link.is_none() {
             return self.open(plan.to, tools.0).is_err().then_some(End::ConnectFailed);
         }
         if self.connecting { None } else { self.send(plan, tools) }
@@ -130,8 +132,7 @@ impl Place {
                 return None;
             }
             self.connecting = false;
-            let failed = self.stream.as_ref().is_none_or(|stream| !matches!(stream.take_error(), Ok(None)));
-            if failed {
+            if self.link.as_mut().is_none_or(|link| link.stands(self.tls.as_ref()).is_err()) {
                 return Some(End::ConnectFailed);
             }
             self.watch(Interest::Read, tools.0);
@@ -142,7 +143,7 @@ impl Place {
         {
             return Some(end);
         }
-        if ready.readable { self.read(plan, tools.1, scratch) } else { None }
+        if ready.readable { self.read(plan, tools, scratch) } else { None }
     }
 
     /// Lets go of the exchange that ended, and of the connection unless it can carry another.
@@ -154,7 +155,10 @@ impl Place {
             && plan.abort.is_none()
             && exchange.as_ref().and_then(|exchange| exchange.answer.as_ref()).is_some_and(|answer| !answer.close);
         if !kept {
-            self.stream = None;
+            if let (Some(link), End::Answered(_)) = (&mut self.link, end) {
+                link.end();
+            }
+            self.link = None;
             self.connecting = false;
         }
         exchange
@@ -162,19 +166,22 @@ impl Place {
 
     /// Gives up what is unanswered, and the connection: when it was due, and whether its head was sent.
     pub fn abandon(&mut self) -> Option<(u64, bool)> {
-        self.stream = None;
+        self.link = None;
         self.exchange.take().map(|exchange| (exchange.intended, exchange.begun))
     }
 
     fn send(&mut self, plan: &Plan, (epoll, pattern): (&Epoll, &Pattern)) -> Option<End> {
-        let (Some(stream), Some(exchange)) = (&self.stream, &mut self.exchange) else { return None };
-        match self.out.push(stream, pattern) {
+        let (Some(link), Some(exchange)) = (&mut self.link, &mut self.exchange) else { return None };
+        if !link.is_ready() {
+            return None;
+        }
+        match self.out.push(link, pattern) {
             Ok(all) => {
                 self.sending = !all;
                 exchange.begun = true;
                 if all && matches!(plan.abort, Some(Abort::Head | Abort::Body)) {
                     // An end that came from the other side first shows in the read that follows.
-                    drop(stream.shutdown(Shutdown::Write));
+                    link.cut();
                 }
                 self.watch(if all { Interest::Read } else { Interest::Both }, epoll);
                 None
@@ -193,40 +200,48 @@ impl Place {
         }
     }
 
-    fn read(&mut self, plan: &Plan, pattern: &Pattern, scratch: &mut [u8]) -> Option<End> {
-        let stream = self.stream.as_mut()?;
-        let count = match stream.read(scratch) {
-            Err(fault) if matches!(fault.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                return None;
-            }
-            Ok(count) => count,
-            Err(_) => 0,
-        };
-        let Some(exchange) = &mut self.exchange else {
+    fn read(&mut self, plan: &Plan, tools: (&Epoll, &Pattern), scratch: &mut [u8]) -> Option<End> {
+        let link = self.link.as_mut()?;
+        let (settling, pending) = (!link.is_ready(), &mut self.pending);
+        let (mut exchange, mut end) = (self.exchange.as_mut(), None);
+        let open = link.read(scratch, |bytes| {
+            let Some(exchange) = &mut exchange else { return };
+            exchange.heard = true;
+            end = match end {
+                // More bytes than the response has belong to nobody.
+                Some(_) => Some(End::Wrong),
+                None if pending.is_empty() => exchange.hear(bytes, pending, tools.1),
+                None => {
+                    let mut all = std::mem::take(pending);
+                    all.extend_from_slice(bytes);
+                    exchange.hear(&all, pending, tools.1)
+                }
+            };
+        });
+        if settling && link.is_ready() {
+            self.settled = link.resumed();
+        }
+        let Some(exchange) = exchange else {
             // Nothing was asked: the other side gave up an idle connection.
-            self.stream = None;
+            if !matches!(open, Ok(true)) {
+                self.link = None;
+            }
             return None;
         };
-        if count == 0 {
-            return Some(exchange.cut(plan));
-        }
-        exchange.heard = true;
-        if plan.abort == Some(Abort::Response) {
-            drop(SockRef::from(&*stream).set_linger(Some(Duration::ZERO)));
+        if plan.abort == Some(Abort::Response) && exchange.heard {
+            link.will_reset();
             return Some(End::Aborted);
         }
-        if self.pending.is_empty() {
-            return exchange.hear(&scratch[..count], &mut self.pending, pattern);
+        if end.is_none() && !matches!(open, Ok(true)) {
+            return Some(exchange.cut(plan));
         }
-        let mut bytes = std::mem::take(&mut self.pending);
-        bytes.extend_from_slice(&scratch[..count]);
-        exchange.hear(&bytes, &mut self.pending, pattern)
+        if end.is_none() && settling && self.sending { self.send(plan, tools) } else { end }
     }
 
     fn watch(&mut self, interest: Interest, epoll: &Epoll) {
-        if let Some(stream) = &self.stream
+        if let Some(link) = &self.link
             && interest != self.watched
-            && epoll.modify(stream.as_raw_fd(), self.key, interest).is_ok()
+            && epoll.modify(link.as_raw_fd(), self.key, interest).is_ok()
         {
             self.watched = interest;
         }

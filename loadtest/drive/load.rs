@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::Ground;
 use crate::cpu::Cpu;
 use crate::exchange::{End, Place};
+use crate::link::Tls;
 use crate::plan::{Abort, LATENCY_NS_MAX, Measured, Plan, Report, Totals};
 use crate::sys::Ready;
 
@@ -44,7 +45,11 @@ enum Phase {
 }
 
 impl<'a> Load<'a> {
-    pub fn new(plan: &'a Plan) -> Self {
+    /// # Errors
+    /// The plan asks for a TLS that there is not.
+    pub fn new(plan: &'a Plan) -> Result<Self, Box<dyn std::error::Error>> {
+        let tls = Tls::new(plan)?;
+        let tls = || if plan.resume { tls.clone().map(Tls::with_tickets) } else { tls.clone() };
         let begin = nanoseconds(plan.warmup);
         let end = if plan.requests.is_some() { u64::MAX } else { begin + nanoseconds(plan.seconds) };
         let mut load = Self {
@@ -53,7 +58,7 @@ impl<'a> Load<'a> {
             phase: Phase::Warming,
             window: (begin, end),
             cpu: (Cpu::read(&[]), None),
-            places: (0..plan.connections).map(|place| Place::new(crate::KEY_LOAD | u64::from(place))).collect(),
+            places: (0..plan.connections).map(|place| Place::new(crate::KEY_LOAD | u64::from(place), tls())).collect(),
             idle: (0..plan.connections as usize).collect(),
             queue: VecDeque::new(),
             resting: VecDeque::new(),
@@ -64,7 +69,7 @@ impl<'a> Load<'a> {
             measured: Measured::new(),
         };
         load.next_due = load.distance();
-        load
+        Ok(load)
     }
 
     /// Does the whole run.
@@ -173,6 +178,11 @@ impl<'a> Load<'a> {
         let Some(held) = self.places.get_mut(place) else { return };
         let tools = (&ground.epoll, &ground.pattern);
         let end = held.turn(event, self.plan, tools, &mut ground.scratch);
+        match held.take_settled() {
+            Some(true) => self.totals.handshakes_resumed += 1,
+            Some(false) => self.totals.handshakes_full += 1,
+            None => {}
+        }
         match end {
             Some(end) if held.is_busy() => self.finish(place, end),
             // An idle place whose connection failed opens another one with its next request.

@@ -7,9 +7,12 @@
 
 mod cpu;
 mod exchange;
+mod link;
 mod load;
 mod origin;
 mod plan;
+#[path = "../records.rs"]
+mod records;
 mod sys;
 mod wire;
 
@@ -71,8 +74,11 @@ fn main() -> io::Result<()> {
     let mut input = Input { stdin: io::stdin().as_fd().try_clone_to_owned()?.into(), bytes: Vec::new() };
     while let Some(line) = ground.next_line(&mut input, &mut ready)? {
         match Plan::try_parse_from(line.split_whitespace()) {
-            Ok(plan) => say(&serde_json::to_string(&Load::new(&plan).run(&mut ground)?)?)?,
-            Err(fault) => say(&serde_json::to_string(&serde_json::json!({ "fault": fault.to_string() }))?)?,
+            Ok(plan) => match Load::new(&plan) {
+                Ok(load) => say(&serde_json::to_string(&load.run(&mut ground)?)?)?,
+                Err(fault) => say_fault(&fault.to_string())?,
+            },
+            Err(fault) => say_fault(&fault.to_string())?,
         }
     }
     Ok(())
@@ -118,6 +124,10 @@ impl Ground {
             _ => {}
         }
     }
+}
+
+fn say_fault(words: &str) -> io::Result<()> {
+    say(&serde_json::json!({ "fault": words }).to_string())
 }
 
 fn say(line: &str) -> io::Result<()> {

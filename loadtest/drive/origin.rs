@@ -171,7 +171,7 @@ impl Peer {
 
     /// Sends what is left of the answer; when it is all sent, the next request may come.
     fn answer(&mut self, pattern: &Pattern) -> Result<(), Gone> {
-        if !self.answer.push(&self.stream, pattern).map_err(|_| Gone::Fault)? {
+        if !self.answer.push(&mut &self.stream, pattern).map_err(|_| Gone::Fault)? {
             return Ok(());
         }
         self.answering = false;

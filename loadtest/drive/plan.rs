@@ -10,6 +10,7 @@ use serde::Serialize;
 /// One run, as a line on standard input.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "run", no_binary_name = true, about = "One run of load")]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub struct Plan {
     /// Repeated in the report.
     #[arg(long, default_value = "")]
@@ -51,6 +52,15 @@ pub struct Plan {
     /// A new connection for each request, which asks to be closed after it.
     #[arg(long)]
     pub new_connections: bool,
+    /// Speak TLS 1.3, with the certificate of such a key: `--host` is the name that is asked for.
+    #[arg(long)]
+    pub tls: Option<Key>,
+    /// Resume TLS by a ticket wherever there is one; absent: every handshake is a full one.
+    #[arg(long, requires = "tls")]
+    pub resume: bool,
+    /// Offer X25519MLKEM768 before X25519; absent: X25519 alone.
+    #[arg(long, requires = "tls")]
+    pub hybrid: bool,
     /// Break each exchange off instead of finishing it.
     #[arg(long)]
     pub abort: Option<Abort>,
@@ -60,6 +70,15 @@ pub struct Plan {
     /// Processes whose CPU time is counted over the window.
     #[arg(long, value_delimiter = ',')]
     pub pids: Vec<u32>,
+}
+
+/// Of what sort the key of a certificate is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Key {
+    /// P-256.
+    Ecdsa,
+    /// Signed with by RSA-PSS.
+    Rsa,
 }
 
 /// Where an exchange is broken off.
@@ -92,6 +111,9 @@ pub struct Totals {
     pub aborted: u64,
     /// Connections refused or failed before anything was sent.
     pub connect_failed: u64,
+    /// TLS handshakes with a certificate, and by a ticket.
+    pub handshakes_full: u64,
+    pub handshakes_resumed: u64,
     /// Requests that the end of the run cut.
     pub unfinished: u64,
     /// Responses that are not HTTP.

@@ -3,7 +3,6 @@
 //! know sockets' readiness.
 
 use std::io::{self, IoSlice, Write};
-use std::net::TcpStream;
 
 /// What matters of a request's or a response's head.
 pub struct Head<'a> {
@@ -245,18 +244,19 @@ impl Outgoing {
     }
 
     /// Sends what the socket takes. True: all is sent.
-    pub fn push(&mut self, mut stream: &TcpStream, pattern: &Pattern) -> io::Result<bool> {
+    pub fn push(&mut self, stream: &mut impl Write, pattern: &Pattern) -> io::Result<bool> {
         loop {
             self.fill(pattern);
             let lead = &self.lead[self.lead_sent..];
             let body = if self.chunked { &[] } else { pattern.run(self.token, self.offset, self.body_left) };
             let sent = match (lead.is_empty(), body.is_empty()) {
-                (true, true) => return Ok(true),
+                (true, true) => stream.flush().map(|()| 0),
                 (false, true) => stream.write(lead),
                 (true, false) => stream.write(body),
                 (false, false) => stream.write_vectored(&[IoSlice::new(lead), IoSlice::new(body)]),
             };
             match sent {
+                Ok(_) if lead.is_empty() && body.is_empty() => return Ok(true),
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     let of_lead = count.min(lead.len());

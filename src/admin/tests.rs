@@ -147,7 +147,8 @@ fn the_pages_say_what_is_set() {
     route.connect = true;
     route.response_timeout = Some(Duration::from_secs(5));
     route.body_timeout = Some(Duration::from_secs(6));
-    route.tunnel_timeout = Duration::from_secs(7);
+    route.tunnel_timeout = Some(Duration::from_secs(7));
+    route.connect_timeout = Some(Duration::from_secs(1));
     route.min_rate = Some(0);
     route.attempts = Some(4);
     let interface = Interface::show(fixture::reading(model, 1));
@@ -160,7 +161,11 @@ fn the_pages_say_what_is_set() {
         ("/v1/upstreams/payments", "/proxy_protocol", Value::Null),
         ("/v1/routes", "/routes/1/upgrade", json!(["websocket"])),
         ("/v1/routes", "/routes/1/connect", json!(true)),
-        ("/v1/routes", "/routes/1/timeout", json!({ "response_ms": 5000, "body_ms": 6000, "tunnel_ms": 7000 })),
+        (
+            "/v1/routes",
+            "/routes/1/timeout",
+            json!({ "connect_ms": 1000, "response_ms": 5000, "body_ms": 6000, "tunnel_ms": 7000 }),
+        ),
         ("/v1/routes", "/routes/1/min_rate_bytes_per_second", json!(0)),
         ("/v1/routes", "/routes/1/attempts", json!(4)),
     ] {
@@ -210,7 +215,7 @@ fn the_pages_say_what_the_cores_count() {
         json!({
             "label": "shop.example /orders/*", "host": "shop.example", "path": "/orders/*", "upstream": "orders",
             "max_body_bytes": null, "upgrade": [], "connect": false, "min_rate_bytes_per_second": null,
-            "timeout": { "response_ms": null, "body_ms": null, "tunnel_ms": 300_000 }, "attempts": null,
+            "timeout": { "connect_ms": null, "response_ms": null, "body_ms": null, "tunnel_ms": null }, "attempts": null,
             "requests": 4, "mean_ms": 3.0,
             "by_class": { "1xx": 0, "2xx": 2, "3xx": 0, "4xx": 0, "5xx": 2, "none": 0 },
         })

@@ -143,9 +143,10 @@ pub fn routes(reading: &Reading) -> Value {
             "upgrade": compiled.settings.upgrade,
             "connect": compiled.settings.connect,
             "timeout": {
+                "connect_ms": compiled.settings.connect_timeout.map(ms),
                 "response_ms": compiled.settings.response_timeout.map(ms),
                 "body_ms": compiled.settings.body_timeout.map(ms),
-                "tunnel_ms": ms(compiled.settings.tunnel_timeout),
+                "tunnel_ms": compiled.settings.tunnel_timeout.map(ms),
             },
             "min_rate_bytes_per_second": compiled.settings.min_rate,
             "attempts": compiled.settings.attempts,

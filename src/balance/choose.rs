@@ -77,3 +77,36 @@ fn draw(looks: &mut [u32; LOOKS], list: &[u32], rng: &Rng) {
         *look = list.get(draw).copied().unwrap_or(u32::MAX);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often each of `count` places is chosen, of so many times.
+    fn chosen(count: u32, times: u32, cost: impl Fn(usize) -> f32) -> Vec<u32> {
+        let (list, rng) = ((0..count).collect::<Vec<_>>(), Rng::seeded(11));
+        let mut chosen = vec![0; list.len()];
+        for _ in 0..times {
+            chosen[least(&list, &Tried::default(), &rng, |place| Some(cost(place))).unwrap()] += 1;
+        }
+        chosen
+    }
+
+    #[test]
+    fn of_equals_each_has_its_share_however_many_there_are() {
+        for count in [2, 16, 17, 255, 256, 1000] {
+            let chosen = chosen(count, 200 * count, |_| 1.0);
+            // Of 200 the standard deviation is 14.
+            assert!(chosen.iter().all(|times| (120..=280).contains(times)), "{count}: {chosen:?}");
+        }
+    }
+
+    #[test]
+    fn the_cheapest_is_chosen_as_often_as_it_is_looked_at() {
+        for count in [16, 32, 255, 256, 1000] {
+            let chosen = chosen(count, 100 * count, |place| if place == 7 { 1.0 } else { 2.0 });
+            let looked = 100 * u32::try_from(LOOKS).unwrap();
+            assert!(chosen[7].abs_diff(looked) <= looked / 8, "{count}: {} of {looked}", chosen[7]);
+        }
+    }
+}

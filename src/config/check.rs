@@ -149,6 +149,25 @@ fn upstream_index(names: &[&str], name: &str) -> Option<UpstreamIndex> {
     u32::try_from(place).ok().map(UpstreamIndex)
 }
 
+/// Whose word on the client counts, and whether it is a PROXY protocol header.
+fn proxies(
+    named: &Named<(Field<Binds>, ListenForm)>,
+    defaults: &ListenForm,
+    faults: &mut Faults,
+) -> (Option<Networks>, Option<bool>) {
+    let (_, own) = &named.form;
+    let trusted = resolve(&own.trusted, &defaults.trusted, &keys::TRUSTED_PROXIES);
+    let proxy_protocol = resolve(&own.proxy_protocol, &defaults.proxy_protocol, &keys::LISTEN_PROXY_PROTOCOL);
+    if proxy_protocol == Some(true) && trusted.as_ref().is_some_and(Networks::is_empty) {
+        let at = own.proxy_protocol.or(&defaults.proxy_protocol).at().unwrap_or(named.at);
+        let message =
+            format!("listener {} has `proxy_protocol`, and its `trusted_proxies` name nobody", quote(&named.name));
+        let help = "list the proxies in `trusted_proxies`, or \"0.0.0.0/0\" and \"::/0\" for everyone";
+        faults.add(Fault::wrong(at, message).help(help));
+    }
+    (trusted, proxy_protocol)
+}
+
 fn listener(
     named: &Named<(Field<Binds>, ListenForm)>,
     defaults: &ListenForm,
@@ -175,15 +194,7 @@ fn listener(
         );
         faults.add(Fault::wrong(at, message).help("the head holds the target: raise `head` or lower `target`"));
     }
-    let trusted = resolve(&own.trusted, &defaults.trusted, &keys::TRUSTED_PROXIES);
-    let proxy_protocol = resolve(&own.proxy_protocol, &defaults.proxy_protocol, &keys::LISTEN_PROXY_PROTOCOL);
-    if proxy_protocol == Some(true) && trusted.as_ref().is_some_and(Networks::is_empty) {
-        let at = own.proxy_protocol.or(&defaults.proxy_protocol).at().unwrap_or(named.at);
-        let message =
-            format!("listener {} has `proxy_protocol`, and its `trusted_proxies` name nobody", quote(&named.name));
-        let help = "list the proxies in `trusted_proxies`, or \"0.0.0.0/0\" and \"::/0\" for everyone";
-        faults.add(Fault::wrong(at, message).help(help));
-    }
+    let (trusted, proxy_protocol) = proxies(named, defaults, faults);
     // Of one that carries bytes it has been said already.
     if !own.relay.carries() && own.tls.is_in_vain(&owner, &defaults.tls, faults) {
         return None;
@@ -203,6 +214,8 @@ fn listener(
         head_timeout: resolve(&own.head_timeout, &defaults.head_timeout, &keys::HEAD_TIMEOUT)?,
         idle_timeout: resolve(&own.idle_timeout, &defaults.idle_timeout, &keys::IDLE_TIMEOUT)?,
         body_timeout: resolve(&own.body_timeout, &defaults.body_timeout, &keys::BODY_TIMEOUT)?,
+        tunnel_timeout: resolve(&own.tunnel_timeout, &defaults.tunnel_timeout, &keys::LISTEN_TUNNEL_TIMEOUT)?,
+        max_body: optional(&own.max_body, &defaults.max_body)?,
         client_connections_max: optional(&own.connections_per_client, &defaults.connections_per_client)?,
         trusted: trusted?,
         proxy_protocol: proxy_protocol?,

@@ -90,6 +90,8 @@ pub(super) struct ListenForm {
     pub(super) head_timeout: Field<Duration>,
     pub(super) idle_timeout: Field<Duration>,
     pub(super) body_timeout: Field<Duration>,
+    pub(super) tunnel_timeout: Field<Duration>,
+    pub(super) max_body: Field<u64>,
     pub(super) trusted: Field<Networks>,
     pub(super) proxy_protocol: Field<bool>,
     pub(super) connections_per_client: Field<u32>,
@@ -103,7 +105,7 @@ pub(super) struct ListenForm {
     pub(super) keep_alive_age: Field<Duration>,
     pub(super) server: Field<Server>,
     pub(super) tls: ListenTlsForm,
-    pub(super) tunnel_timeout: Field<Duration>,
+    pub(super) carried_timeout: Field<Duration>,
     pub(super) relay: RelayForm,
 }
 
@@ -249,6 +251,8 @@ fn listen(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ListenForm {
         head_timeout: field(timeout, faults, |r, f| r.get(&keys::HEAD_TIMEOUT, f)),
         idle_timeout: field(timeout, faults, |r, f| r.get(&keys::IDLE_TIMEOUT, f)),
         body_timeout: field(timeout, faults, |r, f| r.get(&keys::BODY_TIMEOUT, f)),
+        tunnel_timeout: field(timeout, faults, |r, f| r.get(&keys::LISTEN_TUNNEL_TIMEOUT, f)),
+        max_body: field(reader, faults, |r, f| r.get(&keys::LISTEN_MAX_BODY, f)),
         trusted: field(reader, faults, |r, f| r.get(&keys::TRUSTED_PROXIES, f)),
         proxy_protocol: field(reader, faults, |r, f| r.get(&keys::LISTEN_PROXY_PROTOCOL, f)),
         connections_per_client: field(reader, faults, |r, f| r.get(&keys::CONNECTIONS_PER_CLIENT, f)),
@@ -262,7 +266,7 @@ fn listen(reader: Option<&Reader<'_>>, faults: &mut Faults) -> ListenForm {
         keep_alive_age: field(keep_alive, faults, |r, f| r.get(&keys::KEEP_ALIVE_AGE, f)),
         server: field(reader, faults, |r, f| r.get(&keys::SERVER, f)),
         tls: ListenTlsForm::read(reader, faults),
-        tunnel_timeout: get(timeout, &keys::relay::TUNNEL_TIMEOUT, faults),
+        carried_timeout: get(timeout, &keys::relay::CARRIED_TIMEOUT, faults),
         relay: RelayForm::default(),
     }
 }

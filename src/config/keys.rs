@@ -227,6 +227,7 @@ pub(super) static LISTEN: Keys = &[
     &HEAD,
     &FIELDS,
     &TARGET,
+    &LISTEN_MAX_BODY,
     &LISTEN_PATH,
     &CHUNK,
     &LISTEN_TIMEOUT,
@@ -251,6 +252,7 @@ pub(super) static LISTEN_DEFAULTS: Keys = &[
     &HEAD,
     &FIELDS,
     &TARGET,
+    &LISTEN_MAX_BODY,
     &LISTEN_PATH,
     &CHUNK,
     &LISTEN_TIMEOUT,
@@ -347,7 +349,7 @@ pub(super) static LISTEN_PATH: Group = Group {
     doc: "What becomes of a path that different readers may read differently: `resolve` replaces a part of it by what it \
           stands for, `keep` lets it pass, `refuse` answers 400. What is routed is what is forwarded. Whatever stands \
           here, percent-encoded unreserved characters (RFC 3986 §2.3) are decoded, the digits of other escapes are made \
-          upper case, and a broken escape and `%00` are refused.",
+          upper case, and a broken escape, `%00`, `%0A` and `%0D` are refused.",
 };
 
 pub(super) static DOTS: Key<Words<PathRule>> = Key {
@@ -394,10 +396,28 @@ pub(super) static CHUNK_EXTENSIONS: Key<Bytes<usize>> = Key {
     example: "\"0B\"",
 };
 
+pub(super) static LISTEN_MAX_BODY: Key<Bytes<u64>> = Key {
+    name: "max_body",
+    kind: Bytes { min: 0, max: 1 << 40 },
+    need: Optional,
+    doc: "Longest request body, where the route has no `max_body` of its own; a longer one is answered with 413. Without it \
+          there is no bound: bodies are streamed, not held.",
+    example: "\"1GiB\"",
+};
+
 pub(super) static LISTEN_TIMEOUT: Group = Group {
     name: "timeout",
-    keys: &[&HEAD_TIMEOUT, &IDLE_TIMEOUT, &BODY_TIMEOUT, &relay::TUNNEL_TIMEOUT],
+    keys: &[&HEAD_TIMEOUT, &IDLE_TIMEOUT, &BODY_TIMEOUT, &LISTEN_TUNNEL_TIMEOUT, &relay::CARRIED_TIMEOUT],
     doc: "How long a client may take.",
+};
+
+pub(super) static LISTEN_TUNNEL_TIMEOUT: Key<Time> = Key {
+    name: "tunnel",
+    kind: TUNNEL_TIME,
+    need: Default(limits::TUNNEL_IDLE),
+    doc: "A tunnel (after an upgrade or CONNECT) that carries nothing, either way, ends after this, where the route has no \
+          `timeout.tunnel` of its own.",
+    example: "\"10m\"",
 };
 
 pub(super) static HEAD_TIMEOUT: Key<Time> = Key {
@@ -465,6 +485,8 @@ pub(super) static SERVER: Key<Servers> = Key {
     example: "\"shop\"",
 };
 
+const CONNECT_TIME: Time = Time { min: Duration::from_millis(10), max: MINUTE };
+const TUNNEL_TIME: Time = Time { min: Duration::from_secs(1), max: DAY };
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);

@@ -91,6 +91,9 @@ pub(super) fn path(written: &str) -> Result<PathPattern, Refusal> {
     if path.contains("%00") {
         return refused("has an encoded NUL", "a request with one is refused");
     }
+    if ["%0d", "%0a"].iter().any(|end| path.to_ascii_lowercase().contains(end)) {
+        return refused("has an encoded CR or LF", "a request with one is refused");
+    }
     if let Some(normal) = escapes_in_another_way(written) {
         return refused("has an escape that requests are matched without", format!("write \"{normal}\""));
     }

@@ -255,19 +255,19 @@ fn overload() -> impl Strategy<Value = Overload> {
 
 fn listener() -> impl Strategy<Value = Listener> {
     let sizes = (1024..=65_536_usize).prop_flat_map(|head| (Just(head), 256..=(head - 1).min(32_768)));
-    let times = (time(100, 3_600_000), time(100, 3_600_000), time(100, 3_600_000));
+    let times = (time(100, 3_600_000), time(100, 3_600_000), time(100, 3_600_000), time(1000, 86_400_000));
     let binds = (vec(address(1..2), 1..4), 0..=0o777_u32);
-    let counts = (1..=10_000_000_u32, option::of(1..=1_000_000_u32), 1..=200_usize);
+    let counts = (1..=10_000_000_u32, option::of(1..=1_000_000_u32), 1..=200_usize, option::of(1..=(1_u64 << 40)));
     let more = (trust(), paths(), server(), rate(), chunks(), keep_alive(), tls::listens());
     (binds, counts, sizes, times, more).prop_map(
         |(
             (bind, socket_mode),
             counts,
             (head_bytes, target_bytes),
-            (head_timeout, idle_timeout, body_timeout),
+            (head_timeout, idle_timeout, body_timeout, tunnel_timeout),
             more,
         )| {
-            let (connections_max, client_connections_max, fields) = counts;
+            let (connections_max, client_connections_max, fields, max_body) = counts;
             let ((trusted, proxy_protocol), paths, server, min_rate, chunks, keep_alive, listens) = more;
             let (tls, hsts, redirect) = listens;
             Listener {
@@ -281,6 +281,8 @@ fn listener() -> impl Strategy<Value = Listener> {
                 head_timeout,
                 idle_timeout,
                 body_timeout,
+                tunnel_timeout,
+                max_body,
                 client_connections_max,
                 trusted,
                 proxy_protocol,
@@ -356,8 +358,9 @@ fn hosts(upstreams: u32) -> impl Strategy<Value = Vec<Host>> {
     let times = (
         option::of(time(10, 3_600_000)),
         option::of(time(100, 3_600_000)),
-        time(1000, 86_400_000),
+        option::of(time(1000, 86_400_000)),
         option::of(time(10, 3_600_000)),
+        option::of(time(10, 60_000)),
     );
     let protocol = "[a-z!#$%&'*+.^_`|~0-9-]{1,8}".prop_filter("refused", |name| name != "*" && name != "h2c");
     let upgrade =
@@ -368,7 +371,7 @@ fn hosts(upstreams: u32) -> impl Strategy<Value = Vec<Host>> {
     let routes = proptest::collection::hash_map(path, settings, 1..6).prop_map(|routes| {
         let route = |(path, (settings, hedge, class))| {
             let (upstream, max_body, upgrade, connect, times, min_rate, attempts) = settings;
-            let (response_timeout, body_timeout, tunnel_timeout, total_timeout) = times;
+            let (response_timeout, body_timeout, tunnel_timeout, total_timeout, connect_timeout) = times;
             Route {
                 path,
                 upstream: UpstreamIndex(upstream),
@@ -376,6 +379,7 @@ fn hosts(upstreams: u32) -> impl Strategy<Value = Vec<Host>> {
                 upgrade,
                 connect,
                 tunnel_timeout,
+                connect_timeout,
                 response_timeout,
                 body_timeout,
                 min_rate,

@@ -174,7 +174,7 @@ impl ListenForm {
             connections_per_client: self.connections_per_client.clone(),
             trusted: self.trusted.clone(),
             proxy_protocol: self.proxy_protocol.clone(),
-            tunnel_timeout: self.tunnel_timeout.clone(),
+            carried_timeout: self.carried_timeout.clone(),
             tls: self.tls.for_relays(),
             ..Self::default()
         }
@@ -189,10 +189,10 @@ impl ListenForm {
             faults.add(Fault::wrong(*passthrough, message).also(*tcp, "`tcp`").help(help));
         }
         if !self.relay.carries() {
-            let idle = self.tunnel_timeout.value() != own::TUNNEL_TIMEOUT.default().as_ref();
-            if let Some(at) = self.tunnel_timeout.at().filter(|_| idle) {
-                let message = format!("`timeout.tunnel` of {owner} has no effect: it reads requests");
-                let help = "say it of a route, or say with `tcp` or `passthrough` what the listener carries";
+            let idle = self.carried_timeout.value() != own::CARRIED_TIMEOUT.default().as_ref();
+            if let Some(at) = self.carried_timeout.at().filter(|_| idle) {
+                let message = format!("`timeout.carried` of {owner} has no effect: it reads requests");
+                let help = "say with `tcp` or `passthrough` what the listener carries; tunnels after an upgrade have `timeout.tunnel`";
                 faults.add(Fault::wrong(at, message).help(help));
             }
             return;
@@ -208,18 +208,19 @@ impl ListenForm {
 
     fn accepted(&self) -> &'static str {
         if self.relay.passes_through() {
-            "bind, socket_mode, trusted_proxies, proxy_protocol, connections, connections_per_client, timeout.tunnel, \
+            "bind, socket_mode, trusted_proxies, proxy_protocol, connections, connections_per_client, timeout.carried, \
              handshake.timeout, handshake.hello"
         } else {
-            "bind, socket_mode, trusted_proxies, proxy_protocol, connections, connections_per_client, timeout.tunnel"
+            "bind, socket_mode, trusted_proxies, proxy_protocol, connections, connections_per_client, timeout.carried"
         }
     }
 
-    fn of_requests(&self) -> [(&'static str, Option<Span>); 15] {
+    fn of_requests(&self) -> [(&'static str, Option<Span>); 17] {
         [
             ("head", self.head.at()),
             ("fields", self.fields.at()),
             ("target", self.target.at()),
+            ("max_body", self.max_body.at()),
             ("path.dots", self.dots.at()),
             ("path.slashes", self.slashes.at()),
             ("path.encoded_slashes", self.encoded_slashes.at()),
@@ -228,6 +229,7 @@ impl ListenForm {
             ("timeout.head", self.head_timeout.at()),
             ("timeout.idle", self.idle_timeout.at()),
             ("timeout.body", self.body_timeout.at()),
+            ("timeout.tunnel", self.tunnel_timeout.at()),
             ("min_rate", self.min_rate.at()),
             ("keep_alive.requests", self.keep_alive_requests.at()),
             ("keep_alive.age", self.keep_alive_age.at()),
@@ -259,5 +261,5 @@ pub(super) fn lines(listener: &Listener, upstreams: &[Upstream], lines: &mut Lin
 
 /// How long a connection of a listener may carry nothing.
 pub(super) fn idle(own_form: &ListenForm, defaults: &ListenForm) -> Option<Duration> {
-    resolve(&own_form.tunnel_timeout, &defaults.tunnel_timeout, &own::TUNNEL_TIMEOUT)
+    resolve(&own_form.carried_timeout, &defaults.carried_timeout, &own::CARRIED_TIMEOUT)
 }

@@ -1,7 +1,6 @@
 //! The kinds that an entry of `routes` is made of. It refuses to know which upstreams there are.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -110,9 +109,10 @@ impl Kind for Routes {
             lines.add(&keys::UPGRADE, &route.upgrade);
             lines.add(&keys::CONNECT, &route.connect);
             let mut timeout = Lines::default();
+            timeout.add_some(&keys::ROUTE_CONNECT_TIMEOUT, route.connect_timeout.as_ref());
             timeout.add_some(&keys::RESPONSE_TIMEOUT, route.response_timeout.as_ref());
             timeout.add_some(&keys::BODY_TIMEOUT, route.body_timeout.as_ref());
-            timeout.add(&keys::TUNNEL_TIMEOUT, &route.tunnel_timeout);
+            timeout.add_some(&keys::TUNNEL_TIMEOUT, route.tunnel_timeout.as_ref());
             timeout.add_some(&keys::TOTAL_TIMEOUT, route.total_timeout.as_ref());
             lines.group(keys::TIMEOUT.name, &timeout);
             lines.add_some(&keys::MIN_RATE, route.min_rate.as_ref());
@@ -148,7 +148,8 @@ pub(super) fn plain() -> Route {
         max_body: None,
         upgrade: Vec::new(),
         connect: false,
-        tunnel_timeout: keys::TUNNEL_TIMEOUT.default().unwrap_or(Duration::MAX),
+        tunnel_timeout: None,
+        connect_timeout: None,
         response_timeout: None,
         body_timeout: None,
         min_rate: None,
@@ -166,6 +167,7 @@ fn settings(reader: &Reader<'_>, faults: &mut Faults) -> Route {
     let connect = reader.get(&keys::CONNECT, faults);
     let timeout = reader.group(&keys::TIMEOUT, faults);
     let timeout = timeout.as_ref();
+    let connecting = field(timeout, faults, |r, f| r.get(&keys::ROUTE_CONNECT_TIMEOUT, f));
     let response = field(timeout, faults, |r, f| r.get(&keys::RESPONSE_TIMEOUT, f));
     let body = field(timeout, faults, |r, f| r.get(&keys::BODY_TIMEOUT, f));
     let tunnel = field(timeout, faults, |r, f| r.get(&keys::TUNNEL_TIMEOUT, f));
@@ -180,7 +182,8 @@ fn settings(reader: &Reader<'_>, faults: &mut Faults) -> Route {
         max_body: max_body.value().copied(),
         upgrade: upgrade.resolve(&keys::UPGRADE).unwrap_or(plain.upgrade),
         connect: connect.resolve(&keys::CONNECT).unwrap_or(plain.connect),
-        tunnel_timeout: tunnel.resolve(&keys::TUNNEL_TIMEOUT).unwrap_or(plain.tunnel_timeout),
+        tunnel_timeout: tunnel.value().copied(),
+        connect_timeout: connecting.value().copied(),
         response_timeout: response.value().copied(),
         body_timeout: body.value().copied(),
         min_rate: min_rate.value().copied(),

@@ -63,6 +63,7 @@ fn listener(listener: &Listener, upstreams: &[Upstream]) -> String {
     lines.add(&keys::HEAD, &listener.head_bytes);
     lines.add(&keys::FIELDS, &listener.fields);
     lines.add(&keys::TARGET, &listener.target_bytes);
+    lines.add_some(&keys::LISTEN_MAX_BODY, listener.max_body.as_ref());
     let mut path = Lines::default();
     path.add(&keys::DOTS, &listener.paths.dots);
     path.add(&keys::SLASHES, &listener.paths.slashes);
@@ -76,7 +77,8 @@ fn listener(listener: &Listener, upstreams: &[Upstream]) -> String {
     timeout.add(&keys::HEAD_TIMEOUT, &listener.head_timeout);
     timeout.add(&keys::IDLE_TIMEOUT, &listener.idle_timeout);
     timeout.add(&keys::BODY_TIMEOUT, &listener.body_timeout);
-    timeout.add_some(&keys::relay::TUNNEL_TIMEOUT, listener.relay.as_ref().map(|relay| &relay.idle));
+    timeout.add_some(&keys::relay::CARRIED_TIMEOUT, listener.relay.as_ref().map(|relay| &relay.idle));
+    timeout.add(&keys::LISTEN_TUNNEL_TIMEOUT, &listener.tunnel_timeout);
     lines.group(keys::LISTEN_TIMEOUT.name, &timeout);
     lines.add(&keys::LISTEN_MIN_RATE, &listener.min_rate);
     let mut keep_alive = Lines::default();

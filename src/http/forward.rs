@@ -15,6 +15,7 @@ use crate::http::head::Response;
 use crate::http::head::Version;
 use crate::http::identity;
 use crate::http::identity::Marks;
+use crate::http::upgrade;
 use crate::limits;
 
 const VIA_1_0: &[u8; 18] = b"Via: 1.0 ringway\r\n";
@@ -33,6 +34,8 @@ pub struct Hop<'a> {
     pub anew: &'a [(&'a str, &'a [u8])],
     /// Host to name when the request names none (HTTP/1.0).
     pub authority: &'a [u8],
+    /// The protocols that the request may go on with, as the value of an Upgrade field; empty: none.
+    pub upgrade: &'a [u8],
 }
 
 /// What the gateway knows of the answer to a request.
@@ -86,6 +89,7 @@ pub fn encode_request(out: &mut Vec<u8>, request: Request<'_>, framing: Framing,
     };
     // RFC 9110 §10.1.1: a 1.0 client expects nothing, and 1.1 is spoken from here on.
     let expects = request.version() == Version::Http11;
+    let mut trails = false;
     let host = match request.host() {
         [] => hop.authority,
         host => host,
@@ -94,6 +98,7 @@ pub fn encode_request(out: &mut Vec<u8>, request: Request<'_>, framing: Framing,
     for field in fields {
         match field.known {
             Known::XForwarded | Known::XRealIp if hop.trusted => pass(out, field, bytes),
+            Known::Te if expects => trails |= takes_trailers(field.value.of(bytes)),
             known if nominates && may_be_stripped(known) && is_nominated(fields, bytes, field) => {}
             Known::Other if hop.anew.iter().any(|(name, _)| is_named(field, bytes, name)) => {}
             Known::Other
@@ -116,7 +121,20 @@ pub fn encode_request(out: &mut Vec<u8>, request: Request<'_>, framing: Framing,
     frame(out, framing);
     out.extend_from_slice(if request.version() == Version::Http10 { VIA_1_0 } else { VIA_1_1 });
     identity::tell(out, request, host, hop.marks, hop.trusted);
-    put(out, &[b"X-Request-Id: ", hop.request_id, b"\r\n\r\n"]);
+    put(out, &[b"X-Request-Id: ", hop.request_id, b"\r\n"]);
+    // One Connection field says what is of this hop, and what follows an upgrade has no trailers.
+    if !hop.upgrade.is_empty() {
+        upgrade::put(out, hop.upgrade);
+    } else if trails {
+        // RFC 9110 §10.1.4. Codings are not passed: the gateway takes none but chunked.
+        out.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Whether the value of a TE field says so.
+fn takes_trailers(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|coding| trim(coding).eq_ignore_ascii_case(b"trailers"))
 }
 
 /// Appends a response as it goes to the client. Fields keep their order, case and bytes.
@@ -180,14 +198,15 @@ pub fn request_id(request: Request<'_>) -> Option<&[u8]> {
 }
 
 /// The trailer fields that may go on, out of lines that each end in CRLF (RFC 9110 §6.5.1).
-pub(super) fn kept_trailers(lines: &[u8]) -> Result<Vec<u8>, ChunkFault> {
+pub(super) fn kept_trailers(lines: &[u8], most: usize) -> Result<Vec<u8>, ChunkFault> {
     if lines.is_empty() {
         return Ok(Vec::new());
     }
     let mut whole = Vec::with_capacity(lines.len() + 2);
     put(&mut whole, &[lines, b"\r\n"]);
-    let mut headers = [httparse::EMPTY_HEADER; limits::TRAILER_FIELDS];
-    let Ok(httparse::Status::Complete((len, headers))) = httparse::parse_headers(&whole, &mut headers) else {
+    let mut headers = [httparse::EMPTY_HEADER; limits::RESPONSE_FIELDS];
+    let room = headers.get_mut(..most).ok_or(ChunkFault::BadTrailer)?;
+    let Ok(httparse::Status::Complete((len, headers))) = httparse::parse_headers(&whole, room) else {
         return Err(ChunkFault::BadTrailer);
     };
     if len != whole.len() {

@@ -44,6 +44,8 @@ pub enum Refusal {
     BadEscape,
     /// `%00` in the path.
     EscapedNul,
+    /// `%0D` or `%0A` in the path: whoever decodes it into a line of a head, or of a log, has two lines.
+    EscapedLineEnd,
     /// `%2F` or `%5C` in the path, where the listener takes none.
     EncodedSlash,
     /// Several slashes in a row, where the listener takes none.
@@ -116,6 +118,7 @@ impl Refusal {
             Self::BadTarget => "the target is not of a form that this method may have",
             Self::BadEscape => "a % in the path is not followed by two hexadecimal digits",
             Self::EscapedNul => "the path has an encoded NUL",
+            Self::EscapedLineEnd => "the path has an encoded CR or LF",
             Self::EncodedSlash => "the path has an encoded slash",
             Self::EmptySegment => "the path has several slashes in a row",
             Self::DotSegment => "the path has a dot segment",

@@ -2,7 +2,7 @@
 //! to know which listener wants which rules, and what a route is.
 //!
 //! Always: an escaped unreserved character is written out and the digits of all other escapes become upper case, so that
-//! what RFC 3986 §6.2.2 holds to be the same is the same bytes; a broken escape and an escaped NUL are refused.
+//! what RFC 3986 §6.2.2 holds to be the same is the same bytes; a broken escape and an escaped NUL, CR or LF are refused.
 //!
 //! By the [`Rules`]: encoded slashes first, then several slashes in a row, then dot segments. Unless these are kept, a
 //! segment that would become one for a reader who takes `\`, `%2F` or `%5C` for a slash, or cuts a segment at `;`, is
@@ -52,7 +52,7 @@ pub enum Outcome {
 /// What is written is never longer than what was read, but for the empty path, and is normal by the same rules.
 ///
 /// # Errors
-/// [`Refusal`]: an escape that is none, an escaped NUL, what a rule refuses, `..` above the root, a hidden dot segment, a
+/// [`Refusal`]: an escape that is none, an escaped NUL, CR or LF, what a rule refuses, `..` above the root, a hidden dot segment, a
 /// path that does not begin with a slash.
 #[inline]
 pub fn normalise(path: &[u8], rules: Rules, out: &mut Vec<u8>) -> Result<Outcome, Refusal> {
@@ -149,6 +149,7 @@ fn escapes(path: &[u8], slashes: Rule, out: &mut Vec<u8>) -> Result<(), Refusal>
         let (plain, slash) = ([byte], [b'/']);
         let better: &[u8] = match byte {
             0 => return Err(Refusal::EscapedNul),
+            b'\r' | b'\n' => return Err(Refusal::EscapedLineEnd),
             b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => &plain,
             b'/' | b'\\' if slashes == Rule::Refuse => return Err(Refusal::EncodedSlash),
             b'/' | b'\\' if slashes == Rule::Resolve => &slash,

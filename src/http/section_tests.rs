@@ -51,7 +51,8 @@ fn request(text: &str) -> Result<(String, Framing, bool), Refusal> {
     let request = head.view(&bytes);
     let framing = framing::request(request)?;
     let marks = Marks::of(Peer::Ip("192.0.2.1:7".parse().expect("an address")), Some(80), "http");
-    let hop = Hop { marks: &marks, trusted: false, request_id: b"an-id", authority: b"up.example", anew: &[] };
+    let hop =
+        Hop { marks: &marks, trusted: false, request_id: b"an-id", authority: b"up.example", anew: &[], upgrade: b"" };
     let mut out = Vec::new();
     encode_request(&mut out, request, framing, &hop);
     Ok((out.iter().map(|byte| char::from(*byte)).collect(), framing, request.keep_alive()))
@@ -230,7 +231,9 @@ fn request_fields_by_section() {
         ("9110 7.6.1", "Connection: x-a, X-B\r\nX-A: 1\r\nx-b: 2\r\nX-C: 3\r\n", With(&["X-C: 3"], &["x-a", "x-b"])),
         ("9110 7.6.1", "X-A: 1\r\nConnection: close\r\nConnection: x-a\r\n", With(&[], &["x-a", "connection"])),
         ("9110 7.6.1", "Keep-Alive: timeout=5\r\nProxy-Connection: close\r\n", With(&[], &["keep-alive", "proxy-c"])),
-        ("9110 7.6.1", "TE: trailers\r\nConnection: TE\r\n", With(&[], &["te: "])),
+        ("9110 7.6.1", "TE: trailers\r\nConnection: TE\r\n", With(&["TE: trailers", "Connection: TE"], &[])),
+        ("9110 10.1.4", "TE: gzip;q=0.5, Trailers\r\n", With(&["TE: trailers", "Connection: TE"], &["gzip"])),
+        ("9110 10.1.4", "TE: gzip, x-trailers\r\nConnection: TE\r\n", With(&[], &["te: ", "connection"])),
         ("9110 7.6.1", "Connection: host, via, x-forwarded-for\r\n", With(&["Host: a", "Via: 1.1 ringway"], &[])),
         (
             "9110 7.6.1",

@@ -65,7 +65,13 @@ pub fn switched(response: Response<'_>, passed: &[u8]) -> Option<Vec<u8>> {
 /// Appends the two fields of an upgrade to a head that was just written: before the empty line at its end.
 pub fn append(head: &mut Vec<u8>, list: &[u8]) {
     head.truncate(head.len().saturating_sub(2));
-    for part in [b"Connection: Upgrade\r\nUpgrade: ", list, b"\r\n\r\n"] {
+    put(head, list);
+    head.extend_from_slice(b"\r\n");
+}
+
+/// Appends the two fields.
+pub(in crate::http) fn put(head: &mut Vec<u8>, list: &[u8]) {
+    for part in [b"Connection: Upgrade\r\nUpgrade: ", list, b"\r\n"] {
         head.extend_from_slice(part);
     }
 }

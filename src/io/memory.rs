@@ -24,8 +24,7 @@ pub fn no_dumps() -> bool {
 }
 
 /// Gives back what this thread has freed and kept: the allocator itself does so only while it is asked for more, and a
-/// burst of connections would keep its memory once they idle. Costs a look at each page of the thread's small blocks, some
-/// microseconds for a thousand connections.
+/// burst of connections would keep its memory once they idle. Costs a look at each page of the thread's small blocks.
 pub fn give_back() {
     // SAFETY: no memory is passed; what is given back is free.
     unsafe { libmimalloc_sys::mi_collect(false) }

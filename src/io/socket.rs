@@ -159,7 +159,7 @@ impl Socket {
     #[must_use]
     pub fn local_address(&self) -> Option<SocketAddr> {
         // The stream itself would not be asked in vain: it panics over what is no IP address.
-        self.options(|socket| socket.local_addr()).ok()?.as_socket()
+        self.options(socket2::Socket::local_addr).ok()?.as_socket()
     }
 
     /// Asks for options of the socket, or sets some.
@@ -307,5 +307,31 @@ unsafe impl IoBuf for Front {
 impl std::fmt::Debug for Socket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Socket").field("fd", &self.fd).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::rc::Rc;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::io::deadline::Wheel;
+    use crate::io::ring;
+    use crate::io::ring::Plan;
+    use crate::io::ring::Wanted;
+
+    #[test]
+    fn an_endpoint_that_does_not_read_is_not_poured_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::Ip(listener.local_addr().unwrap());
+        let wheel = Rc::new(Wheel::new(Instant::now()));
+        let plan = Plan { wanted: Wanted::Epoll, entries: 64, completions: 128 };
+        let ended = ring::run(plan, &wheel, |_| async move {
+            let socket = Socket::connect(&address).await.unwrap();
+            assert_eq!(socket.options(socket2::Socket::tcp_notsent_lowat).unwrap(), UNSENT);
+        });
+        assert!(matches!(ended, Ok(ring::Ended::Done)));
     }
 }

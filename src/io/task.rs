@@ -69,3 +69,9 @@ pub async fn listen(bell: &Bell, mut answer: impl FnMut() -> bool) -> std::io::R
         stream.readable(false).await?;
     }
 }
+
+/// Bytes of what `make` makes.
+#[cfg(test)]
+pub(crate) fn size_of_made<A, B, C, D, F>(_: fn(A, B, C, D) -> F) -> usize {
+    size_of::<F>()
+}

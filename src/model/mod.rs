@@ -15,7 +15,10 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::address::Networks;
 use crate::http::forward;
+use crate::http::h1::chunked::ChunkLimits;
+use crate::http::head::HeadLimits;
 use crate::id::UpstreamIndex;
+use crate::limits;
 
 pub use self::acme::*;
 pub use self::relay::*;
@@ -173,6 +176,11 @@ pub struct Listener {
     pub idle_timeout: Duration,
     /// Longest pause while a request body arrives or a response is taken: then 408, or the connection is cut.
     pub body_timeout: Duration,
+    /// A tunnel (after an upgrade or CONNECT) that carries nothing, either way, ends after this, unless its route says
+    /// otherwise.
+    pub tunnel_timeout: Duration,
+    /// Bytes of a request body before 413, unless its route says otherwise; absent: no bound.
+    pub max_body: Option<u64>,
     /// Bytes a second that a client must send of a body, or take of a response, in the mean over the time that it was
     /// waited for; 0: no bound.
     pub min_rate: u64,
@@ -188,6 +196,35 @@ pub struct Listener {
     pub redirect: Option<u16>,
     /// What it carries, if it reads no requests: then nothing of what concerns requests and TLS is of any effect.
     pub relay: Option<Relay>,
+}
+
+impl Listener {
+    /// Bounds of a request's head.
+    #[must_use]
+    pub fn head_limits(&self) -> HeadLimits {
+        HeadLimits { head_bytes: self.head_bytes, fields: self.fields, target_bytes: self.target_bytes }
+    }
+
+    /// Bounds of a request's chunks; its trailers are bounded as its head is.
+    #[must_use]
+    pub fn chunk_limits(&self) -> ChunkLimits {
+        let Chunks { line_bytes, extension_bytes } = self.chunks;
+        ChunkLimits { line_bytes, extension_bytes, trailer_bytes: self.head_bytes, trailer_fields: self.fields }
+    }
+}
+
+impl Route {
+    /// Bytes of a request body before 413, if there is a bound: its own, or that of the listener it came by.
+    #[must_use]
+    pub fn max_body(&self, listener: Option<&Listener>) -> Option<u64> {
+        self.max_body.or_else(|| listener?.max_body)
+    }
+
+    /// How long a tunnel may carry nothing: the same.
+    #[must_use]
+    pub fn tunnel_timeout(&self, listener: Option<&Listener>) -> Duration {
+        self.tunnel_timeout.or(listener.map(|listener| listener.tunnel_timeout)).unwrap_or(limits::TUNNEL_IDLE)
+    }
 }
 
 /// `listen.chunk`.
@@ -248,14 +285,16 @@ pub struct Route {
     pub path: PathPattern,
     /// Where they go.
     pub upstream: UpstreamIndex,
-    /// Bytes of a request body before 413; absent: no bound.
+    /// Bytes of a request body before 413, instead of the listener's.
     pub max_body: Option<u64>,
     /// The protocols that a request may ask to go on with (RFC 9110 §7.8), in lower case.
     pub upgrade: Vec<String>,
     /// Whether it takes CONNECT.
     pub connect: bool,
-    /// A tunnel (after an upgrade or CONNECT) that carries nothing, either way, ends after this.
-    pub tunnel_timeout: Duration,
+    /// Instead of the listener's `timeout.tunnel`.
+    pub tunnel_timeout: Option<Duration>,
+    /// Instead of the upstream's `timeout.connect`.
+    pub connect_timeout: Option<Duration>,
     /// Instead of the upstream's `timeout.response`.
     pub response_timeout: Option<Duration>,
     /// Longest pause between bytes of a body, either way, instead of the listener's and the upstream's.

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::address::Address;
+use crate::http::h1::chunked::ChunkLimits;
 use crate::model::UpstreamTls;
 
 /// `[upstream.NAME]`, with `[defaults.upstream]` filled in.
@@ -288,6 +289,14 @@ pub struct ResponseLimits {
     pub fields: usize,
     /// Interim (1xx) responses to one request before 502.
     pub interim: u32,
+}
+
+impl ResponseLimits {
+    /// Bounds of a response's chunks; its trailers are bounded as its head is.
+    #[must_use]
+    pub fn chunk_limits(&self) -> ChunkLimits {
+        ChunkLimits { trailer_bytes: self.head_bytes, trailer_fields: self.fields, ..ChunkLimits::default() }
+    }
 }
 
 /// A version of the PROXY protocol.

@@ -112,7 +112,8 @@ pub enum Cause {
     UpstreamBadResponse,
     /// The response body ended before its end.
     UpstreamTruncated,
-    /// Nothing went through a tunnel, or a connection that is carried as it is, either way, for `timeout.tunnel`.
+    /// Nothing went through a tunnel, either way, for `timeout.tunnel`, or a connection that is carried as it is for
+    /// `timeout.carried`.
     TunnelIdle,
     /// The drain's time was over, or a tunnel's place in it had come.
     Drain,
@@ -180,7 +181,7 @@ impl Cause {
     /// Whether something went wrong.
     #[must_use]
     pub const fn is_error(self) -> bool {
-        !matches!(self, Self::Ok | Self::ClientClosed)
+        !matches!(self, Self::Ok | Self::ClientClosed | Self::Redirected | Self::AcmeChallenge)
     }
 
     /// The table's row.
@@ -206,9 +207,7 @@ impl Cause {
                 ("not_implemented", Client, 501, "the gateway does not do what the request asks for")
             }
             Self::BadVersion => ("bad_version", Client, 505, "the gateway speaks HTTP/1.0 and HTTP/1.1 here"),
-            Self::Misdirected => {
-                ("misdirected", Client, 421, "the connection was made for another host than the request's")
-            }
+            Self::Misdirected => ("misdirected", Client, 421, "the connection is for another host than the request's"),
             Self::Redirected => ("redirected", Gateway, 308, "this host is to be asked by TLS"),
             Self::AcmeChallenge => ("acme_challenge", Gateway, 200, "the answer to a challenge of ACME"),
             Self::NoRoute => ("no_route", Gateway, 404, "no route takes this host and path"),

@@ -119,6 +119,24 @@ pub enum Parting {
 /// The words for each [`Parting`].
 pub const PARTINGS: [&str; 6] = ["idle", "age", "requests", "surplus", "removed", "endpoint"];
 
+/// Why a good connection of a client is not kept, or not any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// It has idled for as long as it may.
+    Idle,
+    /// It has carried as many requests as it may.
+    Requests,
+    /// It is as old as it may be.
+    Age,
+    /// The core drains.
+    Drain,
+    /// Its listener has left the configuration.
+    Removed,
+}
+
+/// The words for each [`Closing`].
+pub const CLOSINGS: [&str; 5] = ["idle", "requests", "age", "drain", "removed"];
+
 /// What is closed because the gateway is short of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Thrift {
@@ -182,6 +200,8 @@ pub struct ListenerCounts {
     pub open: Count,
     /// Connections closed at once, by [`Refusal`].
     pub refused: [Count; REFUSALS.len()],
+    /// Connections that were good and are closed, by [`Closing`].
+    pub closed: [Count; CLOSINGS.len()],
     /// Connections closed because they did not begin with a PROXY protocol header as they should.
     pub proxy_faults: Count,
     /// TLS handshakes ended, by [`Handshake`].
@@ -256,6 +276,11 @@ impl ListenerCounts {
     /// Counts a connection that was refused.
     pub fn refuse(&self, reason: Refusal) {
         self.refused[reason as usize].add(1);
+    }
+
+    /// Counts a good connection that is closed.
+    pub fn close(&self, closing: Closing) {
+        self.closed[closing as usize].add(1);
     }
 }
 

@@ -15,6 +15,7 @@ use crate::io::both::unless;
 use crate::io::deadline::Deadline;
 use crate::io::line::Broken;
 use crate::io::line::Line;
+use crate::limits;
 use crate::observe::metrics::Count;
 
 /// One side of a tunnel.
@@ -47,11 +48,6 @@ pub enum Over {
 const ROOM: usize = 2000;
 /// Room after a read that filled it.
 const MORE_ROOM: usize = 64 * 1024;
-
-/// How long a side that was told the end is heard out while it goes on sending, and how long while it is silent: so that
-/// no reset takes our last words from it.
-const LAST_TIME: Duration = Duration::from_secs(5);
-const LAST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What both directions share.
 struct Way<'a> {
@@ -86,7 +82,9 @@ pub async fn run(sides: [Side<'_>; 2], deadline: &Deadline, idle: Duration) -> O
         Some((side, broken)) => Over::Lost(side, broken),
         None if way.over.get() => {
             let [one, other] = lines;
-            both(pin!(one.linger(LAST_PAUSE, LAST_TIME)), pin!(other.linger(LAST_PAUSE, LAST_TIME))).await;
+            // So that no reset takes our last words from a side.
+            let (pause, time) = (limits::TUNNEL_LAST_PAUSE, limits::TUNNEL_LAST_TIME);
+            both(pin!(one.linger(pause, time)), pin!(other.linger(pause, time))).await;
             Over::Ours
         }
         None => Over::Closed(way.first.get().unwrap_or(0)),

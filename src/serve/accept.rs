@@ -1,6 +1,7 @@
 //! Step 1: connections arrive. Several accepts wait at once on each listener, since each turn of the loop completes only
 //! those that wait; what is over a bound, or may not say who the client is where it must, is closed at once and counted.
 
+use std::cell::Cell;
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -12,6 +13,7 @@ use crate::id::ListenerSlot;
 use crate::io::listen::Acceptor;
 use crate::io::socket::Socket;
 use crate::io::task;
+use crate::observe::metrics::Closing;
 use crate::observe::metrics::Refusal;
 use crate::rand::Share;
 use crate::serve::conn;
@@ -48,6 +50,8 @@ pub struct Place {
     pub bears: Bears,
     /// What is taken off the bounds within which it is kept.
     pub share: Share,
+    /// Why it is not kept though it is good, once that is known.
+    pub closing: Cell<Option<Closing>>,
     shared: [Arc<Shared>; 2],
     /// Its place among those of its client, where these are bounded.
     client: Option<Box<Counted>>,
@@ -133,7 +137,8 @@ impl Place {
         shard.slab.connections.add(1);
         shard.slab.listener(slot).open.add(1);
         let (share, shared) = (Share::draw(&shard.rng), [process.clone(), listener.connections.clone()]);
-        Ok(Self { shard: shard.clone(), listener: slot, port, proxied, bears, share, shared, client: None })
+        let closing = Cell::new(None);
+        Ok(Self { shard: shard.clone(), listener: slot, port, proxied, bears, share, closing, shared, client: None })
     }
 
     /// Counts the connection as one of the client at this address. False: it has as many as it may, and this one, which

@@ -14,14 +14,11 @@ use crate::http::forward;
 use crate::http::forward::Hop;
 use crate::http::framing;
 use crate::http::framing::Framing;
-use crate::http::h1::chunked::ChunkLimits;
 use crate::http::head::Method;
 use crate::http::head::Version;
-use crate::http::upgrade;
 use crate::io::both::beside_until;
 use crate::io::line::Broken;
 use crate::io::socket::Cut;
-use crate::model;
 use crate::observe::ended::Cause;
 use crate::observe::ended::Ended;
 use crate::observe::ended::Phase;
@@ -110,6 +107,8 @@ impl Scene<'_> {
 /// How long the sides of an exchange are waited for: the route's word where it has one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
+    /// To an open connection.
+    connect: Duration,
     /// To a whole response head, each attempt.
     response: Duration,
     /// When there must be one, all attempts and waits together, in microseconds on the clock that all cores share.
@@ -132,6 +131,8 @@ pub(crate) struct Body {
     pub(crate) source: Source,
     /// Where the content that came with the head stands in the client's buffer.
     data: Range<usize>,
+    /// Bytes that it may have.
+    most: Option<u64>,
     /// Bytes of the client's buffer that are done with when the exchange is.
     pub(crate) consumed: usize,
 }
@@ -178,6 +179,7 @@ impl Terms {
         let listener = listener.map(|listener| &listener.settings);
         let client = listener.map_or(upstream.timeout.body, |listener| listener.body_timeout);
         Self {
+            connect: route.connect_timeout.unwrap_or(upstream.timeout.connect),
             response: route.response_timeout.unwrap_or(upstream.timeout.response),
             until: total.map(|total| began.saturating_add(us(total))),
             client: route.body_timeout.unwrap_or(client),
@@ -228,12 +230,13 @@ impl Body {
             return Err(reply::refused(Refusal::UnknownMethod));
         }
         let framing = framing::request(request).map_err(reply::refused)?;
-        let most = facts.route.and_then(|route| route.settings.max_body);
+        let listener = facts.listener.map(|listener| &listener.settings);
+        let most = facts.route.and_then(|route| route.settings.max_body(listener));
         let too_large = |size: u64| most.is_some_and(|most| size > most);
         if matches!(framing, Framing::Length(length) if too_large(length)) {
             return Err(Answer::to(Cause::BodyTooLarge, ""));
         }
-        let limits = facts.listener.map(|listener| chunk_limits(&listener.settings)).unwrap_or_default();
+        let limits = listener.map(crate::model::Listener::chunk_limits).unwrap_or_default();
         let mut source = Source::within(framing, limits);
         let behind = client.inbound.bytes_mut().get_mut(head..).unwrap_or(&mut []);
         let taken = source.buffered(behind).map_err(|fault| Answer::to(Cause::BadRequest, fault.words()))?;
@@ -241,7 +244,7 @@ impl Body {
             return Err(Answer::to(Cause::BodyTooLarge, ""));
         }
         let data = head + taken.data.start..head + taken.data.end;
-        Ok(Self { framing, source, data, consumed: head + taken.consumed })
+        Ok(Self { framing, source, data, most, consumed: head + taken.consumed })
     }
 
     /// How much of it is worth keeping while it goes by, of `most`: none if it is known not to fit.
@@ -251,10 +254,6 @@ impl Body {
             _ => most,
         }
     }
-}
-
-fn chunk_limits(settings: &model::Listener) -> ChunkLimits {
-    ChunkLimits { line_bytes: settings.chunks.line_bytes, extension_bytes: settings.chunks.extension_bytes }
 }
 
 impl Failed {
@@ -328,7 +327,7 @@ pub(crate) async fn lend<'a>(
         address: &endpoint.address,
         shared: &endpoint.connections,
         connections_max: upstream.settings.connections_max,
-        patience: scene.patience(upstream.settings.timeout.connect),
+        patience: scene.patience(scene.terms.connect),
         secure,
     };
     // CONNECT is not idempotent: a kept connection that has died meanwhile could not be made good.
@@ -418,7 +417,7 @@ async fn talk(
     (lease, flight, began): (&mut Lease, &Flight, u64),
     out: Block,
 ) -> (Option<Result<Answered, Unanswered>>, Option<Result<(), Lost>>) {
-    let Scene { route, terms, tally, kept, .. } = *scene;
+    let Scene { terms, tally, kept, .. } = *scene;
     let asked = Asked::of(client, began, flight);
     let waits = asked.expects && body.source.taken() == 0;
     let read = if waits { terms.client().from_first_byte() } else { terms.client() };
@@ -444,7 +443,7 @@ async fn talk(
         upline.reading().arm(scene.patience(Duration::MAX), Cut::Both);
     }
     let written = Cell::new(0);
-    let mut bounds = Bounds { read, write: terms.taker(), most: route.settings.max_body, written: &written };
+    let mut bounds = Bounds { read, write: terms.taker(), most: body.most, written: &written };
     let (source, sink, kept) = (&mut body.source, Sink::new(body.framing), kept);
     let bounds = &mut bounds;
     let pump = Pump { out, source, sink, from: line, rest: inbound, to: upline, kept: Some(kept), bounds };
@@ -516,12 +515,10 @@ pub(crate) fn encode(scene: &Scene<'_>, client: &Client<'_>, body: &Body, endpoi
         trusted: facts.identity.trusted,
         request_id: tally.id.as_bytes(),
         authority: endpoint.authority().as_bytes(),
+        upgrade: scene.upgrade,
         anew: anew.as_ref().map_or(&[], |anew| anew.as_slice()),
     };
     forward::encode_request(out.tail(), request, body.framing, &hop);
-    if !scene.upgrade.is_empty() {
-        upgrade::append(out.tail(), scene.upgrade);
-    }
     let data = bytes.get(body.data.clone()).unwrap_or(&[]);
     let end = body.source.ended().then(|| body.source.trailers());
     let sink = Sink::new(body.framing);

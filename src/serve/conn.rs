@@ -19,6 +19,7 @@ use crate::io::line::Line;
 use crate::io::socket::Socket;
 use crate::model::ProxyVersion;
 use crate::model::Relay;
+use crate::observe::metrics::Closing;
 use crate::observe::metrics::Thrift;
 use crate::serve::accept::Bears;
 use crate::serve::accept::Place;
@@ -78,7 +79,8 @@ pub(crate) struct Client<'a> {
 /// Serves a connection to its end.
 pub(crate) fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) -> impl Future<Output = ()> + 'static {
     let line = Line::new(&shard.wheel, socket);
-    let mut seat = Seat { line, peer, place, told: None, served: Cell::new(0), began: shard.clock.ticks() };
+    let began = shard.clock.ticks();
+    let mut seat = Seat { line, peer, place, told: None, served: Cell::new(0), began };
     // The seat is moved in whole: what an `async fn` takes apart it keeps room for twice, and this is what an idle
     // connection costs.
     async move {
@@ -109,6 +111,9 @@ pub(crate) fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) ->
         let mut spell = Box::pin(h1::turns(&shard, &seat, inbound)).await;
         while spell == Spell::Idle && h1::park(&shard, &seat).await {
             spell = Box::pin(h1::turns(&shard, &seat, Block::none())).await;
+        }
+        if let Some(closing) = seat.place.closing.get() {
+            shard.slab.listener(seat.place.listener).close(closing);
         }
     }
 }
@@ -169,12 +174,17 @@ impl Seat {
         h1::head_timeout(shard, self).map(|head| tls.or(hello).unwrap_or(head))
     }
 
-    /// How much longer it may be kept for other requests, if it may.
+    /// How much longer it may be kept for other requests, if it may; why not is noted.
     pub(crate) fn stays(&self, shard: &Shard) -> Option<Duration> {
-        let bounds = shard.keep_alive(self.place.listener)?;
+        let Some(bounds) = shard.keep_alive(self.place.listener) else {
+            self.place.closing.set(Some(if shard.draining.get() { Closing::Drain } else { Closing::Removed }));
+            return None;
+        };
         let age = TICK.saturating_mul(shard.clock.ticks().saturating_sub(self.began));
         let left = self.place.share.off(bounds.age).saturating_sub(age);
-        if self.served.get() >= self.place.share.off_number(bounds.requests) || left.is_zero() {
+        let spent = self.served.get() >= self.place.share.off_number(bounds.requests);
+        if spent || left.is_zero() {
+            self.place.closing.set(Some(if spent { Closing::Requests } else { Closing::Age }));
             return None;
         }
         if shard.overload() > Grade::Calm {
@@ -246,14 +256,9 @@ impl<'a> Client<'a> {
 mod tests {
     use super::*;
 
-    /// What `make` makes.
-    fn size_of_made<F>(_: fn(Rc<Shard>, Socket, Peer, Place) -> F) -> usize {
-        size_of::<F>()
-    }
-
     #[test]
     fn an_idle_connection_is_small() {
-        let size = size_of_made(run);
+        let size = crate::io::task::size_of_made(run);
         // The allocator has a class of 448 bytes, and the next is of 512.
         assert!(size <= 448, "{size}");
     }

@@ -5,9 +5,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::buf::Block;
-use crate::http::head::HeadLimits;
 use crate::io::task;
-use crate::model;
+use crate::limits;
+use crate::observe::metrics::Closing;
 use crate::serve::conn::Client;
 use crate::serve::conn::Seat;
 use crate::serve::exchange;
@@ -27,11 +27,6 @@ pub(crate) enum Fate {
     /// connection goes.
     Linger,
 }
-
-/// How long a lingering close hears out a client that goes on sending, and how long a silent one. How much it sends is no
-/// matter: a client that sends its whole request before it looks for an answer must not meet a reset instead of it.
-const LINGER_TIME: Duration = Duration::from_secs(30);
-pub(crate) const LINGER_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long a connection waits for its next request with its buffer in hand before it is parked.
 const GRACE: Duration = Duration::from_secs(1);
@@ -56,14 +51,18 @@ pub(crate) async fn turns(shard: &Rc<Shard>, seat: &Seat, inbound: Block) -> Spe
                 task::boxed(|| exchange::exchange(shard, &mut client)).await
             }
             Ok(false) => return Spell::Idle,
-            Err(NoRequest::Ended) => Fate::Close,
+            Err(NoRequest::Ended) => {
+                seat.place.closing.set(shard.draining.get().then_some(Closing::Drain));
+                Fate::Close
+            }
             Err(reason) => reply::refuse_head(shard, &mut client, reason).await,
         };
         match fate {
             Fate::Keep => {}
             Fate::Close => return Spell::Over,
             Fate::Linger => {
-                seat.line.linger(LINGER_PAUSE, LINGER_TIME).await;
+                // A client may send its whole request before it looks for an answer: it must not meet a reset instead.
+                seat.line.linger(limits::LINGER_PAUSE, limits::LINGER_TIME).await;
                 return Spell::Over;
             }
         }
@@ -91,7 +90,7 @@ async fn next_head(shard: &Shard, client: &mut Client<'_>) -> Result<bool, NoReq
             }
         }
     }
-    let limits = limits(settings);
+    let limits = settings.head_limits();
     // The first head has one time from accept on: the deadline that is armed goes on.
     let patience = (!fresh).then_some(settings.head_timeout);
     h1::read_request(&client.seat.line, &mut client.inbound, &mut client.request, &limits, patience).await?;
@@ -105,18 +104,24 @@ pub(crate) fn head_timeout(shard: &Shard, seat: &Seat) -> Option<Duration> {
     Some(listener.settings.head_timeout)
 }
 
+/// How long an idle client is waited for, and why it is closed then. Apart from the wait, which keeps room for whatever it
+/// has reckoned.
+fn rest(shard: &Shard, seat: &Seat) -> Option<(Duration, Closing)> {
+    let idle_timeout =
+        shard.generation().listener(seat.place.listener).map(|listener| listener.settings.idle_timeout)?;
+    let left = seat.stays(shard)?;
+    let idle = seat.place.share.off(idle_timeout).saturating_sub(GRACE);
+    Some(if left < idle { (left, Closing::Age) } else { (idle, Closing::Idle) })
+}
+
 /// Waits for an idle client without holding a buffer or a future of any size for it; false: the connection is over.
 pub(crate) async fn park(shard: &Shard, seat: &Seat) -> bool {
-    let idle_timeout = shard.generation().listener(seat.place.listener).map(|listener| listener.settings.idle_timeout);
-    let (Some(idle_timeout), Some(left)) = (idle_timeout, seat.stays(shard)) else { return false };
-    let patience = seat.place.share.off(idle_timeout).saturating_sub(GRACE).min(left);
+    let Some((patience, closing)) = rest(shard, seat) else { return false };
     seat.line.shed();
     shard.slab.parked.add(1);
     seat.line.park(patience).await;
     shard.slab.parked.sub(1);
+    let late = seat.line.reading().severed().then_some(closing);
+    seat.place.closing.set(if shard.draining.get() { Some(Closing::Drain) } else { late });
     seat.line.has_bytes()
-}
-
-fn limits(settings: &model::Listener) -> HeadLimits {
-    HeadLimits { head_bytes: settings.head_bytes, fields: settings.fields, target_bytes: settings.target_bytes }
 }

@@ -259,7 +259,7 @@ fn judge(
     let (keeps, framing) = (response.keep_alive(), framing::response(response, asked.method));
     let mut clean = None;
     if let (true, Ok(framing)) = (keeps, framing) {
-        let mut source = Source::new(framing);
+        let mut source = Source::within(framing, upstream.settings.response.chunk_limits());
         let behind = inbound.bytes_mut().get_mut(head.len()..).unwrap_or(&mut []);
         if let Ok(taken) = source.buffered(behind) {
             clean = source.clean().filter(|_| behind.len() == taken.consumed);
@@ -350,7 +350,7 @@ fn translate(
     let (kept, added) = (own_fields(scene, asked.seat), added(scene, asked.seat));
     let answer = Answer { framing, close, client_version, request_id, date: &date, server, kept, added: &added };
     forward::encode_response(out.tail(), response, &answer);
-    let mut source = Source::new(received);
+    let mut source = Source::within(received, scene.upstream.settings.response.chunk_limits());
     let behind = inbound.bytes_mut().get_mut(head.len()..).unwrap_or(&mut []);
     let taken = source.buffered(behind).map_err(|fault| Unanswered::faulty(fault.words()))?;
     let data = behind.get(taken.data).unwrap_or(&[]);

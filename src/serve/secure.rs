@@ -9,6 +9,7 @@ use crate::buf::Block;
 use crate::http::Refusal;
 use crate::io::line::Broken;
 use crate::io::line::Unsettled;
+use crate::limits;
 use crate::model::HostClients;
 use crate::observe::metrics::Handshake;
 use crate::serve::conn::Client;
@@ -176,5 +177,5 @@ async fn refuse_plain(shard: &Rc<Shard>, seat: &Seat, inbound: Block) {
     }
     let mut client = Client::at(seat, inbound);
     reply::refuse_head(shard, &mut client, NoRequest::Refused(Refusal::PlainOnTls)).await;
-    seat.line.linger(h1::LINGER_PAUSE, h1::LINGER_PAUSE).await;
+    seat.line.linger(limits::LINGER_PAUSE, limits::LINGER_PAUSE).await;
 }

@@ -61,7 +61,7 @@ pub(crate) async fn carry(
     (held, foreign): (Block, usize),
     lease: Lease,
 ) -> Cause {
-    let Scene { shard, route, tally, .. } = *scene;
+    let Scene { shard, facts, route, tally, .. } = *scene;
     tally.phase.set(Phase::Tunnel);
     let _open = Open::count(&shard.slab, kind);
     // Each tunnel has its own end within a drain, so that not all clients come back at once.
@@ -73,7 +73,8 @@ pub(crate) async fn carry(
     let (count_in, count_out) = (counts.map(|counts| &counts.bytes_in), counts.map(|counts| &counts.bytes_out));
     let one = Side { line: &seat.line, held, foreign, taken: &tally.body_in, count: count_in };
     let other = Side { line: lease.line(), held: Block::none(), foreign: 0, taken: &tally.bytes_out, count: count_out };
-    match tunnel::run([one, other], &deadline, route.settings.tunnel_timeout).await {
+    let idle = route.settings.tunnel_timeout(facts.listener.map(|listener| &listener.settings));
+    match tunnel::run([one, other], &deadline, idle).await {
         Over::Closed(0) => Cause::ClientClosed,
         Over::Closed(_) => Cause::Ok,
         Over::Ours if deadline.drained() => Cause::Drain,

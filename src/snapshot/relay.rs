@@ -68,7 +68,8 @@ fn route(upstream: UpstreamIndex, relay: &model::Relay) -> model::Route {
         max_body: None,
         upgrade: Vec::new(),
         connect: false,
-        tunnel_timeout: relay.idle,
+        tunnel_timeout: Some(relay.idle),
+        connect_timeout: None,
         response_timeout: None,
         body_timeout: None,
         min_rate: None,
@@ -121,6 +122,6 @@ mod tests {
         let relay = Relay::compile(&model::Relay { way: Way::Tcp(UpstreamIndex(7)), idle: Duration::from_secs(9) });
         assert!(!relay.asks_for_names());
         let route = relay.route(b"").unwrap();
-        assert_eq!((route.upstream.0, route.settings.tunnel_timeout), (7, Duration::from_secs(9)));
+        assert_eq!((route.upstream.0, route.settings.tunnel_timeout), (7, Some(Duration::from_secs(9))));
     }
 }

@@ -30,13 +30,18 @@ pub struct Engine {
     side: Side,
     /// The name that a client asked for.
     name: Option<Box<str>>,
-    ended: bool,
+    ended: Ends,
     /// Whether something was wrong: nothing is asked of rustls after that.
     failed: bool,
-    /// Whether our end was said.
-    finished: bool,
     /// Until when what is settled may be taken up again.
     until: i64,
+}
+
+/// Whose end was said.
+#[derive(Default)]
+struct Ends {
+    theirs: bool,
+    ours: bool,
 }
 
 enum Side {
@@ -101,9 +106,8 @@ impl Engine {
         Ok(Self {
             side: Side::Server(Box::new(connection)),
             name: None,
-            ended: false,
+            ended: Ends::default(),
             failed: false,
-            finished: false,
             until: i64::MAX,
         })
     }
@@ -117,9 +121,8 @@ impl Engine {
         Ok(Self {
             side: Side::Client(Box::new(connection)),
             name: None,
-            ended: false,
+            ended: Ends::default(),
             failed: false,
-            finished: false,
             until: i64::MAX,
         })
     }
@@ -154,7 +157,7 @@ impl Engine {
         loop {
             match self.step(wire, content, out, want) {
                 Ok(Step::On) => {}
-                Ok(Step::Ended) => self.ended = true,
+                Ok(Step::Ended) => self.ended.theirs = true,
                 Ok(step) => return Ok(step),
                 Err(error) => {
                     self.failed = true;
@@ -186,10 +189,11 @@ impl Cipher for Engine {
         }
         if let Err(error) = ran {
             // The alert, which rustls holds ready, unless the end was said: it was the last word then.
-            while !self.finished && matches!(self.step(wire, &mut Block::none(), answer, &Want::Open), Ok(Step::On)) {}
+            while !self.ended.ours && matches!(self.step(wire, &mut Block::none(), answer, &Want::Open), Ok(Step::On)) {
+            }
             return Err(fault(&error));
         }
-        if self.ended {
+        if self.ended.theirs {
             // Whatever comes behind the end is nobody's.
             wire.clear();
             return Ok(Stage::Ended);
@@ -208,7 +212,7 @@ impl Cipher for Engine {
 
     fn end(&mut self, wire: &mut Block, out: &mut Block) {
         drop(self.run(wire, &mut Block::none(), out, &Want::End));
-        self.finished = true;
+        self.ended.ours = true;
     }
 
     fn facts(&mut self) -> Facts {

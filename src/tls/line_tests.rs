@@ -268,7 +268,7 @@ async fn against(wheel: &Rc<Wheel>, is_server: bool, act: impl FnOnce(&mut Rogue
     let connected = TcpStream::connect(address).unwrap();
     let accepted = listener.accept().unwrap().0;
     let (ours, theirs) = if is_server { (connected, accepted) } else { (accepted, connected) };
-    let (tell, told) = mpsc::channel();
+    let (tell, told) = mpsc::sync_channel(1);
     std::thread::spawn(move || {
         theirs.set_nodelay(true).unwrap();
         let mut rogue = if is_server { Rogue::server(theirs, &configs.0) } else { Rogue::client(theirs, &configs.1) };
@@ -348,7 +348,7 @@ fn who_lingers_reads_whatever_comes_though_a_part_of_it_was_lost() {
         let record = rogue.record(CONTENT, b"the rest of an upload");
         // What a read that was dropped has taken, and then half of what is not to be opened any more.
         rogue.say(&record[7..]);
-        let (sent, done) = mpsc::channel();
+        let (sent, done) = mpsc::sync_channel(1);
         let all = async {
             server.linger(Duration::from_secs(1), PATIENCE).await;
             assert!(!server.socket().has_bytes());

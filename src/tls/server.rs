@@ -29,6 +29,7 @@ use crate::model::HostClients;
 use crate::model::ListenTls;
 use crate::model::Need;
 use crate::model::Pair;
+use crate::model::Policy;
 use crate::model::UnknownName;
 use crate::tls;
 use crate::tls::certificate::Certificate;
@@ -187,6 +188,8 @@ fn config(settings: &ListenTls, gate: Gate, names: Arc<Names>, secrets: &Secrets
     let builder = builder.map_err(|error| files::faulty(first, error.to_string()))?;
     let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(names);
     config.alpn_protocols = vec![tls::HTTP_1_1.to_vec()];
+    // An old client's order may be a bad one; one of TLS 1.3 alone knows best what it is quick at.
+    config.ignore_client_order = settings.policy == Policy::Intermediate;
     // A store would be shared by all cores, and locked.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

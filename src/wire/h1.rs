@@ -16,11 +16,11 @@ use crate::io::socket::Cut;
 /// Why there is no request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoRequest {
-    /// The connection ended, or its time passed, between two requests.
+    /// The connection ended before the first request, or its end came or its time passed between two.
     Ended,
     /// The connection ended within a head.
     Aborted,
-    /// The time passed within a head.
+    /// The time passed before the first head was whole, or within another.
     TimedOut,
     /// The head breaks a rule or a bound.
     Refused(Refusal),
@@ -44,13 +44,17 @@ pub const RESPONSE_ROOM: usize = 16 * 1024;
 /// the wait short if that says so.
 ///
 /// # Errors
-/// [`NoRequest::Ended`].
+/// [`NoRequest::Ended`], [`NoRequest::TimedOut`].
 pub async fn await_first(line: &Line, inbound: &mut Block) -> Result<(), NoRequest> {
     inbound.reserve(REQUEST_ROOM);
     let room = inbound.spare();
     let result = line.read(inbound, room).await;
     line.reading().occupy();
-    result.map(drop).map_err(|_| NoRequest::Ended)
+    result.map(drop).map_err(|broken| match broken {
+        // Whoever has connected owes a request: that it says nothing at all is told like that it is slow.
+        Broken::TimedOut => NoRequest::TimedOut,
+        Broken::Closed | Broken::Reset => NoRequest::Ended,
+    })
 }
 
 /// Waits for the first bytes of another request, at most `grace`: then there are none, and the connection may be parked.

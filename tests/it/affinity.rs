@@ -69,6 +69,56 @@ fn a_client_is_known_by_its_address_and_the_first_key_that_is_there_counts() {
     assert_eq!(named.len(), 1, "the field comes first: {named:?}");
 }
 
+/// 192.0.2.X, port and target of no matter, in version 2 of the PROXY protocol.
+fn named(client: u8) -> Vec<u8> {
+    let head = *b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c";
+    [&head[..], &[192, 0, 2, client, 198, 51, 100, 7, 0x0f, client, 0x20, 0xfb]].concat()
+}
+
+#[test]
+fn a_client_is_known_by_what_a_trusted_proxy_says_of_it_and_by_nothing_else_that_is_said() {
+    const CLIENTS: std::ops::Range<u8> = 1..17;
+    let origins = Origin::fleet(&["a", "b", "c"]);
+    let by_client = "balance = { hash = \"client\", bound = \"off\" }";
+    let more = format!(
+        "{by_client}\n[listen.trusting]\nbind = \"127.0.0.1:0\"\ntrusted_proxies = [\"127.0.0.2\", \"127.0.0.3\"]\n\
+         [listen.proxied]\nbind = \"127.0.0.1:0\"\nproxy_protocol = true\ntrusted_proxies = [\"127.0.0.2\", \"127.0.0.3\"]"
+    );
+    let gateway = gateway(&origins, &more);
+    let at = |peer: &str, listener: &str, header: &[u8], fields: &str| {
+        let mut raw = Raw::connect_from(peer, gateway.addr(listener));
+        raw.send(header);
+        ask(&mut raw, "/shop/x", fields).text().to_owned()
+    };
+    let forwarded = |client: u8| format!("X-Forwarded-For: 192.0.2.{client}\r\n");
+    let mut met = BTreeSet::new();
+    for client in CLIENTS {
+        let answer = at("127.0.0.2", "trusting", b"", &forwarded(client));
+        // The same client by another proxy, behind two of them, from another port, and named before the first request.
+        assert_eq!(at("127.0.0.3", "trusting", b"", &forwarded(client)), answer, "client {client}");
+        let behind_two = format!("X-Forwarded-For: 6.6.6.{client}, 192.0.2.{client}, 127.0.0.3\r\n");
+        assert_eq!(at("127.0.0.2", "trusting", b"", &behind_two), answer, "client {client}");
+        let with_port = format!("X-Forwarded-For: 192.0.2.{client}:{client}\r\n");
+        assert_eq!(at("127.0.0.2", "trusting", b"", &with_port), answer, "client {client}");
+        for peer in ["127.0.0.2", "127.0.0.3"] {
+            assert_eq!(at(peer, "proxied", &named(client), ""), answer, "client {client}");
+        }
+        met.insert(answer);
+    }
+    assert!(met.len() > 1, "all went to {met:?}");
+    // Two clients of one connection of a proxy are two.
+    let mut shared = Raw::connect_from("127.0.0.2", gateway.addr("trusting"));
+    let of_shared: BTreeSet<_> =
+        CLIENTS.map(|client| ask(&mut shared, "/shop/x", &forwarded(client)).text().to_owned()).collect();
+    assert_eq!(of_shared, met);
+    // Whoever is not trusted is who its connection says, whatever it claims.
+    for peer in ["127.0.0.4", "127.0.0.5", "127.0.0.6", "127.0.0.7"] {
+        let own = at(peer, "trusting", b"", "");
+        let claimed: BTreeSet<_> = CLIENTS.map(|client| at(peer, "trusting", b"", &forwarded(client))).collect();
+        assert_eq!(claimed, BTreeSet::from([own]), "{peer}");
+    }
+}
+
 const STICKY: &str = "sticky = { cookie = \"stay\", lifetime = \"1h\", secret = \"a secret of the tests\" }";
 
 /// The value of the cookie that a response sets, if it does.

@@ -241,6 +241,26 @@ fn a_body_over_the_bound_of_its_route_is_refused_before_the_upstream_sees_it_who
 }
 
 #[test]
+fn a_body_has_the_bound_of_its_listener_where_its_route_has_none() {
+    let origin = Origin::named("a");
+    let routes = "routes = [{ path = \"/own\", upstream = \"app\", max_body = \"2KiB\" }, ";
+    let toml = simple(&[&origin], "", "max_body = \"1KiB\"").replace("routes = [", routes);
+    let gateway = Gateway::start(&toml);
+    let post = |path: &str, size: usize| {
+        let mut raw = Raw::connect(gateway.http());
+        raw.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"));
+        drop(raw.try_send(chunked(&pattern(size), 100)));
+        let chunks = raw.read_response().status;
+        let mut raw = Raw::connect(gateway.http());
+        raw.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"));
+        drop(raw.try_send(pattern(size)));
+        [chunks, raw.read_response().status]
+    };
+    assert_eq!((post("/", 1024), post("/", 1025)), ([200, 200], [413, 413]));
+    assert_eq!((post("/own", 2048), post("/own", 2049)), ([200, 200], [413, 413]), "the route's word counts");
+}
+
+#[test]
 fn a_request_body_that_the_client_cuts_is_never_whole_at_the_upstream() {
     let origin = Origin::named("a");
     let gateway = Gateway::before(&[&origin]);

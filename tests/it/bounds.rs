@@ -1,7 +1,9 @@
 //! Bounds are those of the configuration: of the listener, of the upstream, and of the route where it has its own.
 
 use ringway::io::ring::Wanted;
+use ringway::limits;
 use ringway::observe::ended::Cause;
+use ringway::observe::metrics::CLOSINGS;
 use ringway::observe::metrics::Refusal;
 use ringway::shard::mailbox::Drill;
 use ringway::shard::mailbox::Message;
@@ -54,6 +56,58 @@ fn chunks_of_a_response_keep_their_own_bounds() {
         Origin::fixed(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;{line}\r\na\r\n0\r\n\r\n"));
     let inside = core(&[&origin], "", "chunk = { line = \"4KiB\" }");
     assert_eq!(get(inside.addr, "/").status, 502);
+}
+
+/// A chunked body with so many trailers, each of 100 bytes.
+fn trailed(trailers: usize) -> String {
+    let line = format!("X: {}\r\n", "y".repeat(95));
+    format!("1\r\na\r\n0\r\n{}\r\n", line.repeat(trailers))
+}
+
+#[test]
+fn trailers_of_a_request_have_the_bounds_of_their_listener() {
+    let origin = Origin::named("a");
+    let answers = |bounds: &str| {
+        let inside = core(&[&origin], "", bounds);
+        let (few, many) = (post(&inside, &trailed(10)), post(&inside, &trailed(150)));
+        assert!(many.status == 200 || many.text().contains("bad_request"), "{}", many.text());
+        [few.status, many.status]
+    };
+    assert_eq!(answers(""), [200, 400], "a hundred by default");
+    assert_eq!(answers("fields = 200"), [200, 200]);
+    assert_eq!(answers("fields = 9"), [400, 400]);
+    assert_eq!(answers("fields = 10"), [200, 400]);
+    assert_eq!(answers("fields = 200\nhead = \"1KiB\"\ntarget = \"512B\""), [200, 400], "10 are 1000 bytes");
+    assert_eq!(answers("fields = 200\nhead = \"14KiB\""), [200, 400], "150 are 15000 bytes");
+}
+
+#[test]
+fn trailers_of_a_response_have_the_bounds_of_its_upstream() {
+    let origin = Origin::answer(|request| {
+        let trailers = request.target.trim_start_matches('/').parse().unwrap();
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}", trailed(trailers))
+    });
+    let answers = |bounds: &str| {
+        // The listener's are of no matter.
+        let inside = core(&[&origin], bounds, "fields = 5");
+        let ask = |target: &str| {
+            let mut raw = Raw::connect(inside.addr);
+            raw.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n\r\n"));
+            raw.try_read_response()
+        };
+        ["/10", "/150"].map(|target| match ask(target) {
+            Ok(response) => (response.status, response.trailers.len()),
+            Err(Broken::Cut(_)) => (0, 0),
+            Err(other) => panic!("{other}"),
+        })
+    };
+    let refused = |answer: (u16, usize)| matches!(answer, (502 | 0, 0));
+    assert_eq!(answers(""), [(200, 10), (200, 150)]);
+    for (bounds, most) in [("fields = 9", 0), ("fields = 10", 1), ("fields = 149", 1), ("head = \"1KiB\"", 1)] {
+        let [few, many] = answers(&format!("response = {{ {bounds} }}"));
+        assert!(refused(many), "{bounds}: {many:?}");
+        assert!(if most == 0 { refused(few) } else { few == (200, 10) }, "{bounds}: {few:?}");
+    }
 }
 
 #[test]
@@ -127,6 +181,41 @@ fn behind_a_proxy_a_client_is_who_the_proxy_says() {
 }
 
 #[test]
+fn a_connection_that_is_not_kept_is_counted_by_why() {
+    let origin = Origin::named("a");
+    let closed = |bounds: &str, act: fn(&Inside)| {
+        let inside = core(&[&origin], "", bounds);
+        act(&inside);
+        let counts = inside.slab.listener(inside.snapshot.listeners[0].slot);
+        eventually("the connection is closed and counted", || counts.open.get() == 0 && counts.accepted.get() == 1);
+        let words = CLOSINGS.into_iter().zip(&counts.closed);
+        words.filter(|(_, count)| count.get() > 0).map(|(word, count)| (word, count.get())).collect::<Vec<_>>()
+    };
+    let idle = |inside: &Inside| {
+        let mut raw = Raw::connect(inside.addr);
+        assert_eq!(raw.get("/").status, 200);
+        raw.expect_closed();
+    };
+    assert_eq!(closed("timeout = { idle = \"200ms\" }", idle), [("idle", 1)]);
+    assert_eq!(closed("keep_alive = { age = \"1s\" }", idle), [("age", 1)]);
+    let many = |inside: &Inside| {
+        let mut raw = Raw::connect(inside.addr);
+        while !raw.get("/").closes() {}
+        raw.expect_closed();
+    };
+    assert_eq!(closed("keep_alive = { requests = 3 }", many), [("requests", 1)]);
+    let leaves = |inside: &Inside| assert_eq!(Raw::connect(inside.addr).get("/").status, 200);
+    assert_eq!(closed("", leaves), [], "the client went");
+    let asks = |inside: &Inside| {
+        let mut raw = Raw::connect(inside.addr);
+        raw.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        assert!(raw.read_response().closes());
+        raw.expect_closed();
+    };
+    assert_eq!(closed("keep_alive = { requests = 1 }", asks), [], "the client asked for it");
+}
+
+#[test]
 fn a_dead_core_owes_its_clients_no_places() {
     let origin = Origin::named("a");
     let inside = core(&[&origin], "", "connections_per_client = 2");
@@ -175,6 +264,26 @@ fn a_route_may_have_its_own_pause_for_bodies_either_way() {
 }
 
 #[test]
+fn a_tunnel_has_the_limit_of_its_listener_where_its_route_has_none() {
+    const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let origin = Origin::script(|conn| {
+        conn.read_request();
+        conn.write(SWITCH);
+        conn.wait_closed();
+    });
+    for (route, listener) in [("", "1s"), (", timeout = { tunnel = \"1s\" }", "1h")] {
+        let own = format!("upstream = \"app\", upgrade = [\"websocket\"]{route} }}");
+        let toml = simple(&[&origin], "", &format!("timeout = {{ tunnel = \"{listener}\" }}"));
+        let inside = Inside::start(&toml.replace("upstream = \"app\" }", &own), Wanted::Auto);
+        let mut raw = Raw::connect(inside.addr);
+        raw.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        assert_eq!(raw.read_head().status, 101);
+        assert!(raw.read_to_end().is_empty());
+        eventually("it is counted", || inside.slab.causes[Cause::TunnelIdle as usize].get() == 1);
+    }
+}
+
+#[test]
 fn a_route_may_have_its_own_number_of_attempts() {
     let refusing = [Origin::refusing(), Origin::refusing(), Origin::refusing()];
     let attempts = |more: &str| {
@@ -214,13 +323,32 @@ fn default_of<'a>(reference: &'a toml::Table, key: &str) -> Option<String> {
 
 #[test]
 fn the_table_of_limits_is_whole_and_true() {
+    // What is fixed, as the table writes it.
+    let fixed = || {
+        let seconds = |time: std::time::Duration| format!("{}s", time.as_secs());
+        let pair = |one: String, other: String| format!("{one}, {other}");
+        [
+            format!("{}KiB", limits::PROXY_BYTES / 1024),
+            seconds(limits::RATE_GRACE),
+            pair(seconds(limits::LINGER_TIME), seconds(limits::LINGER_PAUSE)),
+            pair(seconds(limits::TUNNEL_LAST_TIME), seconds(limits::TUNNEL_LAST_PAUSE)),
+            format!("{}B, {}KiB", limits::CHUNK_LINE_BYTES, limits::CHUNK_EXTENSION_BYTES / 1024),
+        ]
+    };
+    let page = std::fs::read_to_string(crate::source::root().join("docs/operations.md")).unwrap();
+    for bound in fixed() {
+        let row = |row: &Vec<&str>| row.get(1) == Some(&bound.as_str()) && row.get(2) == Some(&"fixed");
+        assert!(rows(&page).iter().any(row), "{bound} is fixed and not in the table");
+    }
     let text = |path: &str| std::fs::read_to_string(crate::source::root().join(path)).unwrap();
     let (page, metrics) = (text("docs/operations.md"), text("docs/reference/metrics.md"));
     let reference: toml::Table = text("config/reference.toml").parse().unwrap();
     let mut keys = Vec::new();
     for row in rows(&page) {
         let &[limit, default, key, answer, cause, metric] = row.as_slice() else { panic!("{row:?}") };
-        if key != "fixed" {
+        if key == "fixed" {
+            assert!(fixed().contains(&default.to_owned()), "{limit}: {default} is none of the bounds in the program");
+        } else {
             let key = key.trim_matches('`');
             let known = default_of(&reference, key).unwrap_or_else(|| panic!("{limit}: no key {key}"));
             assert!(
@@ -229,12 +357,10 @@ fn the_table_of_limits_is_whole_and_true() {
             );
             keys.push(key);
         }
-        // What bounds the work at a service, or the gateway's own, is found again in the figures and, where it is an answer,
-        // in the log.
-        if ["`upstream.", "`route.hedge", "`process.overload"].iter().any(|begin| key.starts_with(begin)) {
-            assert!(!metric.is_empty(), "{limit}: no metric");
-            assert!(!cause.is_empty() || answer == "closed", "{limit}: no cause");
-        }
+        // Whatever is over a bound is found again in the figures and, where it is an answer, in the log.
+        assert!(!metric.is_empty(), "{limit}: no metric");
+        let closed = answer.starts_with("closed") || answer == "`Connection: close`";
+        assert!(!cause.is_empty() || closed, "{limit}: no cause");
         if !cause.is_empty() && cause != answer {
             let word = cause.trim_matches('`');
             let cause = Cause::ALL.into_iter().find(|cause| cause.row().word == word);
@@ -242,22 +368,32 @@ fn the_table_of_limits_is_whole_and_true() {
             // Where no request was read, no status is the answer.
             assert!(answer == "cut" || status == "0" || answer.starts_with(&status), "{limit}: {answer} for {status}");
         }
-        assert!(metric.is_empty() || metrics.contains(&format!("| {metric} |")), "{limit}: no metric {metric}");
+        assert!(metrics.contains(&format!("| {metric} |")), "{limit}: no metric {metric}");
     }
     // Whatever has a number or a unit is a limit, but for the mode of a file, and for what says how endpoints are chosen,
     // watched and kept ready, and how long is paused between tries.
     keys.extend(["listen.socket_mode", "upstream.sticky.lifetime", "upstream.slow_start", "upstream.panic"]);
     keys.extend(["upstream.keep_alive.warm", "upstream.retry.backoff", "upstream.retry.backoff_max"]);
     let watched = |key: &str| ["upstream.health.", "upstream.ejection."].iter().any(|begin| key.starts_with(begin));
-    for table in ["listen", "upstream"] {
-        let mut left: Vec<(String, &toml::Value)> = vec![(table.to_owned(), &reference["defaults"][table])];
+    keys.extend(["process.cores", "process.admin", "process.ring.entries", "process.ring.completions"]);
+    let routes = reference["host"].as_table().unwrap().values().flat_map(|host| host["routes"].as_array().unwrap());
+    let tables = ["listen", "upstream"].map(|table| (table, &reference["defaults"][table]));
+    for (table, all) in
+        tables.into_iter().chain([("process", &reference["process"])]).chain(routes.map(|route| ("route", route)))
+    {
+        let mut left: Vec<(String, &toml::Value)> = vec![(table.to_owned(), all)];
         while let Some((key, value)) = left.pop() {
             if let Some(inner) = value.as_table() {
                 left.extend(inner.iter().map(|(name, value)| (format!("{key}.{name}"), value)));
             }
             let limit =
                 value.is_integer() || value.as_str().is_some_and(|text| text.starts_with(|c: char| c.is_ascii_digit()));
-            assert!(!limit || watched(&key) || keys.contains(&key.as_str()), "{key} is not in the table of limits");
+            // What a route has of its own instead of its listener's or its upstream's stands there with theirs.
+            let own =
+                |of: &str| key.strip_prefix("route.").is_some_and(|key| keys.contains(&format!("{of}.{key}").as_str()));
+            let part = || keys.iter().any(|whole| key.strip_prefix(whole).is_some_and(|rest| rest.starts_with('.')));
+            let known = keys.contains(&key.as_str()) || own("listen") || own("upstream") || part();
+            assert!(!limit || watched(&key) || known, "{key} is not in the table of limits");
         }
     }
 }

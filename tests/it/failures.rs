@@ -1,11 +1,14 @@
 //! What fails behind the gateway, or before it: an answer in words, one cause, and nothing carried over to anybody else.
 
+use crate::addresses::LOOPS;
+use crate::addresses::process;
 use crate::support::Broken;
 use crate::support::Gate;
 use crate::support::Gateway;
 use crate::support::Origin;
 use crate::support::Raw;
 use crate::support::Response;
+use crate::support::eventually;
 use crate::support::get;
 use crate::support::ok;
 use crate::support::simple;
@@ -235,11 +238,51 @@ fn a_listener_with_all_connections_taken_refuses_early_counts_it_and_recovers() 
     assert_eq!(open[0].get("/").text(), "a", "those inside do not notice");
     assert_eq!(origin.requests().len(), 3);
     drop(open);
-    crate::support::eventually("a place is free again", || {
+    eventually("a place is free again", || {
         let mut raw = Raw::connect(gateway.http());
         drop(raw.try_send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
         raw.try_read_response().is_ok_and(|response| response.status == 200)
     });
+}
+
+#[test]
+fn a_process_with_all_connections_taken_refuses_at_every_listener_counts_it_and_recovers() {
+    for io in LOOPS {
+        let origin = Origin::named("a");
+        let process = process(io).replace("[process]\n", "[process]\nconnections = 3\n");
+        let second = "\n[listen.second]\nbind = \"127.0.0.1:0\"\n";
+        let gateway = Gateway::start(&(process + &simple(&[&origin], "", "") + second));
+        let listeners = ["http", "second"];
+        let refused = |listener: &str, reason: &str| {
+            let labels = [("listener", listener), ("reason", reason)];
+            gateway.metrics().sum("ringway_connections_refused_total", &labels) as usize
+        };
+        for turn in 1..=3 {
+            // Now the one has more of them, and now the other.
+            let by = |at: usize| gateway.addr(listeners[(at + turn) % 2]);
+            let mut open: Vec<_> = (0..3).map(|at| Raw::connect(by(at))).collect();
+            for raw in &mut open {
+                assert_eq!(raw.get("/").text(), "a", "{io}");
+            }
+            for listener in listeners {
+                let mut over = Raw::connect(gateway.addr(listener));
+                drop(over.try_send("GET /over HTTP/1.1\r\nHost: a\r\n\r\n"));
+                let read = over.try_read_response();
+                assert!(matches!(read, Err(Broken::Closed | Broken::Cut(_))), "{io}: {read:?}");
+                assert_eq!(
+                    (refused(listener, "process"), refused(listener, "listener")),
+                    (turn, 0),
+                    "{io}: {listener}"
+                );
+            }
+            for raw in &mut open {
+                assert_eq!(raw.get("/").text(), "a", "{io}: those inside do not notice");
+            }
+            drop(open);
+            eventually("every place is free again", || gateway.metrics().sum("ringway_connections", &[]) < 0.5);
+        }
+        assert!(origin.requests().iter().all(|request| request.target == "/"), "{io}");
+    }
 }
 
 #[test]
@@ -262,7 +305,7 @@ fn a_storm_of_clients_that_leave_costs_no_descriptor() {
         }
     }
     let now = || gateway.metrics().sum("ringway_connections", &[]) as usize;
-    crate::support::eventually("every client is gone", || now() == 0);
-    crate::support::eventually("upstream connections are few", || descriptors() <= before + 64);
+    eventually("every client is gone", || now() == 0);
+    eventually("upstream connections are few", || descriptors() <= before + 64);
     assert_eq!(get(gateway.http(), "/").status, 200);
 }

@@ -30,6 +30,18 @@ fn fields_of_one_connection_stay_on_it() {
 }
 
 #[test]
+fn a_client_that_takes_trailers_is_told_of_to_the_endpoint() {
+    for lines in ["TE: trailers\r\nConnection: TE\r\n", "TE: gzip;q=0.5\r\nTe: deflate , Trailers\r\n"] {
+        let (request, _gateway) = forwarded(lines);
+        assert_eq!((request.all("te"), request.all("connection")), (vec!["trailers"], vec!["TE"]), "{lines}");
+    }
+    for lines in ["", "TE: x-trailers, gzip\r\nConnection: TE\r\n", "X-TE: trailers\r\n"] {
+        let (request, _gateway) = forwarded(lines);
+        assert!(request.all("te").is_empty() && request.all("connection").is_empty(), "{lines}");
+    }
+}
+
+#[test]
 fn fields_of_the_upstream_connection_stay_on_it() {
     let origin = Origin::answer(|_| {
         "HTTP/1.1 200 OK\r\nConnection: X-Inner\r\nX-Inner: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: close\r\n\

@@ -1,5 +1,6 @@
 //! Connections that live on: whose bytes are whose, when one is used again, and when never.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -208,6 +209,25 @@ fn the_last_request_that_a_connection_may_carry_is_told_so() {
     let closes: Vec<_> = (0..3).map(|_| raw.get("/").closes()).collect();
     assert_eq!(closes, [false, false, true]);
     raw.expect_closed();
+}
+
+#[test]
+fn connections_end_a_little_before_their_bound_each_at_its_own_request() {
+    const CONNECTIONS: usize = 30;
+    let origin = Origin::named("a");
+    let inside = kept(&origin, "requests = 100");
+    let mut ends = BTreeMap::new();
+    for _ in 0..CONNECTIONS {
+        let mut raw = Raw::connect(inside.addr);
+        let told = (1..=100).find(|_| raw.get("/").closes());
+        let carried: usize = told.expect("a connection that carries more than its bound");
+        raw.expect_closed();
+        assert!((90..=100).contains(&carried), "a connection ended after {carried} requests");
+        *ends.entry(carried).or_insert(0) += 1;
+    }
+    // Ten or so are as likely as each other: that most of the thirty are the same does not happen.
+    let most = ends.values().max().copied().unwrap_or(0);
+    assert!(ends.len() > 2 && most < CONNECTIONS / 2, "they all go at once: {ends:?}");
 }
 
 #[test]

@@ -173,6 +173,9 @@ fn each_rule_does_what_it_says() {
                 ("/a%5cb%2Fc", "app /a%5Cb%2Fc"),
                 ("/a%2", "400"),
                 ("/a%00b", "400"),
+                ("/a%0d%0aX:%20y", "400"),
+                ("/a%0Db", "400"),
+                ("/a%0Ab", "400"),
             ],
         ),
         (
@@ -186,6 +189,9 @@ fn each_rule_does_what_it_says() {
                 ("/a%5cb%2Fc", "app /a/b/c"),
                 ("/a%2", "400"),
                 ("/a%00b", "400"),
+                ("/a%0d%0aX:%20y", "400"),
+                ("/a%0Db", "400"),
+                ("/a%0Ab", "400"),
             ],
         ),
         (
@@ -199,6 +205,9 @@ fn each_rule_does_what_it_says() {
                 ("/a%5cb%2Fc", "400"),
                 ("/a%2", "400"),
                 ("/a%00b", "400"),
+                ("/a%0d%0aX:%20y", "400"),
+                ("/a%0Db", "400"),
+                ("/a%0Ab", "400"),
             ],
         ),
     ] {
@@ -215,6 +224,7 @@ fn a_refused_path_is_told_which_rule_and_ends_as_a_bad_request() {
     for (n, (target, words)) in [
         ("/a%2", "not followed by two hexadecimal digits"),
         ("/a%00", "encoded NUL"),
+        ("/a%0A", "encoded CR or LF"),
         ("/a%2Fb", "encoded slash"),
         ("/a//b", "several slashes in a row"),
         ("/a/./b", "has a dot segment"),

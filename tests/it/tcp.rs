@@ -345,7 +345,7 @@ fn a_connection_that_carries_nothing_ends_and_one_that_carries_anything_does_not
         }
         assert_eq!(conn.read_to_end(), Some(Vec::new()), "a gentle end");
     });
-    let gateway = Gateway::start(&config(&[&origin], "", "timeout.tunnel = \"1s\""));
+    let gateway = Gateway::start(&config(&[&origin], "", "timeout.carried = \"1s\""));
     let begun = Instant::now();
     let mut raw = Raw::connect(gateway.addr("db"));
     assert_eq!(raw.read_to_end().len(), 8 * 5);

@@ -54,9 +54,15 @@ const BORROWED_NAMES: &[(&str, &str, &str)] = &[
     ("src/", "Context", "std::task::Context, the argument of every hand-written future"),
     ("", "CommonName", "an attribute of the names of X.509"),
     ("src/tls/", "CommonState", "rustls::CommonState, what both sides of a connection have"),
+    ("src/tls/client.rs", "NotValidForNameContext", "a word of rustls::CertificateError"),
+    ("src/tls/client.rs", "NotValidYetContext", "a word of rustls::CertificateError"),
+    ("src/tls/client.rs", "ExpiredContext", "a word of rustls::CertificateError"),
     ("src/tls/", "session_storage", "a field of rustls::ServerConfig"),
     ("src/tls/", "NoServerSessionStorage", "rustls's word for none of it"),
     ("src/tls/", "in_memory_sessions", "rustls::client::Resumption::in_memory_sessions"),
+    ("loadtest/", "in_memory_sessions", "rustls::client::Resumption::in_memory_sessions"),
+    ("loadtest/", "session_storage", "a field of rustls::ServerConfig"),
+    ("loadtest/", "NoServerSessionStorage", "rustls::server::NoServerSessionStorage"),
     ("tests/it/tidy.rs", "", "the list itself"),
 ];
 

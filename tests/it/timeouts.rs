@@ -53,12 +53,40 @@ fn a_head_that_comes_drop_by_drop_has_no_more_time_than_another() {
 }
 
 #[test]
-fn a_connection_that_says_nothing_is_closed() {
+fn a_connection_that_never_says_a_byte_is_answered_408_and_counted() {
     let origin = Origin::named("a");
-    let gateway = Gateway::start(&simple(&[&origin], "", "timeout = { head = \"200ms\", idle = \"200ms\" }"));
-    let mut raw = Raw::connect(gateway.http());
-    let said = raw.read_to_end();
-    assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 408 "));
+    let toml = simple(&[&origin], "", "timeout = { head = \"200ms\", idle = \"60s\" }");
+    for io in [Wanted::Auto, Wanted::Epoll] {
+        let inside = Inside::start(&toml, io);
+        let mut raw = Raw::connect(inside.addr);
+        let response = raw.read_response();
+        assert_eq!((response.status, response.closes()), (408, true));
+        assert!(response.text().contains("client_timeout_head"), "{}", response.text());
+        raw.expect_closed();
+        eventually("it is counted", || inside.slab.causes[Cause::ClientTimeoutHead as usize].get() == 1);
+        assert_eq!(inside.slab.exchanges.get(), 1);
+    }
+    let gateway = Gateway::start(&toml);
+    assert_eq!(Raw::connect(gateway.http()).read_response().status, 408);
+    let line = gateway.wait_log(|_| true);
+    assert_eq!((line.ended(), line.str("who"), line.num("status")), ("client_timeout_head", "client", 408));
+    assert_eq!(origin.connections(), 0);
+}
+
+#[test]
+fn a_connection_that_idles_between_two_requests_is_closed_without_a_word() {
+    let origin = Origin::named("a");
+    let inside = Inside::start(&simple(&[&origin], "", "timeout = { head = \"60s\", idle = \"200ms\" }"), Wanted::Auto);
+    let mut raw = Raw::connect(inside.addr);
+    assert_eq!(raw.get("/").status, 200);
+    assert_eq!(raw.read_to_end(), b"");
+    assert_eq!((inside.slab.exchanges.get(), inside.slab.causes[Cause::ClientTimeoutHead as usize].get()), (1, 0));
+    // One that is gone before it says a byte owed nothing either.
+    let silent = Raw::connect(inside.addr);
+    eventually("it is accepted", || inside.slab.connections.get() == 1);
+    drop(silent);
+    eventually("it is gone", || inside.slab.connections.get() == 0);
+    assert_eq!(inside.slab.exchanges.get(), 1);
 }
 
 #[test]
@@ -195,6 +223,17 @@ fn an_endpoint_that_does_not_accept_is_answered_504() {
     assert!(response.text().contains("upstream_timeout_connect"));
     let line = gateway.wait_log(|_| true);
     assert_eq!((line.ended(), line.str("who"), line.num("attempts")), ("upstream_timeout_connect", "upstream", 1));
+}
+
+#[test]
+fn a_route_may_have_its_own_time_for_a_connection() {
+    let origin = Origin::full();
+    let toml = simple(&[&origin], "timeout = { connect = \"60s\" }\nretry = { attempts = 1 }", "");
+    let own = "upstream = \"app\", timeout = { connect = \"200ms\" } }";
+    let gateway = Gateway::start(&toml.replace("upstream = \"app\" }", own));
+    let response = get(gateway.http(), "/");
+    assert_eq!(response.status, 504);
+    assert!(response.text().contains("upstream_timeout_connect"));
 }
 
 #[test]

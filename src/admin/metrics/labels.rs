@@ -9,7 +9,11 @@ pub(super) const LABELS: &[(&str, &str)] = &[
     ("upstream", "name of the upstream"),
     ("endpoint", "address of the endpoint"),
     ("listener", "name of the listener"),
-    ("reason", "whose bound it was: `listener`, `process` or `client`; or `untrusted`, or `overload`"),
+    (
+        "reason",
+        "of one refused, whose bound it was: `listener`, `process` or `client`; or `untrusted`, or `overload`; of one closed, \
+         `idle`, `requests` or `age`: its bound was reached; `drain`: the gateway ends; `removed`: the listener has left",
+    ),
     (
         "parting",
         "`idle`, `age` or `requests`: its bound was reached; `surplus`: there are enough; `removed`: the endpoint has left \

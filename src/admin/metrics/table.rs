@@ -35,6 +35,7 @@ use crate::balance::board::Health;
 use crate::id::ListenerSlot;
 use crate::observe::ended::Cause;
 use crate::observe::metrics::CLASSES;
+use crate::observe::metrics::CLOSINGS;
 use crate::observe::metrics::ListenerCounts;
 use crate::observe::metrics::METHODS;
 use crate::observe::metrics::PARTINGS;
@@ -191,6 +192,14 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: &[],
         help: "Files for TLS that have changed and cannot be used, while what was read of them before stays in force.",
         write: refused_files,
+    },
+    Family {
+        name: "ringway_connections_closed_total",
+        kind: Counter,
+        labels: &["listener", "reason"],
+        help: "Client connections that were good and are closed, by why. What is closed for want of memory or descriptors is \
+               counted by ringway_overload_closed_total, what is closed with an error by ringway_request_errors_total.",
+        write: closings,
     },
     Family {
         name: "ringway_proxy_protocol_faults_total",
@@ -535,10 +544,18 @@ fn pressures(reading: &Reading, out: &mut Series<'_>) {
 }
 
 fn refusals(reading: &Reading, out: &mut Series<'_>) {
+    by_reason(reading, out, &REFUSALS, |counts, reason| counts.refused[reason].get());
+}
+
+fn closings(reading: &Reading, out: &mut Series<'_>) {
+    by_reason(reading, out, &CLOSINGS, |counts, reason| counts.closed[reason].get());
+}
+
+/// A sample for each reason of each listener.
+fn by_reason(reading: &Reading, out: &mut Series<'_>, words: &[&str], of: fn(&ListenerCounts, usize) -> u64) {
     for (slot, name) in known_listeners(reading) {
-        for (reason, word) in REFUSALS.iter().enumerate() {
-            let of = |counts: &ListenerCounts| counts.refused[reason].get();
-            out.put(&[name, word], reading.sum(|slab| slab.peek_listener(slot).map_or(0, of)));
+        for (reason, word) in words.iter().enumerate() {
+            out.put(&[name, word], reading.sum(|slab| slab.peek_listener(slot).map_or(0, |counts| of(counts, reason))));
         }
     }
 }

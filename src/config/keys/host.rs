@@ -1,11 +1,10 @@
 //! The keys of `[host."PATTERN"]` and of its routes. It refuses to know how a key is read or shown.
 
-use std::time::Duration;
-
 use super::ATTEMPTS_RANGE;
 use super::CLIENT_TIME;
-use super::DAY;
+use super::CONNECT_TIME;
 use super::RATE;
+use super::TUNNEL_TIME;
 use super::UPSTREAM_TIME;
 use super::tls::HOST_CLIENT_CERTIFICATES;
 use crate::config::hedges::After;
@@ -39,7 +38,7 @@ pub(in crate::config) static ROUTES: Key<Routes> = Key {
           then the longest `/*`.",
     example: "[\n  { path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\", retry = { attempts = 2 } },\n  \
               { path = \"/live\", upstream = \"orders\", upgrade = [\"websocket\"], connect = false, min_rate = \"0B\", \
-              timeout = { response = \"5s\", body = \"1m\", tunnel = \"1h\", total = \"20s\" } },\n  \
+              timeout = { connect = \"250ms\", response = \"5s\", body = \"1m\", tunnel = \"1h\", total = \"20s\" } },\n  \
               { path = \"/search\", upstream = \"orders\", hedge = { after = \"p95\", percent = 5 }, class = \"high\" },\n]",
 };
 
@@ -63,8 +62,7 @@ pub(in crate::config) static MAX_BODY: Key<Bytes<u64>> = Key {
     name: "max_body",
     kind: Bytes { min: 0, max: 1 << 40 },
     need: Optional,
-    doc: "Longest request body; a longer one is answered with 413. Without it there is no bound: bodies are streamed, not \
-          held.",
+    doc: "Longest request body, instead of the listener's `max_body`; a longer one is answered with 413.",
     example: "\"10MiB\"",
 };
 
@@ -87,8 +85,16 @@ pub(in crate::config) static CONNECT: Key<Switch> = Key {
 
 pub(in crate::config) static TIMEOUT: Group = Group {
     name: "timeout",
-    keys: &[&RESPONSE_TIMEOUT, &BODY_TIMEOUT, &TUNNEL_TIMEOUT, &TOTAL_TIMEOUT],
+    keys: &[&ROUTE_CONNECT_TIMEOUT, &RESPONSE_TIMEOUT, &BODY_TIMEOUT, &TUNNEL_TIMEOUT, &TOTAL_TIMEOUT],
     doc: "How long its requests may take, where that differs from the rest.",
+};
+
+pub(in crate::config) static ROUTE_CONNECT_TIMEOUT: Key<Time> = Key {
+    name: "connect",
+    kind: CONNECT_TIME,
+    need: Optional,
+    doc: "Instead of the upstream's `timeout.connect`.",
+    example: "\"250ms\"",
 };
 
 pub(in crate::config) static RESPONSE_TIMEOUT: Key<Time> = Key {
@@ -110,9 +116,9 @@ pub(in crate::config) static BODY_TIMEOUT: Key<Time> = Key {
 
 pub(in crate::config) static TUNNEL_TIMEOUT: Key<Time> = Key {
     name: "tunnel",
-    kind: Time { min: Duration::from_secs(1), max: DAY },
-    need: Default(Duration::from_mins(5)),
-    doc: "A tunnel (after an upgrade or CONNECT) that carries nothing, either way, ends after this.",
+    kind: TUNNEL_TIME,
+    need: Optional,
+    doc: "Instead of the listener's `timeout.tunnel`.",
     example: "\"1h\"",
 };
 

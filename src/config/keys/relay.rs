@@ -30,8 +30,8 @@ pub(in crate::config) static PASSTHROUGH: Key<Off<Names>> = Key {
     example: "{ \"shop.example.com\" = \"shop\", \"*.example.com\" = \"others\", \"*\" = \"rest\" }",
 };
 
-pub(in crate::config) static TUNNEL_TIMEOUT: Key<Time> = Key {
-    name: "tunnel",
+pub(in crate::config) static CARRIED_TIMEOUT: Key<Time> = Key {
+    name: "carried",
     kind: Time { min: Duration::from_secs(1), max: DAY },
     need: Default(Duration::from_hours(1)),
     doc: "Of a listener with `tcp` or `passthrough`: a connection that carries nothing, either way, ends after this.",

@@ -83,7 +83,8 @@ pub(in crate::config) static POLICY: Key<Words<Policy>> = Key {
     kind: POLICIES,
     need: Default(Policy::Intermediate),
     doc: "`modern` is TLS 1.3 alone, `intermediate` TLS 1.2 too. In both only suites with forward secrecy and authenticated \
-          encryption are spoken, and X25519MLKEM768 is preferred.",
+          encryption are spoken, and X25519MLKEM768 is preferred. Of the suites, `modern` takes the first of the client's, \
+          `intermediate` of its own: AES-256, AES-128, ChaCha20.",
     example: "\"modern\"",
 };
 

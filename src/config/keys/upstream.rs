@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::ATTEMPTS_RANGE;
+use super::CONNECT_TIME;
 use super::DAY;
 use super::HOUR;
 use super::MINUTE;
@@ -233,7 +234,7 @@ pub(in crate::config) static UPSTREAM_TIMEOUT: Group = Group {
 
 pub(in crate::config) static CONNECT_TIMEOUT: Key<Time> = Key {
     name: "connect",
-    kind: Time { min: Duration::from_millis(10), max: MINUTE },
+    kind: CONNECT_TIME,
     need: Default(Duration::from_secs(1)),
     doc: "To an open connection.",
     example: "\"250ms\"",

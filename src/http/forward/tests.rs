@@ -13,12 +13,17 @@ use crate::http::head::ResponseHead;
 const LIMITS: HeadLimits = HeadLimits { head_bytes: 8192, fields: 50, target_bytes: 4096 };
 
 fn forwarded(bytes: &[u8]) -> Vec<u8> {
+    going_on(bytes, b"")
+}
+
+/// The same with the protocols that it may go on with.
+fn going_on(bytes: &[u8], upgrade: &[u8]) -> Vec<u8> {
     let mut head = RequestHead::default();
     assert_eq!(head.parse(bytes, &LIMITS), Ok(Parse::Whole), "{:?}", String::from_utf8_lossy(bytes));
     let request = head.view(bytes);
     let mut out = Vec::new();
     let marks = Marks::of(Peer::Ip("192.0.2.1:7".parse().unwrap()), Some(8080), "http");
-    let hop = Hop { marks: &marks, trusted: false, request_id: b"an-id", authority: b"up.example", anew: &[] };
+    let hop = Hop { marks: &marks, trusted: false, request_id: b"an-id", authority: b"up.example", anew: &[], upgrade };
     encode_request(&mut out, request, framing::request(request).unwrap(), &hop);
     out
 }
@@ -34,6 +39,19 @@ fn own(via: &str, host: &str) -> String {
 }
 
 #[test]
+fn one_connection_field_says_what_is_of_this_hop() {
+    let asks = b"GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nUpgrade: websocket\r\nConnection: TE, Upgrade\r\n\r\n";
+    for (upgrade, end) in [
+        (&b""[..], "TE: trailers\r\nConnection: TE\r\n\r\n"),
+        (b"websocket", "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"),
+    ] {
+        let head = String::from_utf8(going_on(asks, upgrade)).unwrap();
+        assert!(head.ends_with(end) && head.matches("Connection:").count() == 1, "{head}");
+        assert_eq!(head.contains("TE:"), upgrade.is_empty(), "{head}");
+    }
+}
+
+#[test]
 fn request_fields_that_go_on() {
     for (fields, kept) in [
         ("", ""),
@@ -44,7 +62,7 @@ fn request_fields_that_go_on() {
             "Cookie: a\r\nCookie: b\r\nAuthorization: c\r\nUser-Agent: d\r\nReferer: e\r\nDate: f\r\n",
         ),
         // Of one hop.
-        ("Connection: keep-alive\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: trailers\r\n", ""),
+        ("Connection: keep-alive\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: gzip\r\n", ""),
         ("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n", ""),
         ("Connection: X-SECRET ,x-more\r\nX-Secret: 1\r\nX-More: 2\r\nX-Most: 3\r\n", "X-Most: 3\r\n"),
         ("X-Secret: 1\r\nConnection: close\r\nConnection: x-secret\r\n", ""),

@@ -16,6 +16,10 @@ pub struct ChunkLimits {
     pub line_bytes: usize,
     /// Bytes of extensions, all chunks together.
     pub extension_bytes: usize,
+    /// Bytes of the trailer section, the empty line at its end not.
+    pub trailer_bytes: usize,
+    /// Fields of it, [`RESPONSE_FIELDS`](limits::RESPONSE_FIELDS) at the most.
+    pub trailer_fields: usize,
 }
 
 /// A decoder between two pieces of one body.
@@ -70,9 +74,14 @@ pub struct Decoded {
 const SIZE_MAX: u64 = 1 << 60;
 
 impl Default for ChunkLimits {
-    /// Those of a response, and of a request unless its listener says otherwise.
+    /// Those of a request unless its listener says otherwise.
     fn default() -> Self {
-        Self { line_bytes: limits::CHUNK_LINE_BYTES, extension_bytes: limits::CHUNK_EXTENSION_BYTES }
+        Self {
+            line_bytes: limits::CHUNK_LINE_BYTES,
+            extension_bytes: limits::CHUNK_EXTENSION_BYTES,
+            trailer_bytes: limits::REQUEST_HEAD_BYTES,
+            trailer_fields: limits::REQUEST_FIELDS,
+        }
     }
 }
 
@@ -161,7 +170,7 @@ impl Chunked {
                 State::TrailerStart
             }
             (State::EndLf, b'\n') => {
-                self.trailers = forward::kept_trailers(&self.trailers)?;
+                self.trailers = forward::kept_trailers(&self.trailers, self.limits.trailer_fields)?;
                 State::End
             }
             (State::TrailerLf | State::EndLf, _) => return Err(ChunkFault::BadTrailer),
@@ -183,7 +192,7 @@ impl Chunked {
     }
 
     fn trailer(&mut self, byte: u8) -> Result<State, ChunkFault> {
-        if self.trailers.len() >= limits::TRAILER_BYTES {
+        if self.trailers.len() >= self.limits.trailer_bytes {
             return Err(ChunkFault::BadTrailer);
         }
         self.trailers.push(byte);

@@ -119,7 +119,8 @@ fn told(fields: &str, from: &str, port: Option<u16>, trusted: bool) -> String {
     let marks = Marks::of(peer(from), port, "http");
     with(fields, |request| {
         let mut out = Vec::new();
-        let hop = Hop { marks: &marks, trusted, request_id: b"an-id", authority: b"up.example", anew: &[] };
+        let hop =
+            Hop { marks: &marks, trusted, request_id: b"an-id", authority: b"up.example", anew: &[], upgrade: b"" };
         encode_request(&mut out, request, Framing::None, &hop);
         let text = String::from_utf8(out).unwrap();
         let text = text.strip_prefix(START).unwrap().strip_suffix("X-Request-Id: an-id\r\n\r\n").unwrap();

@@ -101,7 +101,7 @@ fn written_request(bytes: &[u8], head: &RequestHead, framing: Framing) {
     // Of a trusted peer, the more is written of what came.
     let trusted = bytes.len().is_multiple_of(2);
     let marks = Marks::of(Peer::Unix, Some(8080), "http");
-    let hop = Hop { marks: &marks, trusted, request_id: b"an-id", authority: b"up.example", anew: &[] };
+    let hop = Hop { marks: &marks, trusted, request_id: b"an-id", authority: b"up.example", anew: &[], upgrade: b"" };
     encode_request(&mut out, request, framing, &hop);
     let mut again = RequestHead::default();
     match again.parse(&out, &WIDE) {
@@ -119,7 +119,11 @@ fn written_request(bytes: &[u8], head: &RequestHead, framing: Framing) {
         assert_eq!(second.host(), request.host());
     }
     let Reading::Whole(naive) = naive::request(&out) else { panic!("{:?}", String::from_utf8_lossy(&out)) };
-    assert!(naive::all(&naive.fields, "connection").is_empty() && naive::all(&naive.fields, "upgrade").is_empty());
+    let connection = naive::all(&naive.fields, "connection");
+    let trails = naive::all(&naive.fields, "te") == [b"trailers"] && connection == [b"TE"];
+    assert_eq!(trails, !connection.is_empty());
+    assert!(!trails || request.fields().any(|field| field.0 == Known::Te));
+    assert!(naive::all(&naive.fields, "upgrade").is_empty());
     for (known, name, value) in second.fields().filter(|field| field.0 == Known::Other) {
         assert!(request.fields().any(|field| field == (known, name, value)));
     }
@@ -240,7 +244,7 @@ pub fn chunked(bytes: &[u8]) {
                 ChunkFault::LineTooLong => bytes.len() > limits::CHUNK_LINE_BYTES,
                 ChunkFault::BadExtension => bytes.len() > limits::CHUNK_EXTENSION_BYTES,
                 ChunkFault::BadTrailer => {
-                    naive.trailers.len() > limits::TRAILER_FIELDS || bytes.len() > limits::TRAILER_BYTES
+                    naive.trailers.len() > limits::REQUEST_FIELDS || bytes.len() > limits::REQUEST_HEAD_BYTES
                 }
                 ChunkFault::BadEnd => false,
             };

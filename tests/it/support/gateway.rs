@@ -28,6 +28,7 @@ use serde_json::Value;
 use super::PATIENCE;
 use super::gate::Gate;
 use super::log::LogLine;
+use super::loops::chosen;
 use super::message::Response;
 use super::metrics::Metrics;
 use super::origin::Origin;
@@ -126,10 +127,10 @@ impl Gateway {
     #[track_caller]
     pub fn start(toml: &str) -> Self {
         let scratch = Scratch::new();
-        let head = process_table(toml).unwrap_or(PROCESS);
-        let file = scratch.write("gateway.toml", &with_process(toml, head));
+        let toml = with_process(toml, PROCESS);
+        let file = scratch.write("gateway.toml", &toml);
         let mut gateway = Self::launch(&["run", "-c", file.to_str().unwrap()], scratch);
-        head.clone_into(&mut gateway.head);
+        process_table(&toml).unwrap().clone_into(&mut gateway.head);
         gateway
     }
 
@@ -415,7 +416,8 @@ fn told_addresses(lines: &[String]) -> Option<Addresses> {
 }
 
 fn with_process(toml: &str, head: &str) -> String {
-    if process_table(toml).is_some() { toml.to_owned() } else { format!("{head}{toml}") }
+    let head = if process_table(toml).is_some() { "" } else { head };
+    chosen(&format!("{head}{toml}"))
 }
 
 /// The text of the `[process]` table, if there is one.

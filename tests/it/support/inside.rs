@@ -30,6 +30,7 @@ use ringway::worker;
 use ringway::worker::Seed;
 
 use crate::support::eventually;
+use crate::support::loops;
 
 /// One core, serving.
 pub struct Inside {
@@ -55,7 +56,7 @@ impl Inside {
         let seed = Seed {
             core: CoreId(0),
             cpu: None,
-            plan: Plan { wanted, entries: 256, completions: 512 },
+            plan: Plan { wanted: loops::wanted(wanted), entries: 256, completions: 512 },
             inbox,
             slab: slab.clone(),
             log: LogBuffer::off(),

@@ -11,7 +11,9 @@ use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::time::Duration;
 use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use rcgen::CertificateParams;
 use rcgen::CertifiedIssuer;
@@ -249,9 +251,8 @@ impl Issues {
     /// Issues a certificate for these names and that key, good from and to so many seconds from now: a chain in PEM.
     pub fn sign(&self, names: &[String], key: &impl rcgen::PublicKeyData, (from, to): (i64, i64)) -> String {
         let at = |shift: i64| {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-            rcgen::date_time_ymd(1970, 1, 1)
-                + std::time::Duration::from_secs(now.as_secs().saturating_add_signed(shift))
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+            rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(now.as_secs().saturating_add_signed(shift))
         };
         let mut params = CertificateParams::new(names.to_vec()).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

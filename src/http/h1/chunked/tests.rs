@@ -100,9 +100,9 @@ fn each_bound_is_exact() {
     let over = extended(limits::CHUNK_EXTENSION_BYTES / 7 + 1);
     assert_eq!(decode(over.as_bytes(), &[]), Err(ChunkFault::BadExtension));
     let trailers = |count: usize| format!("0\r\n{}\r\n", "X: y\r\n".repeat(count));
-    assert!(decode(trailers(limits::TRAILER_FIELDS).as_bytes(), &[]).unwrap().3);
-    assert_eq!(decode(trailers(limits::TRAILER_FIELDS + 1).as_bytes(), &[]), Err(ChunkFault::BadTrailer));
-    let long = format!("0\r\nX: {}\r\n\r\n", "y".repeat(limits::TRAILER_BYTES));
+    assert!(decode(trailers(limits::REQUEST_FIELDS).as_bytes(), &[]).unwrap().3);
+    assert_eq!(decode(trailers(limits::REQUEST_FIELDS + 1).as_bytes(), &[]), Err(ChunkFault::BadTrailer));
+    let long = format!("0\r\nX: {}\r\n\r\n", "y".repeat(limits::REQUEST_HEAD_BYTES));
     assert_eq!(decode(long.as_bytes(), &[]), Err(ChunkFault::BadTrailer));
 }
 

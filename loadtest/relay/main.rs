@@ -5,18 +5,29 @@
 //! `io_uring_enter`. What a gateway costs above this is what it adds itself.
 //!
 //!     relay --listen 127.0.0.1:0 --to 127.0.0.1:8080        prints `RING flags` and `READY address`
+//!
+//! With `--tls 127.0.0.1:0 --pair FILE` it listens there too, ends TLS by rustls, and prints `TLS address` before `READY`.
 
 #![expect(unsafe_code, reason = "the ring is driven by hand here, to have a floor without a runtime")]
+
+#[path = "../records.rs"]
+mod records;
+mod tls;
 
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::ptr;
+use std::sync::Arc;
 
 use clap::Parser;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use rustls::ServerConfig;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+
+use tls::Veil;
 
 #[derive(Parser)]
 #[command(name = "relay", about = "A bare byte relay over io_uring")]
@@ -24,6 +35,12 @@ struct Args {
     /// Where to accept connections; port 0 lets the kernel choose.
     #[arg(long)]
     listen: SocketAddr,
+    /// Where to accept connections with TLS besides.
+    #[arg(long, requires = "pair")]
+    tls: Option<SocketAddr>,
+    /// A file of PEM with a certificate and its key; several for several sorts of keys.
+    #[arg(long)]
+    pair: Vec<PathBuf>,
     /// Where each accepted connection is led.
     #[arg(long)]
     to: SocketAddr,
@@ -34,15 +51,21 @@ struct Args {
 
 fn main() -> io::Result<()> {
     let args = Args::parse();
-    let listener = listen(args.listen)?;
+    let mut listeners = vec![Listener { socket: listen(args.listen)?, tls: None }];
     let (ring, flags) = ring()?;
     let mut out = io::stdout().lock();
-    writeln!(out, "RING {flags}\nREADY {}", listener.local_addr()?)?;
+    writeln!(out, "RING {flags}")?;
+    if let Some(address) = args.tls {
+        let listener = Listener { socket: listen(address)?, tls: Some(tls::config(&args.pair)?) };
+        writeln!(out, "TLS {}", listener.socket.local_addr()?)?;
+        listeners.push(listener);
+    }
+    writeln!(out, "READY {}", listeners[0].socket.local_addr()?)?;
     out.flush()?;
     drop(out);
     Relay {
         ring,
-        listener,
+        listeners,
         to: Box::pin(SockAddr::from(args.to)),
         buffer: args.buffer,
         pairs: Vec::new(),
@@ -77,7 +100,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// The loop and all that it owns.
 struct Relay {
     ring: IoUring,
-    listener: TcpListener,
+    listeners: Vec<Listener>,
     /// Pinned: the kernel reads it while a connect is in flight.
     to: Pin<Box<SockAddr>>,
     buffer: usize,
@@ -86,12 +109,19 @@ struct Relay {
     free: Vec<usize>,
 }
 
+struct Listener {
+    socket: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+}
+
 /// A client connection and the upstream connection that belongs to it.
 struct Pair {
     /// Client, upstream.
     sides: [TcpStream; 2],
     /// Client to upstream, upstream to client.
     ways: [Way; 2],
+    /// Where the client speaks TLS.
+    veil: Option<Box<Veil>>,
     /// Operations that the kernel still holds; the pair lives until there are none.
     in_flight: u32,
     /// An operation failed: both sides were shut down, and nothing new is begun.
@@ -101,16 +131,28 @@ struct Pair {
 /// One direction of a pair.
 struct Way {
     buffer: Box<[u8]>,
-    /// Bytes in the buffer, and how many of them are sent.
+    /// Bytes at the front of the buffer: what is sent, or, where there is TLS, the beginning of a record.
     filled: usize,
+    /// What is sent instead of the buffer where there is TLS: opened or sealed.
+    out: Vec<u8>,
+    /// What TLS says itself, to whom the bytes come from.
+    answer: Vec<u8>,
+    /// Bytes of the answer or of what is sent that are on their way already.
     sent: usize,
-    sending: bool,
+    doing: Doing,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    Receiving,
+    Answering,
+    Sending,
 }
 
 /// What an operation's completion belongs to, packed into its user data.
 #[derive(Clone, Copy)]
 enum Key {
-    Accept,
+    Accept(usize),
     Connect(usize),
     Way(usize, usize),
 }
@@ -118,7 +160,7 @@ enum Key {
 impl Relay {
     fn run(mut self) -> io::Result<()> {
         for _ in 0..ACCEPTS_PENDING {
-            self.accept()?;
+            (0..self.listeners.len()).try_for_each(|place| self.accept(place))?;
         }
         let mut done: Vec<(Key, i32)> = Vec::with_capacity(RING_ENTRIES as usize);
         loop {
@@ -132,7 +174,7 @@ impl Relay {
             );
             for (key, result) in done.drain(..) {
                 match key {
-                    Key::Accept => self.accepted(result)?,
+                    Key::Accept(place) => self.accepted(place, result)?,
                     Key::Connect(place) => self.connected(place, result)?,
                     Key::Way(place, way) => self.moved(place, way, result)?,
                 }
@@ -140,15 +182,14 @@ impl Relay {
         }
     }
 
-    fn accept(&mut self) -> io::Result<()> {
-        let entry = opcode::Accept::new(types::Fd(self.listener.as_raw_fd()), ptr::null_mut(), ptr::null_mut())
-            .flags(libc::SOCK_CLOEXEC)
-            .build();
-        self.push(entry, Key::Accept)
+    fn accept(&mut self, place: usize) -> io::Result<()> {
+        let listener = types::Fd(self.listeners[place].socket.as_raw_fd());
+        let entry = opcode::Accept::new(listener, ptr::null_mut(), ptr::null_mut()).flags(libc::SOCK_CLOEXEC).build();
+        self.push(entry, Key::Accept(place))
     }
 
-    fn accepted(&mut self, result: i32) -> io::Result<()> {
-        self.accept()?;
+    fn accepted(&mut self, listener: usize, result: i32) -> io::Result<()> {
+        self.accept(listener)?;
         if result < 0 {
             return Ok(());
         }
@@ -160,6 +201,7 @@ impl Relay {
         let pair = Pair {
             sides: [client, upstream.into()],
             ways: [Way::new(self.buffer), Way::new(self.buffer)],
+            veil: self.listeners[listener].tls.as_ref().map(Veil::new).transpose()?,
             in_flight: 1,
             broken: false,
         };
@@ -189,7 +231,7 @@ impl Relay {
     fn moved(&mut self, place: usize, way: usize, result: i32) -> io::Result<()> {
         let Some(pair) = &mut self.pairs[place] else { return Ok(()) };
         pair.in_flight -= 1;
-        let end = pair.ways[way].advance(result);
+        let end = pair.ways[way].advance(result, way, pair.veil.as_deref_mut());
         match end {
             Moved::On if !pair.broken => return self.begin(place, way),
             Moved::On => {}
@@ -214,15 +256,20 @@ impl Relay {
         pair.in_flight += 1;
         let source = types::Fd(pair.sides[way].as_raw_fd());
         let target = types::Fd(pair.sides[1 - way].as_raw_fd());
+        let secure = pair.veil.is_some();
         let way_state = &mut pair.ways[way];
-        way_state.sending = way_state.sent < way_state.filled;
-        let entry = if way_state.sending {
-            let rest = &way_state.buffer[way_state.sent..way_state.filled];
-            opcode::Send::new(target, rest.as_ptr(), length(rest)).flags(libc::MSG_NOSIGNAL).build()
-        } else {
-            let room = &mut way_state.buffer[..];
-            opcode::Recv::new(source, room.as_mut_ptr(), length(room)).build()
+        let (to, rest) = match way_state.doing {
+            Doing::Receiving => {
+                let room = &mut way_state.buffer[if secure { way_state.filled } else { 0 }..];
+                let entry = opcode::Recv::new(source, room.as_mut_ptr(), length(room)).build();
+                return self.push(entry, Key::Way(place, way));
+            }
+            Doing::Answering => (source, &way_state.answer[..]),
+            Doing::Sending if secure => (target, &way_state.out[..]),
+            Doing::Sending => (target, &way_state.buffer[..way_state.filled]),
         };
+        let rest = &rest[way_state.sent..];
+        let entry = opcode::Send::new(to, rest.as_ptr(), length(rest)).flags(libc::MSG_NOSIGNAL).build();
         self.push(entry, Key::Way(place, way))
     }
 
@@ -249,24 +296,62 @@ enum Moved {
 
 impl Way {
     fn new(bytes: usize) -> Self {
-        Self { buffer: vec![0; bytes].into_boxed_slice(), filled: 0, sent: 0, sending: false }
+        Self {
+            buffer: vec![0; bytes].into_boxed_slice(),
+            filled: 0,
+            out: Vec::new(),
+            answer: Vec::new(),
+            sent: 0,
+            doing: Doing::Receiving,
+        }
     }
 
-    fn advance(&mut self, result: i32) -> Moved {
-        match (usize::try_from(result), self.sending) {
-            (Err(_), _) | (Ok(0), true) => return Moved::Failed,
-            (Ok(0), false) => return Moved::Ended,
-            (Ok(count), true) => self.sent += count,
-            (Ok(count), false) => (self.filled, self.sent) = (count, 0),
+    /// What it was doing is done; says what that means, and settles what it does next.
+    fn advance(&mut self, result: i32, number: usize, veil: Option<&mut Veil>) -> Moved {
+        let secure = veil.is_some();
+        match (usize::try_from(result), self.doing) {
+            (Err(_), _) | (Ok(0), Doing::Answering | Doing::Sending) => return Moved::Failed,
+            (Ok(0), Doing::Receiving) => return Moved::Ended,
+            (Ok(count), Doing::Answering | Doing::Sending) => self.sent += count,
+            (Ok(count), Doing::Receiving) => match veil {
+                None => self.filled = count,
+                Some(veil) => match self.translate(count, number, veil) {
+                    Ok(()) => {}
+                    Err(_) => return Moved::Failed,
+                },
+            },
+        }
+        if self.doing == Doing::Receiving {
+            self.doing = Doing::Answering;
+        }
+        if self.doing == Doing::Answering && self.sent == self.answer.len() {
+            self.answer.clear();
+            (self.doing, self.sent) = (Doing::Sending, 0);
+        }
+        if self.doing == Doing::Sending && self.sent == if secure { self.out.len() } else { self.filled } {
+            self.out.clear();
+            (self.doing, self.sent) = (Doing::Receiving, 0);
         }
         Moved::On
+    }
+
+    /// Opens what came of the client, or seals what came of the upstream.
+    fn translate(&mut self, count: usize, number: usize, veil: &mut Veil) -> io::Result<()> {
+        if number == 1 {
+            return veil.seal(&self.buffer[..count], &mut self.out);
+        }
+        self.filled += count;
+        let taken = veil.open(&mut self.buffer[..self.filled], &mut self.out, &mut self.answer)?;
+        self.buffer.copy_within(taken..self.filled, 0);
+        self.filled -= taken;
+        Ok(())
     }
 }
 
 impl Key {
     fn pack(self) -> u64 {
         match self {
-            Self::Accept => 0,
+            Self::Accept(place) => (place as u64) << 2,
             Self::Connect(place) => (place as u64) << 2 | 1,
             Self::Way(place, way) => (place as u64) << 2 | 2 | way as u64,
         }
@@ -275,7 +360,7 @@ impl Key {
     fn unpack(data: u64) -> Self {
         let place = (data >> 2) as usize;
         match data & 3 {
-            0 => Self::Accept,
+            0 => Self::Accept(place),
             1 => Self::Connect(place),
             way => Self::Way(place, (way & 1) as usize),
         }

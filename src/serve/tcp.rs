@@ -18,7 +18,6 @@ use crate::policy::deadline;
 use crate::policy::key;
 use crate::relay::kept::Kept;
 use crate::serve::admit;
-use crate::serve::attempt::Held;
 use crate::serve::attempt::Scene;
 use crate::serve::attempt::Terms;
 use crate::serve::conn::Client;
@@ -177,20 +176,21 @@ async fn carry(
 /// Opens a connection to an endpoint and carries the client's bytes to it, and its own back.
 async fn through(scene: &Scene<'_>, client: &mut Client<'_>, kind: Tunnel) -> Cause {
     let Scene { shard, facts, upstream, tally, .. } = *scene;
-    let Held { lease, began, flight, .. } = match Box::pin(scene.course.open(scene, client)).await {
+    // Held whole to the end: its place at the endpoint is taken for as long as the connection lasts.
+    let held = match Box::pin(scene.course.open(scene, client)).await {
         Ok(held) => held,
         Err(failed) => return failed.cause,
     };
     let now = shard.clock.now_us();
     // How long it took to be there is all that tells how fast an endpoint is.
-    flight.answered(now.saturating_sub(began));
+    held.flight.answered(now.saturating_sub(held.began));
     tally.upstream_us.set(now.saturating_sub(tally.began));
     let introduction = client.introduction(upstream, facts.identity);
     let mut out = Block::with_room(introduction.len() + client.inbound.len());
     out.tail().extend_from_slice(&introduction);
     out.tail().extend_from_slice(client.inbound.bytes());
     client.inbound = Block::none();
-    match Box::pin(tunnel::carry(scene, client.seat, kind, (out, introduction.len()), lease)).await {
+    match Box::pin(tunnel::carry(scene, client.seat, kind, (out, introduction.len()), held.lease)).await {
         Cause::UpstreamTruncated => Cause::UpstreamReset,
         cause => cause,
     }

@@ -337,6 +337,34 @@ fn a_connection_waits_for_its_place_where_there_is_a_queue() {
 }
 
 #[test]
+fn an_endpoint_has_so_many_connections_at_once_for_as_long_as_they_last() {
+    let origin = parrot("hello");
+    for queue in ["queue = 0", "queue = 1, queue_time = \"60s\""] {
+        let limit = format!("limit = {{ endpoint_requests = 1, {queue} }}");
+        let gateway = Gateway::start(&format!("{}{}", head(""), config(&[&origin], &limit, "")));
+        let (mut raw, _) = greeted(&gateway);
+        round(&mut raw, b"both ways");
+        let mut second = Raw::connect(gateway.addr("db"));
+        if queue == "queue = 0" {
+            second.expect_reset();
+            let line = gateway.wait_log(|_| true);
+            assert_eq!((line.ended(), line.num("attempts")), ("upstream_overloaded", 0));
+            drop(raw);
+        } else {
+            let waiting = || gateway.metrics().get("ringway_upstream_waiting", &[("upstream", "db")]);
+            eventually("the second waits", || waiting() > 0.5);
+            round(&mut raw, b"and goes on");
+            drop(raw);
+            assert_eq!(second.read_some(), b"hello");
+            drop(second);
+        }
+        eventually("the place is free", || {
+            Raw::connect(gateway.addr("db")).try_read_some().is_ok_and(|bytes| bytes == b"hello")
+        });
+    }
+}
+
+#[test]
 fn a_connection_that_carries_nothing_ends_and_one_that_carries_anything_does_not() {
     let origin = Origin::script(|conn| {
         for _ in 0..8 {

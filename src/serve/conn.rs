@@ -162,8 +162,7 @@ impl Seat {
     /// How much longer it may be kept for other requests, if it may.
     pub(crate) fn stays(&self, shard: &Shard) -> Option<Duration> {
         let bounds = shard.keep_alive(self.place.listener)?;
-        let age = TICK.saturating_mul(shard.clock.ticks().saturating_sub(self.began));
-        let left = self.share.off(bounds.age).saturating_sub(age);
+        let left = self.share.off(bounds.age).saturating_sub(self.age(shard));
         if self.served.get() >= self.share.off_number(bounds.requests) || left.is_zero() {
             return None;
         }
@@ -172,6 +171,11 @@ impl Seat {
             return None;
         }
         Some(left)
+    }
+
+    /// How long ago it came, in whole ticks.
+    pub(crate) fn age(&self, shard: &Shard) -> Duration {
+        TICK.saturating_mul(shard.clock.ticks().saturating_sub(self.began))
     }
 
     /// The address that the client reached: ours, or the one that a proxy names. One system call for ours.

@@ -31,6 +31,7 @@ use crate::shard::Shard;
 use crate::snapshot::Listener;
 use crate::snapshot::Route;
 use crate::snapshot::relay::Relay;
+use crate::time::us;
 use crate::tls::hello;
 use crate::tls::hello::Fault;
 use crate::tls::hello::Hello;
@@ -43,6 +44,8 @@ pub(crate) async fn run(shard: &Rc<Shard>, seat: &Seat, inbound: Block) {
     let generation = shard.generation();
     let Some(listener) = generation.listener(seat.place.listener) else { return };
     let Some(relay) = &listener.relay else { return };
+    // Before now, if a proxy had to name the client.
+    let came = shard.clock.now_us().saturating_sub(us(seat.age(shard)));
     let mut client = Client::at(seat, inbound);
     let mut heard = Ok(());
     let mut hello = Hello::new(listener.settings.relay.as_ref().map_or(0, model::Relay::hello_bytes));
@@ -54,9 +57,13 @@ pub(crate) async fn run(shard: &Rc<Shard>, seat: &Seat, inbound: Block) {
         }
     }
     seat.line.reading().disarm();
-    let tally = Tally::begin(shard, None);
+    let mut tally = Tally::begin(shard, None);
     tally.phase.set(Phase::Route);
     let route = relay.route(hello.name()).filter(|_| heard.is_ok());
+    if route.is_none() {
+        // What came to nothing is told of from its beginning: nothing else says for how long it was waited.
+        tally.began = came;
+    }
     let identity = Identity::unheard(seat.peer);
     let facts = Facts { generation: &generation, listener: Some(listener), identity, route, understood: false };
     let cause = match (heard, route) {

@@ -53,7 +53,8 @@ pub(crate) async fn run(scene: &Scene<'_>, client: &mut Client<'_>, consumed: us
     (scene.tally.ended(cause), Fate::Close)
 }
 
-/// Carries bytes both ways, those that are `held` first, of which so many are not the client's own, until both sides have ended or something has ended them.
+/// Carries bytes both ways, those that are `held` first, of which so many are not the client's own, until both sides have
+/// ended or something has ended them.
 pub(crate) async fn carry(
     scene: &Scene<'_>,
     seat: &Seat,
@@ -71,8 +72,9 @@ pub(crate) async fn carry(
     let carried = &shard.slab.listener(seat.place.listener).carried;
     let counts = matches!(kind, Tunnel::Tcp | Tunnel::Passthrough).then(|| carried.get_or_init(Box::default));
     let (count_in, count_out) = (counts.map(|counts| &counts.bytes_in), counts.map(|counts| &counts.bytes_out));
-    let one = Side { line: &seat.line, held, foreign, taken: &tally.body_in, count: count_in };
-    let other = Side { line: lease.line(), held: Block::none(), foreign: 0, taken: &tally.bytes_out, count: count_out };
+    let one = Side { line: &seat.line, held, foreign, taken: &tally.body_in, all: true, count: count_in };
+    let (line, taken) = (lease.line(), &tally.bytes_out);
+    let other = Side { line, held: Block::none(), foreign: 0, taken, all: false, count: count_out };
     match tunnel::run([one, other], &deadline, route.settings.tunnel_timeout).await {
         Over::Closed(0) => Cause::ClientClosed,
         Over::Closed(_) => Cause::Ok,

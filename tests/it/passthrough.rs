@@ -177,6 +177,8 @@ fn a_hello_that_does_not_come_is_not_waited_for_without_end() {
     silent.expect_closed();
     let lines = gateway.wait_log_lines(2, |line| line.ended() == "client_timeout_hello");
     assert_eq!(lines.iter().map(|line| line.num("bytes_in")).sum::<u64>(), 6);
+    // For how long it was waited, from accept.
+    assert!(lines.iter().all(|line| line.num("duration_us") >= 200_000), "{lines:?}");
     // Whoever goes in the middle of it is told apart, and whoever only looks whether we are there leaves no line.
     drop(Raw::connect(gateway.addr("edge")));
     let mut gone = Raw::connect(gateway.addr("edge"));

@@ -208,6 +208,7 @@ impl Life {
             None if now >= deadline => {
                 self.shard.expired.set(true);
                 self.shard.wheel.cut_all();
+                self.shard.gates.clear();
                 *cut = Some(now);
                 false
             }

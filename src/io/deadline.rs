@@ -415,6 +415,13 @@ impl Deadline {
         }
     }
 
+    /// Takes back what [`cut_abruptly`](Self::cut_abruptly) has said.
+    pub fn cut_gently(&self) {
+        if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize) {
+            entry.end.abrupt = false;
+        }
+    }
+
     /// Fires no more.
     pub fn disarm(&self) {
         if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize) {

@@ -176,6 +176,17 @@ impl Line {
         }
     }
 
+    /// Waits until the connection is broken, as [`gone`](Self::gone) waits until the other side has gone: by a reset, or by
+    /// us. Its end alone is none here, since whoever has said all may still want to hear. For what is said in the open.
+    pub async fn broken(&self) {
+        self.reading.sleep(MOMENT).await;
+        let readable = self.socket.readable().await.is_ok();
+        if readable && !self.writing.severed() && !self.socket.has_broken() {
+            // That it breaks later is not seen from here.
+            pending::<()>().await;
+        }
+    }
+
     /// Waits until there is news: what is no content says nothing.
     async fn look(&self, veil: &Veil) -> News {
         loop {

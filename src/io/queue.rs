@@ -23,7 +23,7 @@ pub struct Queue {
 struct Seat {
     /// Told to look, and not known to have looked.
     called: Cell<bool>,
-    /// Put out by one of a higher rank.
+    /// Put out by one of a higher rank, or with all others.
     out: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -41,7 +41,7 @@ pub struct Waiting<'a> {
 pub enum Turn {
     /// Look whether it is there.
     Look,
-    /// Wait no longer: the place in the queue is another's.
+    /// Wait no longer: the place in the queue is another's, or nobody's.
     Out,
 }
 
@@ -93,13 +93,24 @@ impl Queue {
         drop(ranks);
         let Some(seat) = last else { return false };
         self.len.set(self.len.get().saturating_sub(1));
-        seat.out.set(true);
-        seat.wake();
+        seat.put_out();
         true
+    }
+
+    /// Puts out everyone.
+    pub fn clear(&self) {
+        let all = self.ranks.take();
+        self.len.set(0);
+        all.iter().flatten().for_each(|seat| seat.put_out());
     }
 }
 
 impl Seat {
+    fn put_out(&self) {
+        self.out.set(true);
+        self.wake();
+    }
+
     fn wake(&self) {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
@@ -152,6 +163,19 @@ mod tests {
             Poll::Ready(turn) => Some(turn),
             Poll::Pending => None,
         }
+    }
+
+    #[test]
+    fn whoever_waits_as_all_are_put_out_waits_no_longer() {
+        let queue = Queue::default();
+        let waiting = [queue.enter(2), queue.enter(0), queue.enter(0)];
+        queue.call();
+        queue.clear();
+        assert!(queue.is_empty());
+        assert_eq!(waiting.each_ref().map(told), [Some(Turn::Out); 3]);
+        let next = queue.enter(1);
+        drop(waiting);
+        assert_eq!((queue.len(), told(&next)), (1, Some(Turn::Look)));
     }
 
     #[test]

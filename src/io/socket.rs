@@ -182,6 +182,13 @@ impl Socket {
         self.peek() > 0
     }
 
+    /// Whether the other side has reset the connection, or the way to it has broken, and nothing that it has sent before is
+    /// left to be read. One system call.
+    #[must_use]
+    pub fn has_broken(&self) -> bool {
+        self.peek() < 0 && io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock
+    }
+
     fn peek(&self) -> isize {
         let mut byte = 0_u8;
         // SAFETY: one byte of ours is offered, and outlives the call.

@@ -29,6 +29,8 @@ pub struct Side<'a> {
     pub foreign: usize,
     /// Bytes of it that went to the other side are added here.
     pub taken: &'a Cell<u64>,
+    /// Whether those that could not go are added there too: they came all the same.
+    pub all: bool,
     /// And here, where they are counted while they go.
     pub count: Option<&'a Count>,
 }
@@ -94,19 +96,23 @@ pub async fn run(sides: [Side<'_>; 2], deadline: &Deadline, idle: Duration) -> O
 impl Way<'_> {
     /// One direction, to its end.
     async fn flow(&self, from: usize, side: Side<'_>) {
-        let Side { held: mut block, mut foreign, taken, count, .. } = side;
+        let Side { held: mut block, mut foreign, taken, all, count, .. } = side;
         let [one, other] = self.lines;
         let (source, target) = if from == 0 { (one, other) } else { (other, one) };
         let mut room = ROOM;
         loop {
             let size = block.len();
-            if let Err(broken) = target.write(&mut block, self.idle).await {
+            let written = target.write(&mut block, self.idle).await;
+            // What had gone before a write broke has gone.
+            let gone = size.saturating_sub(block.len()).saturating_sub(foreign) as u64;
+            count.into_iter().for_each(|count| count.add(gone));
+            let came = if all { size.saturating_sub(foreign) as u64 } else { gone };
+            taken.set(taken.get() + came);
+            if let Err(broken) = written {
                 return self.lose(1 - from, broken);
             }
+            foreign = 0;
             if size > 0 {
-                let own = size.saturating_sub(std::mem::take(&mut foreign)) as u64;
-                taken.set(taken.get() + own);
-                count.into_iter().for_each(|count| count.add(own));
                 self.deadline.postpone(self.idle);
             }
             block.clear();
@@ -147,3 +153,6 @@ impl Way<'_> {
 fn room_after(size: usize, room: usize) -> usize {
     if size < room { ROOM } else { MORE_ROOM }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,10 @@
 //! its turn for one; where the gateway itself is short of something, or its client waits no longer, it is refused.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
+use crate::id::EndpointSlot;
+use crate::id::UpstreamSlot;
 use crate::io::both::beside;
 use crate::io::deadline::within;
 use crate::io::queue::Turn;
@@ -13,9 +16,11 @@ use crate::policy::class;
 use crate::serve::attempt::Scene;
 use crate::serve::conn::Client;
 use crate::serve::tally::Tally;
+use crate::shard::Shard;
 use crate::shard::gates::Gate;
 use crate::snapshot::Endpoint;
 use crate::snapshot::Upstream;
+use crate::snapshot::slots::Shared;
 
 /// A place at an upstream, until dropped.
 #[derive(Debug)]
@@ -30,6 +35,8 @@ struct Held<'a> {
     gate: Rc<Gate>,
     /// Whether it is one of those that all cores share.
     shared: bool,
+    /// Whether something else holds it now.
+    handed: bool,
 }
 
 /// A place at an endpoint, until dropped.
@@ -37,7 +44,18 @@ struct Held<'a> {
 pub(crate) struct Room<'a> {
     slab: &'a Slab,
     endpoint: &'a Endpoint,
-    gate: Rc<Gate>,
+    /// Nothing: something else holds it now.
+    gate: Option<Rc<Gate>>,
+}
+
+/// Places held apart from the configuration that gave them, by what may last longer than that, until dropped.
+#[derive(Debug)]
+pub(crate) struct Lasting {
+    slab: Arc<Slab>,
+    /// At an upstream; where all cores share its places, with their number.
+    upstream: Option<(Rc<Gate>, UpstreamSlot, Option<Arc<Shared>>)>,
+    /// At an endpoint.
+    endpoint: Option<(Rc<Gate>, EndpointSlot, Arc<Shared>)>,
 }
 
 /// Lets a request in, now or when its turn has come.
@@ -85,7 +103,7 @@ fn take<'a>(scene: &Scene<'a>, gate: &Rc<Gate>) -> Option<Place<'a>> {
     gate.passed.set(gate.passed.get() + 1);
     let (slab, gate, shared) = (&*shard.slab, gate.clone(), requests.is_some());
     slab.upstream(upstream.slot).places.add(u64::from(shared));
-    Some(Place { held: Some(Held { slab, upstream, gate, shared }) })
+    Some(Place { held: Some(Held { slab, upstream, gate, shared, handed: false }) })
 }
 
 /// Waits for a place until there is one, the time is over, or the client has gone.
@@ -139,17 +157,55 @@ impl Place<'_> {
             }
         }
     }
+
+    /// Holds the place, and the one at an endpoint, apart from the configuration.
+    pub(crate) fn lasting(mut self, mut room: Option<Room<'_>>, shard: &Shard) -> Lasting {
+        let upstream = self.held.as_mut().map(|held| {
+            held.handed = true;
+            let shared = held.shared.then(|| held.upstream.requests.clone());
+            (held.gate.clone(), held.upstream.slot, shared)
+        });
+        let endpoint = room.as_mut().and_then(|room| {
+            let gate = room.gate.take()?;
+            Some((gate, room.endpoint.slot, room.endpoint.requests.clone()))
+        });
+        Lasting { slab: shard.slab.clone(), upstream, endpoint }
+    }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.gate.passed.set(self.gate.passed.get().saturating_sub(1));
-        if self.shared {
-            self.upstream.requests.leave();
-            self.slab.upstream(self.upstream.slot).places.sub(1);
+        if !self.handed {
+            let shared = self.shared.then_some(&*self.upstream.requests);
+            leave_upstream(self.slab, &self.gate, self.upstream.slot, shared);
         }
-        self.gate.queue.call();
     }
+}
+
+impl Drop for Lasting {
+    fn drop(&mut self) {
+        if let Some((gate, slot, requests)) = &self.endpoint {
+            leave_endpoint(&self.slab, gate, *slot, requests);
+        }
+        if let Some((gate, slot, shared)) = &self.upstream {
+            leave_upstream(&self.slab, gate, *slot, shared.as_deref());
+        }
+    }
+}
+
+fn leave_upstream(slab: &Slab, gate: &Gate, slot: UpstreamSlot, shared: Option<&Shared>) {
+    gate.passed.set(gate.passed.get().saturating_sub(1));
+    if let Some(shared) = shared {
+        shared.leave();
+        slab.upstream(slot).places.sub(1);
+    }
+    gate.queue.call();
+}
+
+fn leave_endpoint(slab: &Slab, gate: &Gate, slot: EndpointSlot, requests: &Shared) {
+    requests.leave();
+    slab.endpoint(slot).places.sub(1);
+    gate.queue.call();
 }
 
 impl<'a> Room<'a> {
@@ -161,7 +217,7 @@ impl<'a> Room<'a> {
             return None;
         }
         shard.slab.endpoint(endpoint.slot).places.add(1);
-        Some(Some(Self { slab: &shard.slab, endpoint, gate: shard.gates.upstream(upstream.slot) }))
+        Some(Some(Self { slab: &shard.slab, endpoint, gate: Some(shard.gates.upstream(upstream.slot)) }))
     }
 }
 
@@ -176,8 +232,8 @@ pub(crate) fn has_room(scene: &Scene<'_>, endpoint: &Endpoint) -> bool {
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
-        self.endpoint.requests.leave();
-        self.slab.endpoint(self.endpoint.slot).places.sub(1);
-        self.gate.queue.call();
+        if let Some(gate) = &self.gate {
+            leave_endpoint(self.slab, gate, self.endpoint.slot, &self.endpoint.requests);
+        }
     }
 }

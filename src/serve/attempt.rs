@@ -159,7 +159,7 @@ pub(crate) struct Held<'a> {
     pub(crate) began: u64,
     /// What is told of its endpoint.
     pub(crate) flight: Flight,
-    _room: Option<Room<'a>>,
+    pub(crate) room: Option<Room<'a>>,
 }
 
 /// Room for what the gateway adds to a request head.
@@ -337,7 +337,7 @@ pub(crate) async fn lend<'a>(
     let reason = match lease::lend(&shard.pools, &dial, shard.clock.coarse_age(), fresh).await {
         Ok(lease) => {
             scene.course.count_retry(scene);
-            return Ok(Held { lease, endpoint, place, began, flight, _room: room });
+            return Ok(Held { lease, endpoint, place, began, flight, room });
         }
         Err(reason) => reason,
     };
@@ -385,7 +385,7 @@ async fn converse(
     out: Block,
 ) -> Result<(Ended, Fate), Failed> {
     let Scene { tally, .. } = *scene;
-    let Held { mut lease, began, flight, _room, .. } = held;
+    let Held { mut lease, began, flight, room: _room, .. } = held;
     let reused = lease.reused;
     let (answer, lost) = talk(scene, client, body, (&mut lease, &flight, began), out).await;
     match answer {

@@ -180,8 +180,7 @@ impl Seat {
             self.place.closing.set(Some(if shard.draining.get() { Closing::Drain } else { Closing::Removed }));
             return None;
         };
-        let age = TICK.saturating_mul(shard.clock.ticks().saturating_sub(self.began));
-        let left = self.place.share.off(bounds.age).saturating_sub(age);
+        let left = self.place.share.off(bounds.age).saturating_sub(self.age(shard));
         let spent = self.served.get() >= self.place.share.off_number(bounds.requests);
         if spent || left.is_zero() {
             self.place.closing.set(Some(if spent { Closing::Requests } else { Closing::Age }));
@@ -192,6 +191,11 @@ impl Seat {
             return None;
         }
         Some(left)
+    }
+
+    /// How long ago it came, in whole ticks.
+    pub(crate) fn age(&self, shard: &Shard) -> Duration {
+        TICK.saturating_mul(shard.clock.ticks().saturating_sub(self.began))
     }
 
     /// The address that the client reached: ours, or the one that a proxy names. One system call for ours.

@@ -172,9 +172,11 @@ impl Course {
             if !next.pause.is_zero() && !waits_out(client, next.pause).await {
                 return Err(Failed { cause: Cause::ClientAbort, ..last });
             }
-            match attempt::lend(scene, client, next.place, true).await {
-                Ok(held) => return Ok(held),
-                Err(failed) => last = failed,
+            let lend = attempt::lend(scene, client, next.place, true);
+            match beside(lend, client.seat.line.broken(), |()| true).await.0 {
+                Some(Ok(held)) => return Ok(held),
+                Some(Err(failed)) => last = failed,
+                None => return Err(Failed { cause: Cause::ClientAbort, ..last }),
             }
             self.plan(scene, last.fault, None);
         }

@@ -2,8 +2,10 @@
 //! in the client's TLS hello; then an endpoint is found as for a request, and what follows is a tunnel from the first byte.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::balance::hash;
+use crate::balance::ledger::Flight;
 use crate::buf::Block;
 use crate::http::identity::Identity;
 use crate::io::line::Broken;
@@ -19,6 +21,7 @@ use crate::policy::deadline;
 use crate::policy::key;
 use crate::relay::kept::Kept;
 use crate::serve::admit;
+use crate::serve::admit::Lasting;
 use crate::serve::attempt::Held;
 use crate::serve::attempt::Scene;
 use crate::serve::attempt::Terms;
@@ -31,41 +34,101 @@ use crate::serve::tally::Facts;
 use crate::serve::tally::Tally;
 use crate::serve::tunnel;
 use crate::shard::Shard;
-use crate::snapshot::Listener;
 use crate::snapshot::Route;
-use crate::snapshot::relay::Relay;
+use crate::time::us;
 use crate::tls::hello;
 use crate::tls::hello::Fault;
 use crate::tls::hello::Hello;
+use crate::upstream::lease::Lease;
+
+/// A connection that is carried, and all that is kept for it. That may be for days: nothing of the configuration that has
+/// let it in is among it.
+struct Carried {
+    tally: Tally,
+    told: Told,
+    way: Way,
+}
+
+/// An open way to an endpoint.
+struct Way {
+    kind: Tunnel,
+    /// How long it may carry nothing.
+    idle: Duration,
+    /// What goes to the endpoint first, and how many bytes of that are not the client's own.
+    first: (Block, usize),
+    lease: Lease,
+    _flight: Flight,
+    _places: Lasting,
+}
+
+/// What the log says of a connection beside its counts.
+struct Told {
+    listener: Box<str>,
+    protocol: &'static str,
+    route: Box<str>,
+    upstream: Box<str>,
+    endpoint: Box<str>,
+    name: Box<[u8]>,
+}
 
 /// Carries a connection to its end; `inbound` was read of it already, and goes first.
 pub(crate) async fn run(shard: &Rc<Shard>, seat: &Seat, inbound: Block) {
+    // Finding the way takes room, and is soon over.
+    let Some(mut carried) = Box::pin(begin(shard, seat, inbound)).await else { return };
+    let Way { kind, idle, first, lease, .. } = &mut carried.way;
+    let first = std::mem::take(first);
+    let cause = match tunnel::carry((shard, &carried.tally), seat, (*kind, *idle), first, lease).await {
+        Cause::UpstreamTruncated => Cause::UpstreamReset,
+        cause => cause,
+    };
+    let Carried { tally, told, way } = carried;
+    drop(way);
+    finish(shard, seat, &told, &tally, cause);
+}
+
+/// Finds the way of a connection. Nothing: there is none, and that has been told.
+async fn begin(shard: &Rc<Shard>, seat: &Seat, inbound: Block) -> Option<Carried> {
     let generation = shard.generation();
-    let Some(listener) = generation.listener(seat.place.listener) else { return };
-    let Some(relay) = &listener.relay else { return };
+    let listener = generation.listener(seat.place.listener)?;
+    let relay = listener.relay.as_ref()?;
+    // Before now, if a proxy had to name the client.
+    let came = shard.clock.now_us().saturating_sub(us(seat.age(shard)));
     let mut client = Client::at(seat, inbound);
     let mut heard = Ok(());
     let mut hello = Hello::new(listener.settings.relay.as_ref().map_or(0, model::Relay::hello_bytes));
-    if relay.asks_for_names() {
-        match hear(&mut client, &mut hello).await {
-            Some(outcome) => heard = outcome,
-            // Whoever only looks whether we are there owes nothing.
-            None => return,
-        }
+    let named = relay.asks_for_names();
+    if named {
+        // Whoever only looks whether we are there owes nothing.
+        heard = hear(&mut client, &mut hello).await?;
     }
     seat.line.reading().disarm();
-    let tally = Tally::begin(shard, None);
+    let mut tally = Tally::begin(shard, None);
     tally.phase.set(Phase::Route);
     let route = relay.route(hello.name()).filter(|_| heard.is_ok());
+    if route.is_none() {
+        // What came to nothing is told of from its beginning: nothing else says for how long it was waited.
+        tally.began = came;
+    }
     let identity = Identity::unheard(seat.peer);
     let facts = Facts { generation: &generation, listener: Some(listener), identity, route, understood: false };
-    let cause = match (heard, route) {
-        (Ok(()), Some(route)) => carry(shard, &mut client, (&facts, route), &tally, relay.asks_for_names()).await,
-        (Ok(()), None) if hello.name().is_empty() => refuse(shard, &client, Heard::NoName, Cause::UnknownName).await,
-        (Ok(()), None) => refuse(shard, &client, Heard::UnknownName, Cause::UnknownName).await,
-        (Err((heard, cause)), _) => refuse(shard, &client, heard, cause).await,
+    let found = match (heard, route) {
+        (Ok(()), Some(route)) => find(shard, &mut client, (&facts, route), &tally, named).await,
+        (Ok(()), None) if hello.name().is_empty() => {
+            Err(refuse(shard, &client, Heard::NoName, Cause::UnknownName).await)
+        }
+        (Ok(()), None) => Err(refuse(shard, &client, Heard::UnknownName, Cause::UnknownName).await),
+        (Err((heard, cause)), _) => Err(refuse(shard, &client, heard, cause).await),
     };
-    finish(shard, &client, (&facts, hello.name()), &tally, cause);
+    let told = Told::of(&facts, &tally, named, hello.name());
+    match found {
+        Ok(way) => Some(Carried { tally, told, way }),
+        Err(cause) => {
+            // What was read and not carried came all the same.
+            tally.body_in.set(client.inbound.len() as u64);
+            finish(shard, seat, &told, &tally, cause);
+            None
+        }
+    }
 }
 
 /// Waits for the whole hello, under the deadline that is armed. Nothing: the client has gone without a word.
@@ -104,14 +167,14 @@ async fn say(seat: &Seat, alert: u8) {
     }
 }
 
-/// Carries a connection whose way is known; `named` says that its client has asked for a name.
-async fn carry(
+/// Finds an endpoint for a connection whose upstream is known; `named` says that its client has asked for a name.
+async fn find(
     shard: &Rc<Shard>,
     client: &mut Client<'_>,
     (facts, route): (&Facts<'_>, &Route),
     tally: &Tally,
     named: bool,
-) -> Cause {
+) -> Result<Way, Cause> {
     if named {
         shard.slab.listener(client.seat.place.listener).hellos[Heard::Routed as usize].add(1);
     }
@@ -140,32 +203,28 @@ async fn carry(
         kept: &Kept::new(0),
     };
     let kind = if named { Tunnel::Passthrough } else { Tunnel::Tcp };
-    let cause = match admit::admit(&scene, client).await {
-        Ok(place) => {
-            let cause = through(&scene, client, kind).await;
-            drop(place);
-            cause
-        }
-        Err(cause) => cause,
+    // Until it is carried its end would be a lie, also where a drain cuts it.
+    client.seat.line.reading().cut_abruptly();
+    let found = match admit::admit(&scene, client).await {
+        Ok(place) => open(&scene, client, kind, place).await,
+        Err(cause) => Err(cause),
     };
     // Nothing has been carried: the client is to see that this is no end of what it is told.
-    if tally.phase.get() != Phase::Tunnel && cause != Cause::ClientAbort {
+    if found.as_ref().is_err_and(|cause| *cause != Cause::ClientAbort) {
         if named {
             say(client.seat, hello::INTERNAL_ERROR).await;
         } else {
             client.seat.line.reset_on_close();
         }
     }
-    cause
+    found
 }
 
-/// Opens a connection to an endpoint and carries the client's bytes to it, and its own back.
-async fn through(scene: &Scene<'_>, client: &mut Client<'_>, kind: Tunnel) -> Cause {
-    let Scene { shard, facts, upstream, tally, .. } = *scene;
-    let Held { lease, began, flight, .. } = match Box::pin(scene.course.open(scene, client)).await {
-        Ok(held) => held,
-        Err(failed) => return failed.cause,
-    };
+/// Opens a connection to an endpoint, and lays out what goes to it first.
+async fn open(scene: &Scene<'_>, client: &mut Client<'_>, kind: Tunnel, place: admit::Place<'_>) -> Result<Way, Cause> {
+    let Scene { shard, facts, upstream, route, tally, .. } = *scene;
+    let Held { lease, began, flight, room, .. } =
+        Box::pin(scene.course.open(scene, client)).await.map_err(|failed| failed.cause)?;
     let now = shard.clock.now_us();
     // How long it took to be there is all that tells how fast an endpoint is.
     flight.answered(now.saturating_sub(began));
@@ -175,53 +234,59 @@ async fn through(scene: &Scene<'_>, client: &mut Client<'_>, kind: Tunnel) -> Ca
     out.tail().extend_from_slice(&introduction);
     out.tail().extend_from_slice(client.inbound.bytes());
     client.inbound = Block::none();
-    match Box::pin(tunnel::carry(scene, client.seat, kind, (out, introduction.len()), lease)).await {
-        Cause::UpstreamTruncated => Cause::UpstreamReset,
-        cause => cause,
+    client.seat.line.reading().cut_gently();
+    let idle = route.settings.tunnel_timeout(facts.listener.map(|listener| &listener.settings));
+    let (first, places) = ((out, introduction.len()), place.lasting(room, shard));
+    Ok(Way { kind, idle, first, lease, _flight: flight, _places: places })
+}
+
+impl Told {
+    fn of(facts: &Facts<'_>, tally: &Tally, named: bool, name: &[u8]) -> Self {
+        let upstream = facts.route.map(|route| facts.generation.snapshot.upstream(route.upstream));
+        let endpoint = upstream.zip(tally.endpoint.get()).and_then(|(upstream, place)| upstream.endpoints.get(place));
+        Self {
+            listener: facts.listener.map_or("", |listener| listener.settings.name.as_str()).into(),
+            protocol: if named { "passthrough" } else { "tcp" },
+            route: facts.route.map_or("", |route| route.label.as_str()).into(),
+            upstream: upstream.map_or("", |upstream| upstream.settings.name.as_str()).into(),
+            endpoint: endpoint.map_or("", |endpoint| endpoint.label.as_str()).into(),
+            name: name.into(),
+        }
     }
 }
 
 /// Counts the connection for metrics and notes it for the log.
-fn finish(shard: &Shard, client: &Client<'_>, (facts, name): (&Facts<'_>, &[u8]), tally: &Tally, cause: Cause) {
+fn finish(shard: &Shard, seat: &Seat, told: &Told, tally: &Tally, cause: Cause) {
     // What a drain cut looks like a client or an endpoint that broke off; it was neither.
     let cause = if shard.expired.get() && cause.is_error() { Cause::Drain } else { cause };
     let duration_us = shard.clock.now_us().saturating_sub(tally.began);
-    let upstream = facts.route.map(|route| facts.generation.snapshot.upstream(route.upstream));
-    let endpoint = upstream.zip(tally.endpoint.get()).and_then(|(upstream, place)| upstream.endpoints.get(place));
-    // What was read and not carried came all the same.
-    let bytes_in = tally.body_in.get() + client.inbound.len() as u64;
     let record = Record {
         time_us: shard.clock.unix_us(tally.began),
         duration_us,
         upstream_us: tally.upstream_us.get(),
         queue_us: tally.queue_us.get(),
-        bytes_in,
+        bytes_in: tally.body_in.get(),
         bytes_out: tally.bytes_out.get(),
         ended: tally.ended(cause),
         status: 0,
         attempts: tally.attempts.get(),
-        client: facts.identity.client,
-        listener: facts.listener.map_or("", |listener| listener.settings.name.as_str()),
+        client: seat.peer,
+        listener: &told.listener,
         request_id: tally.id.as_bytes(),
         method: b"",
         host: b"",
         target: b"",
-        protocol: protocol(facts.listener),
-        route: facts.route.map_or("", |route| route.label.as_str()),
-        upstream: upstream.map_or("", |upstream| upstream.settings.name.as_str()),
-        endpoint: endpoint.map_or("", |endpoint| endpoint.label.as_str()),
+        protocol: told.protocol,
+        route: &told.route,
+        upstream: &told.upstream,
+        endpoint: &told.endpoint,
         user_agent: b"",
         referer: b"",
         tls: "",
         certificate: "",
-        sni: name,
+        sni: &told.name,
     };
-    let carried = &shard.slab.listener(client.seat.place.listener).carried;
+    let carried = &shard.slab.listener(seat.place.listener).carried;
     carried.get_or_init(Box::default).durations.observe(duration_us);
     shard.note(&record);
-}
-
-fn protocol(listener: Option<&Listener>) -> &'static str {
-    let named = listener.and_then(|listener| listener.relay.as_ref()).is_some_and(Relay::asks_for_names);
-    if named { "passthrough" } else { "tcp" }
 }

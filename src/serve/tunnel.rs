@@ -2,6 +2,8 @@
 //! connection and the endpoint's carry bytes and no requests. Neither carries anything else afterwards. What a listener
 //! carries as it is goes the same way.
 
+use std::time::Duration;
+
 use crate::buf::Block;
 use crate::io::deadline::Deadline;
 use crate::io::line::Broken;
@@ -17,6 +19,8 @@ use crate::serve::attempt::Scene;
 use crate::serve::conn::Client;
 use crate::serve::conn::Seat;
 use crate::serve::h1::Fate;
+use crate::serve::tally::Tally;
+use crate::shard::Shard;
 use crate::upstream::lease::Lease;
 
 /// One tunnel counted as open, until dropped.
@@ -45,23 +49,25 @@ pub(crate) async fn run(scene: &Scene<'_>, client: &mut Client<'_>, consumed: us
     held.tail().extend_from_slice(behind);
     client.inbound.truncate(consumed);
     let kind = if scene.upgrade.is_empty() { Tunnel::Connect } else { Tunnel::Upgrade };
-    let cause = match carry(scene, client.seat, kind, (held, 0), lease).await {
+    let Scene { shard, facts, tally, .. } = *scene;
+    let idle = scene.route.settings.tunnel_timeout(facts.listener.map(|listener| &listener.settings));
+    let cause = match carry((shard, tally), client.seat, (kind, idle), (held, 0), &lease).await {
         // Of an exchange, the response is what counts.
         Cause::ClientClosed => Cause::Ok,
         cause => cause,
     };
-    (scene.tally.ended(cause), Fate::Close)
+    (tally.ended(cause), Fate::Close)
 }
 
-/// Carries bytes both ways, those that are `held` first, of which so many are not the client's own, until both sides have ended or something has ended them.
+/// Carries bytes both ways, those that are `held` first, of which so many are not the client's own, until both sides have
+/// ended, or nothing has gone either way for `idle`, or something else has ended them.
 pub(crate) async fn carry(
-    scene: &Scene<'_>,
+    (shard, tally): (&Shard, &Tally),
     seat: &Seat,
-    kind: Tunnel,
+    (kind, idle): (Tunnel, Duration),
     (held, foreign): (Block, usize),
-    lease: Lease,
+    lease: &Lease,
 ) -> Cause {
-    let Scene { shard, facts, route, tally, .. } = *scene;
     tally.phase.set(Phase::Tunnel);
     let _open = Open::count(&shard.slab, kind);
     // Each tunnel has its own end within a drain, so that not all clients come back at once.
@@ -71,9 +77,9 @@ pub(crate) async fn carry(
     let carried = &shard.slab.listener(seat.place.listener).carried;
     let counts = matches!(kind, Tunnel::Tcp | Tunnel::Passthrough).then(|| carried.get_or_init(Box::default));
     let (count_in, count_out) = (counts.map(|counts| &counts.bytes_in), counts.map(|counts| &counts.bytes_out));
-    let one = Side { line: &seat.line, held, foreign, taken: &tally.body_in, count: count_in };
-    let other = Side { line: lease.line(), held: Block::none(), foreign: 0, taken: &tally.bytes_out, count: count_out };
-    let idle = route.settings.tunnel_timeout(facts.listener.map(|listener| &listener.settings));
+    let one = Side { line: &seat.line, held, foreign, taken: &tally.body_in, all: true, count: count_in };
+    let (line, taken) = (lease.line(), &tally.bytes_out);
+    let other = Side { line, held: Block::none(), foreign: 0, taken, all: false, count: count_out };
     match tunnel::run([one, other], &deadline, idle).await {
         Over::Closed(0) => Cause::ClientClosed,
         Over::Closed(_) => Cause::Ok,

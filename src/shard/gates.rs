@@ -42,6 +42,11 @@ impl Gates {
         at(&mut self.routes.borrow_mut(), slot.index())
     }
 
+    /// Puts out all who wait: nothing more is to be had.
+    pub fn clear(&self) {
+        self.upstreams.borrow().iter().flatten().for_each(|gate| gate.queue.clear());
+    }
+
     /// Tells the first before each upstream to look: a place may have become free on another core. To be called every tick.
     pub fn look(&self) {
         self.upstreams.borrow().iter().flatten().for_each(|gate| gate.queue.call());

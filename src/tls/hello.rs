@@ -163,10 +163,12 @@ fn host_name(extension: &[u8]) -> Result<&[u8], Fault> {
         return Err(Fault::Malformed("a list of more than the name of a host"));
     }
     let letter = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
-    if name.is_empty() || name.len() > NAME_BYTES || !name.iter().all(letter) {
+    let bare = name.strip_suffix(b".").unwrap_or(name);
+    // The root alone is no host: without its dot it would look like no name at all.
+    if bare.is_empty() || name.len() > NAME_BYTES || !name.iter().all(letter) {
         return Err(Fault::Malformed("a name that no host has"));
     }
-    Ok(name.strip_suffix(b".").unwrap_or(name))
+    Ok(bare)
 }
 
 /// Bytes being taken from their front.

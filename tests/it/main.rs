@@ -26,6 +26,7 @@ mod affinity;
 mod balance;
 mod bodies;
 mod bounds;
+mod carried;
 mod cli;
 mod cores;
 mod corpus;

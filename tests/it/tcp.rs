@@ -1,5 +1,9 @@
 //! Listeners that carry bytes: what goes through them, to whom, within which bounds, and how it ends.
 
+use std::io::ErrorKind;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::net::TcpStream;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -13,7 +17,7 @@ use crate::support::get;
 use crate::support::pattern;
 
 /// A listener `db` that carries everything to these origins; `db` and `listen` are more lines for their tables.
-fn config(origins: &[&Origin], db: &str, listen: &str) -> String {
+pub(crate) fn config(origins: &[&Origin], db: &str, listen: &str) -> String {
     let list: Vec<String> = origins.iter().map(|origin| format!("\"{}\"", origin.address())).collect();
     let list = list.join(", ");
     format!(
@@ -21,12 +25,12 @@ fn config(origins: &[&Origin], db: &str, listen: &str) -> String {
     )
 }
 
-fn head(more: &str) -> String {
+pub(crate) fn head(more: &str) -> String {
     format!("[process]\ncores = 1\nadmin = \"127.0.0.1:0\"\naccess_log = \"stdout\"\n{more}\n\n")
 }
 
 /// Says its name, and then back whatever it hears until its client ends.
-fn parrot(name: &'static str) -> Origin {
+pub(crate) fn parrot(name: &'static str) -> Origin {
     Origin::script(move |conn| {
         conn.write(name);
         while let Some(bytes) = conn.read_some() {
@@ -39,14 +43,21 @@ fn parrot(name: &'static str) -> Origin {
 
 /// A client that has been greeted, and by whom.
 #[track_caller]
-fn greeted(gateway: &Gateway) -> (Raw, String) {
+pub(crate) fn greeted(gateway: &Gateway) -> (Raw, String) {
     let mut raw = Raw::connect(gateway.addr("db"));
     let name = String::from_utf8(raw.read_some()).unwrap();
     (raw, name)
 }
 
+/// A connection is reset as soon as it is there, or before its client has heard that it is.
 #[track_caller]
-fn round(raw: &mut Raw, bytes: &[u8]) {
+pub(crate) fn expect_refused(addr: SocketAddr) {
+    let outcome = TcpStream::connect(addr).and_then(|mut stream| stream.read(&mut [0; 9]));
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[track_caller]
+pub(crate) fn round(raw: &mut Raw, bytes: &[u8]) {
     raw.send(bytes);
     assert_eq!(raw.read_at_least(bytes.len()), bytes);
 }
@@ -305,7 +316,7 @@ fn bounds_of_listener_client_and_endpoint_hold() {
     // An endpoint that may have no more connections is none.
     let gateway = Gateway::start(&config(&[&origin], "connections = 1", ""));
     let (raw, _) = greeted(&gateway);
-    Raw::connect(gateway.addr("db")).expect_reset();
+    expect_refused(gateway.addr("db"));
     assert_eq!(gateway.wait_log(|_| true).ended(), "no_endpoint");
     drop(raw);
 }
@@ -330,7 +341,7 @@ fn a_connection_waits_for_its_place_where_there_is_a_queue() {
         let limit = format!("limit = {{ requests = 1, {limit} }}");
         let gateway = Gateway::start(&format!("{}{}", head(""), config(&[&origin], &limit, "")));
         let (_raw, _) = greeted(&gateway);
-        Raw::connect(gateway.addr("db")).expect_reset();
+        expect_refused(gateway.addr("db"));
         let line = gateway.wait_log(|_| true);
         assert_eq!((line.ended(), line.str("who"), line.num("attempts")), (ended, "gateway", 0));
     }

@@ -26,10 +26,11 @@ const LONG_FUNCTIONS: &[(&str, usize)] = &[];
 /// The rooms that a request walks through, and the most files and lines they may take together.
 const REQUEST_PATH: &[&str] = &["src/serve", "src/relay", "src/upstream", "src/wire"];
 /// Its plain course, one attempt at one endpoint, is a good half of them; admission, retries and hedges are the rest.
-/// What makes its connections secure is a file beside it, and a piece of those that open them; what carries connections
-/// that no requests are read of is another.
-const REQUEST_PATH_FILES: usize = 22;
-const REQUEST_PATH_LINES: usize = 4_450;
+/// What makes its connections secure is a file beside it, and a piece of those that open them.
+const REQUEST_PATH_FILES: usize = 21;
+const REQUEST_PATH_LINES: usize = 4_400;
+/// In these rooms, and no request comes there: connections that are carried as they are.
+const BESIDE_REQUESTS: &[&str] = &["src/serve/tcp.rs"];
 
 /// Words that say nothing, or say a second time what already has a name.
 const BANNED_WORDS: &[&str] = &[
@@ -137,6 +138,7 @@ fn a_request_can_be_read_in_one_sitting() {
     let files = source::rust_files(REQUEST_PATH);
     // A file that only names its modules is a signpost, not a stretch of the way.
     let walked = files.iter().filter(|file| file.tokens().iter().any(|token| token.text == "{"));
+    let walked = walked.filter(|file| !BESIDE_REQUESTS.contains(&file.path.as_str()));
     let lines: Vec<_> = walked.map(|file| (&file.path, product_lines(file))).filter(|(_, n)| *n > 0).collect();
     let sum: usize = lines.iter().map(|(_, n)| n).sum();
     assert!(lines.len() <= REQUEST_PATH_FILES, "{} files: {lines:#?}", lines.len());

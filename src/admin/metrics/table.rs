@@ -161,7 +161,7 @@ pub(super) const FAMILIES: &[Family] = &[
         name: "ringway_carried_duration_seconds",
         kind: Histogram,
         labels: &["listener"],
-        help: "How long a carried connection lasted, from accept, or from its whole hello, to its end.",
+        help: "How long a carried connection lasted, from accept, or from its whole hello if it was carried by that, to its end.",
         write: durations,
     },
     Family {

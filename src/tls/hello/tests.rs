@@ -164,7 +164,7 @@ fn what_breaks_the_rules_is_refused() {
         ("half an extension", message(Some(&[0, 0, 0]))),
         ("an extension longer than all", message(Some(&[0, 16, 0, 9, 1]))),
     ];
-    for name in [&b""[..], b"a\0b", b"a b", b"\xff", b"a/b", b"*.example.com", &[b'a'; 255]] {
+    for name in [&b""[..], b".", b"a\0b", b"a b", b"\xff", b"a/b", b"*.example.com", &[b'a'; 255]] {
         cases.push(("a name", message(Some(&names(0, name)))));
     }
     for (what, message) in cases {

@@ -126,7 +126,7 @@ fn body(body: &[u8]) -> Option<Vec<u8>> {
             let text = String::from_utf8(name.to_vec()).ok()?.to_ascii_lowercase();
             let fits = length == name.len() && list == length + 3 && (1..=254).contains(&length);
             let fits = fits && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.:".contains(letter));
-            fits.then(|| text.strip_suffix('.').unwrap_or(&text).as_bytes().to_vec())
+            (fits && text != ".").then(|| text.strip_suffix('.').unwrap_or(&text).as_bytes().to_vec())
         }
         _ => None,
     }

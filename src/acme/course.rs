@@ -24,11 +24,13 @@ use crate::acme::Reason;
 use crate::acme::Standing;
 use crate::acme::State;
 use crate::acme::Transition;
+use crate::acme::Way;
 use crate::acme::held::Held;
 use crate::acme::moment;
 use crate::acme::moment::Chance;
 use crate::acme::order;
 use crate::acme::order::Failure;
+use crate::acme::order::apart;
 use crate::acme::order::aside;
 use crate::acme::store;
 use crate::acme::web::Web;
@@ -184,7 +186,8 @@ impl Course {
             return Err(Failure::plain("nothing is to be ordered"));
         };
         info!(certificate = %kept.name(), directory = %settings.directory, "a certificate is ordered");
-        let got = timeout(ORDER, get(&self.outlet, settings, kept)).await;
+        let work = get(self.outlet.way.clone(), settings.clone(), kept.names.clone(), kept.held.clone());
+        let got = timeout(ORDER, apart(work)).await;
         let got = got.unwrap_or_else(|_| Err(Failure::plain("the order took too long")));
         let stored = match got {
             Ok((whole, held)) => {
@@ -194,12 +197,12 @@ impl Course {
             Err(failure) => Err(failure),
         };
         match &stored {
-            Ok(_) => self.outlet.tell_of_file().await,
+            Ok(_) => self.outlet.way.tell_of_file().await,
             Err(failure) if failure.unknown => order::forget(settings).await,
             Err(_) => {}
         }
         if stored.is_err() {
-            drop(self.outlet.present(None).await);
+            drop(self.outlet.way.present(None).await);
         }
         stored
     }
@@ -249,7 +252,7 @@ impl Course {
     async fn ask(&mut self, place: usize) {
         let (Some(settings), Some(kept)) = (self.settings.clone(), self.kept.get(place)) else { return };
         let Some(identifier) = kept.held.as_ref().and_then(Held::identifier) else { return };
-        let asked = async {
+        let asked = apart(async move {
             let web = web(&settings).await?;
             let account = order::account(&settings, &web).await?;
             match account.renewal_info(&identifier).await {
@@ -260,7 +263,7 @@ impl Course {
                 Err(Error::Unsupported(_)) => Ok(None),
                 Err(error) => Err(Failure::of(&error, &web)),
             }
-        };
+        });
         let (asked, now, chance) = (asked.await, now(), self.chance());
         let Some(kept) = self.kept.get_mut(place) else { return };
         kept.ask_at = moment::ask_again(now, None);
@@ -289,14 +292,19 @@ impl Course {
 }
 
 /// Gets a certificate: its chain and key as PEM. The challenges are still answered when this returns.
-async fn get(outlet: &Outlet, settings: &model::Acme, kept: &Kept) -> Result<(String, Held), Failure> {
-    let web = web(settings).await?;
-    let account = order::account(settings, &web).await?;
-    let mut order = order::begin((&account, &web), &kept.names, kept.held.as_ref()).await?;
+async fn get(
+    way: Way,
+    settings: model::Acme,
+    names: Vec<String>,
+    held: Option<Held>,
+) -> Result<(String, Held), Failure> {
+    let web = web(&settings).await?;
+    let account = order::account(&settings, &web).await?;
+    let mut order = order::begin((&account, &web), &names, held.as_ref()).await?;
     let challenges = order::challenges(&mut order, settings.challenge, &web).await?;
-    outlet.present(Some(Arc::new(challenges))).await?;
+    way.present(Some(Arc::new(challenges))).await?;
     order::validate(&mut order, settings.challenge, &web).await?;
-    order::finish(&mut order, &kept.names, settings.key, &web).await
+    order::finish(&mut order, &names, settings.key, &web).await
 }
 
 async fn web(settings: &model::Acme) -> Result<Web, Failure> {
@@ -379,7 +387,7 @@ impl Kept {
     }
 }
 
-impl Outlet {
+impl Way {
     /// Has all cores answer these challenges, or none.
     async fn present(&self, challenges: Option<Arc<Challenges>>) -> Result<(), Failure> {
         let (done, taken) = oneshot::channel();
@@ -395,7 +403,7 @@ impl Outlet {
     }
 
     async fn wait_for(&self, ask: Ask, taken: oneshot::Receiver<()>) -> Result<(), Failure> {
-        let asked = async { self.ask.send(ask).await.is_ok() && taken.await.is_ok() };
+        let asked = async { self.0.send(ask).await.is_ok() && taken.await.is_ok() };
         match timeout(TAKE, asked).await {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(Failure::plain("not all cores have taken the answers to the challenges")),

@@ -17,6 +17,7 @@ use rcgen::KeyPair;
 use serde::Deserialize;
 use serde::Serialize;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::task::spawn_blocking;
 use tracing::info;
 use tracing::warn;
@@ -87,6 +88,20 @@ pub(super) async fn aside<T: Send + 'static>(
     match spawn_blocking(work).await {
         Ok(done) => done.map_err(Failure::plain),
         Err(error) => Err(Failure::plain(error.to_string())),
+    }
+}
+
+/// Runs what speaks to an authority in a task of its own: what it makes a library stumble over is a failure, and the end of
+/// nothing else. Given up when this is dropped.
+pub(super) async fn apart<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(work);
+    match tasks.join_next().await {
+        Some(Ok(done)) => done,
+        Some(Err(error)) => Err(Failure::plain(format!("a fault of the gateway, or of what it is built of: {error}"))),
+        None => Err(Failure::plain("nothing was done")),
     }
 }
 
@@ -273,5 +288,21 @@ fn wire(kind: ChallengeKind) -> ChallengeType {
     match kind {
         ChallengeKind::Http01 => ChallengeType::Http01,
         ChallengeKind::TlsAlpn01 => ChallengeType::TlsAlpn01,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stumbles_has_failed_and_is_the_end_of_nothing_else() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let stumbled = apart::<()>(async { panic!("over nothing") }).await.unwrap_err();
+            assert!(stumbled.words.contains("a fault of the gateway"), "{}", stumbled.words);
+            assert_eq!(apart(async { Ok(1) }).await, Ok(1));
+            assert_eq!(apart::<()>(async { Err(Failure::plain("so")) }).await, Err(Failure::plain("so")));
+        });
     }
 }

@@ -326,3 +326,37 @@ fn a_file_that_is_spoilt_is_got_anew_and_a_folder_that_cannot_be_is_told_of() {
     let error = standing(&gateway, "shop.example")["last_error"].as_str().unwrap().to_owned();
     assert!(error.contains("/proc/none") && error.contains("cannot be written"), "{error}");
 }
+
+#[test]
+fn an_authority_that_speaks_nonsense_fails_its_order_and_nothing_else() {
+    let (acme, origin) = (Acme::start(), Origin::named("app"));
+    let day = 24 * 3600;
+    acme.renew_within(40 * day, 41 * day);
+    let gateway = issued(&acme, &origin);
+    assert!(gateway.stop().success());
+    // Longer than there is time; where to go next is nowhere.
+    acme.retry_after(Some("18446744073709551615"));
+    let gateway = Gateway::start(&config(&acme, &origin, &[&["shop.example"]], "", ""));
+    find(&acme, &gateway);
+    eventually("its word to count", || standing(&gateway, "shop.example")["next_order_reason"] == "authority");
+    acme.retry_after(None);
+    acme.mislead("newNonce", "http://[".into());
+    let two = config(&acme, &origin, &[&["shop.example"], &["pay.example"]], "", "");
+    assert_eq!(gateway.reload(&two).status, 200);
+    eventually("the order to fail", || standing(&gateway, "pay.example")["failures"] == 1);
+    let found = standing(&gateway, "pay.example");
+    assert!(found["last_error"].as_str().unwrap().contains("newNonce"), "{found}");
+    acme.lead();
+    let three = config(&acme, &origin, &[&["shop.example"], &["pay.example"], &["new.example"]], "", "");
+    assert_eq!(gateway.reload(&three).status, 200);
+    wait_for(&gateway, "new.example", "issued");
+}
+
+#[test]
+fn an_authority_that_asks_for_a_long_time_while_it_looks_fails_the_order() {
+    let (acme, origin) = (Acme::start(), Origin::named("app"));
+    acme.retry_after(Some("18446744073709551615"));
+    let gateway = Gateway::start(&config(&acme, &origin, &[&["shop.example"]], "", ""));
+    eventually("the order to fail", || standing(&gateway, "shop.example")["failures"] == 1);
+    assert_eq!(standing(&gateway, "shop.example")["state"], "pending");
+}

@@ -64,6 +64,10 @@ struct State {
     /// Of what is issued.
     life: (i64, i64),
     said: Vec<String>,
+    /// What the directory says instead of what it should.
+    directory: Vec<(String, Value)>,
+    /// What is asked for with every answer to an order.
+    retry_after: Option<String>,
 }
 
 type Signs = Box<dyn Fn(&[String], Point, (i64, i64)) -> String + Send>;
@@ -170,6 +174,21 @@ impl Acme {
         self.state().window = Some((from, to));
     }
 
+    /// Says this in its directory from now on, instead of what it should.
+    pub fn mislead(&self, name: &str, said: Value) {
+        self.state().directory.push((name.to_owned(), said));
+    }
+
+    /// Says all of what it should again.
+    pub fn lead(&self) {
+        self.state().directory.clear();
+    }
+
+    /// Asks for this time to wait with every answer about an order and about renewals, or for none any more.
+    pub fn retry_after(&self, text: Option<&str>) {
+        self.state().retry_after = text.map(str::to_owned);
+    }
+
     /// Issues for such a life from now on, in seconds from now.
     pub fn issue_for(&self, from: i64, to: i64) {
         self.state().life = (from, to);
@@ -247,6 +266,9 @@ impl Inside {
                 if self.state.lock().unwrap().window.is_some() {
                     all["renewalInfo"] = format!("{base}/renewal").into();
                 }
+                for (name, said) in &self.state.lock().unwrap().directory {
+                    all[name] = said.clone();
+                }
                 Ok(answer(200, &all))
             }
             ("HEAD", ["nonce"]) => Ok(Answer(200, Vec::new(), String::new())),
@@ -255,7 +277,8 @@ impl Inside {
                 let window = self.state.lock().unwrap().window;
                 let (from, to) = window.ok_or_else(|| malformed("no renewal information"))?;
                 let all = json!({ "suggestedWindow": { "start": rfc3339(from), "end": rfc3339(to) } });
-                Ok(Answer(200, vec![("Retry-After", "21600".into())], all.to_string()))
+                let after = self.state.lock().unwrap().retry_after.clone();
+                Ok(Answer(200, vec![("Retry-After", after.unwrap_or_else(|| "21600".into()))], all.to_string()))
             }
             ("POST", parts) => self.signed(request, parts),
             (method, _) => Err(Problem(405, "malformed", format!("{method} {}", request.target), None)),
@@ -361,7 +384,11 @@ impl Inside {
     ) -> Result<Answer, Problem> {
         let place = rest.first().and_then(|place| place.parse::<usize>().ok()).unwrap_or(0);
         match what {
-            "order" => Ok(answer(200, &self.shown(number, order))),
+            "order" => {
+                let after = self.state.lock().unwrap().retry_after.clone();
+                let fields = after.map(|after| ("Retry-After", after)).into_iter().collect();
+                Ok(Answer(200, fields, self.shown(number, order).to_string()))
+            }
             "authorization" => Ok(answer(200, &self.authorization(number, order, place))),
             "challenge" => {
                 let kind = rest.get(1).copied().unwrap_or_default().to_owned();

@@ -1,7 +1,9 @@
 //! One certificate after the other, for as long as the process lives: what is due first is done first, and never two
 //! things at once. It refuses to know how an order goes.
 
+use std::path::Path;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -103,7 +105,7 @@ pub(super) async fn run(mut wanted: watch::Receiver<Arc<Plan>>, outlet: Outlet) 
         loop {
             course.show();
             let now = now();
-            let wait = course.next().map_or(SLEEP, |(at, ..)| (at - now).clamp(0, SLEEP));
+            let wait = course.next(now).map_or(SLEEP, |(at, ..)| (at - now).clamp(0, SLEEP));
             tokio::select! {
                 changed = wanted.changed() => match changed {
                     Ok(()) => break,
@@ -111,7 +113,7 @@ pub(super) async fn run(mut wanted: watch::Receiver<Arc<Plan>>, outlet: Outlet) 
                 },
                 () = tokio::time::sleep(Duration::from_secs(wait.unsigned_abs())) => {}
             }
-            course.step().await;
+            course.step(&wanted).await;
         }
     }
 }
@@ -152,10 +154,10 @@ impl Course {
     }
 
     /// What is due first, with its time and its place.
-    fn next(&self) -> Option<(i64, usize, Step)> {
+    fn next(&self, now: i64) -> Option<(i64, usize, Step)> {
         self.settings.as_ref()?;
         let steps = self.kept.iter().enumerate().map(|(place, kept)| {
-            let ((at, _), ask_at) = (kept.due(), kept.ask_at);
+            let ((at, _), ask_at) = (kept.due(now), moment::bound(kept.ask_at, now, moment::ASK_FARTHEST));
             let asks = kept.held.as_ref().is_some_and(|held| held.identifier().is_some());
             if asks && ask_at < at { (ask_at, place, Step::Ask) } else { (at, place, Step::Order) }
         });
@@ -163,32 +165,57 @@ impl Course {
     }
 
     /// Does what is due, if anything is.
-    async fn step(&mut self) {
-        let Some((_, place, step)) = self.next().filter(|(at, ..)| *at <= now()) else { return };
+    async fn step(&mut self, wanted: &watch::Receiver<Arc<Plan>>) {
+        let now = now();
+        let Some((_, place, step)) = self.next(now).filter(|(at, ..)| *at <= now) else { return };
         match step {
             Step::Ask => self.ask(place).await,
             Step::Order => {
                 let before = self.kept.get_mut(place).map_or("", |kept| {
-                    let before = kept.state(now()).word();
+                    let before = kept.state(now).word();
                     kept.ordering = true;
                     before
                 });
                 self.show();
-                let outcome = self.order(place).await;
-                self.settle(place, before, outcome).await;
+                let outcome = self.order(place, wanted.clone()).await;
+                if let Some(kept) = self.kept.get_mut(place) {
+                    kept.ordering = false;
+                }
+                if let Some(outcome) = outcome {
+                    self.settle(place, before, outcome).await;
+                }
             }
         }
     }
 
-    /// Makes an order; what it gives is in its file and served when this returns.
-    async fn order(&mut self, place: usize) -> Result<Held, Failure> {
-        let (Some(settings), Some(kept)) = (&self.settings, self.kept.get(place)) else {
-            return Err(Failure::plain("nothing is to be ordered"));
-        };
+    /// Makes an order; what it gives is in its file and served when this returns. Nothing, if it is not wanted any more:
+    /// then nothing has come of it.
+    async fn order(&mut self, place: usize, mut wanted: watch::Receiver<Arc<Plan>>) -> Option<Result<Held, Failure>> {
+        let (settings, kept) = (self.settings.as_ref()?, self.kept.get(place)?);
+        // A gateway that does not live to see what comes of it must not ask as soon as it is back; and what cannot be kept is
+        // not asked for.
+        if let Err(failure) = remember(&kept.begun(now()), &kept.file).await {
+            return Some(Err(failure));
+        }
         info!(certificate = %kept.name(), directory = %settings.directory, "a certificate is ordered");
-        let work = get(self.outlet.way.clone(), settings.clone(), kept.names.clone(), kept.held.clone());
-        let got = timeout(ORDER, apart(work)).await;
-        let got = got.unwrap_or_else(|_| Err(Failure::plain("the order took too long")));
+        let way = &self.outlet.way;
+        let work = get(way.clone(), settings.clone(), kept.names.clone(), kept.held.clone());
+        let mut work = pin!(timeout(ORDER, apart(work)));
+        let got = loop {
+            tokio::select! {
+                got = &mut work => break got.unwrap_or_else(|_| Err(Failure::plain("the order took too long"))),
+                changed = wanted.changed() => {
+                    if changed.is_ok() && wanted.borrow_and_update().keeps(settings, kept) {
+                        continue;
+                    }
+                    info!(certificate = %kept.name(), "an order is given up: it is not wanted any more");
+                    if changed.is_ok() {
+                        drop(way.present(None).await);
+                    }
+                    return None;
+                }
+            }
+        };
         let stored = match got {
             Ok((whole, held)) => {
                 let file = kept.file.clone();
@@ -197,21 +224,20 @@ impl Course {
             Err(failure) => Err(failure),
         };
         match &stored {
-            Ok(_) => self.outlet.way.tell_of_file().await,
+            Ok(_) => way.tell_of_file().await,
             Err(failure) if failure.unknown => order::forget(settings).await,
             Err(_) => {}
         }
         if stored.is_err() {
-            drop(self.outlet.way.present(None).await);
+            drop(way.present(None).await);
         }
-        stored
+        Some(stored)
     }
 
     /// Remembers what has come of an order, and says so.
     async fn settle(&mut self, place: usize, before: &'static str, outcome: Result<Held, Failure>) {
         let (now, chance) = (now(), self.chance());
         let Some(kept) = self.kept.get_mut(place) else { return };
-        kept.ordering = false;
         kept.chance = chance;
         let name = kept.name().to_owned();
         let (to, reason) = match outcome {
@@ -236,12 +262,7 @@ impl Course {
                 ("failed", failure.words)
             }
         };
-        let (record, file) = (kept.record.clone(), store::record(&kept.file));
-        let saved = aside(move || {
-            let text = serde_json::to_vec_pretty(&record).map_err(|error| error.to_string())?;
-            store::save(&file, &text)
-        });
-        if let Err(failure) = saved.await {
+        if let Err(failure) = remember(&kept.record, &kept.file).await {
             warn!(certificate = %name, "what has come of an order is forgotten at the end: {}", failure.words);
         }
         self.show();
@@ -312,6 +333,16 @@ async fn web(settings: &model::Acme) -> Result<Web, Failure> {
     aside(move || Web::new(&settings)).await
 }
 
+/// Writes down what is remembered of the orders of the certificate in this file.
+async fn remember(record: &Record, file: &Path) -> Result<(), Failure> {
+    let (record, file) = (record.clone(), store::record(file));
+    aside(move || {
+        let text = serde_json::to_vec_pretty(&record).map_err(|error| error.to_string())?;
+        store::save(&file, &text)
+    })
+    .await
+}
+
 /// What the files hold.
 async fn read(file: PathBuf) -> (Option<Held>, Record) {
     let shown = file.display().to_string();
@@ -335,13 +366,33 @@ async fn read(file: PathBuf) -> (Option<Held>, Record) {
     }
 }
 
+impl Plan {
+    /// Whether an order that began by these settings is still wanted.
+    fn keeps(&self, settings: &model::Acme, kept: &Kept) -> bool {
+        let same = |(names, file): &(Vec<String>, PathBuf)| *names == kept.names && *file == kept.file;
+        self.settings.as_ref() == Some(settings) && self.certificates.iter().any(same)
+    }
+}
+
 impl Kept {
     fn name(&self) -> &str {
         self.names.first().map_or("", String::as_str)
     }
 
+    /// What is remembered of an order that has begun, until it is known what has come of it.
+    fn begun(&self, now: i64) -> Record {
+        let failures = self.record.failures.saturating_add(1);
+        Record {
+            names: self.names.clone(),
+            issued: self.record.issued,
+            failures,
+            not_before: now + moment::pause(failures, None, false, self.chance),
+            error: Some("the gateway ended while an order was under way".into()),
+        }
+    }
+
     /// When the next order is due, and why.
-    fn due(&self) -> (i64, Reason) {
+    fn due(&self, now: i64) -> (i64, Reason) {
         // An authority that adds a name of its own is not asked again for that.
         let fits = |held: &&Held| {
             held.is_for_these(&self.names) || held.is_for(&self.names) && self.record.names == self.names
@@ -350,11 +401,13 @@ impl Kept {
             None => (0, Reason::First),
             Some(held) => {
                 let (at, reason) = moment::renewal(held.life, self.window, self.chance);
-                (at.max(self.record.issued + moment::REST), reason)
+                let rested = self.record.issued.saturating_add(moment::REST);
+                (at.max(moment::bound(rested, now, moment::REST)), reason)
             }
         };
-        if self.record.failures > 0 && self.record.not_before > at {
-            return (self.record.not_before, Reason::Again);
+        let not_before = moment::bound(self.record.not_before, now, moment::FARTHEST);
+        if self.record.failures > 0 && not_before > at {
+            return (not_before, Reason::Again);
         }
         (at, reason)
     }
@@ -369,7 +422,7 @@ impl Kept {
     }
 
     fn standing(&self, directory: &str, now: i64) -> Standing {
-        let (next, reason) = self.due();
+        let (next, reason) = self.due(now);
         Standing {
             names: self.names.clone(),
             file: self.file.clone(),

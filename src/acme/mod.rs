@@ -163,6 +163,12 @@ impl Acme {
         });
     }
 
+    /// Keeps nothing any more: no order begins, and one that is under way is given up, with nothing come of it.
+    pub fn end(&mut self) {
+        // Whoever waits for the next plan sees that there is none.
+        self.plan = watch::channel(Arc::default()).0;
+    }
+
     /// How everything is, now and from now on.
     #[must_use]
     pub fn standings(&self) -> watch::Receiver<Standings> {

@@ -6,7 +6,7 @@ use instant_acme::AuthorizationStatus;
 use instant_acme::ChallengeType;
 use instant_acme::Error;
 use instant_acme::Identifier;
-use instant_acme::NewAccount;
+use instant_acme::Key;
 use instant_acme::NewOrder;
 use instant_acme::Order;
 use instant_acme::OrderStatus;
@@ -14,8 +14,12 @@ use instant_acme::RetryPolicy;
 use rcgen::CertificateParams;
 use rcgen::DistinguishedName;
 use rcgen::KeyPair;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 use serde::Serialize;
+use std::path::Path;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::task::spawn_blocking;
@@ -48,8 +52,14 @@ pub(super) struct Failure {
 #[derive(Deserialize, Serialize)]
 struct Kept {
     directory: String,
+    /// Whom its authority was told of.
     contact: Vec<String>,
-    credentials: AccountCredentials,
+    /// Absent: it has been asked for, and what came of that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    credentials: Option<AccountCredentials>,
+    /// The key that it has been asked for with, as PEM, as long as that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
 }
 
 /// How often, and for how long, it is looked whether the authority has come to a verdict.
@@ -120,37 +130,69 @@ pub(super) async fn account(settings: &model::Acme, web: &Web) -> Result<Account
     .await?;
     let failed = |error: Error| Failure::of(&error, web);
     let way = || Account::builder_with_http(Box::new(web.clone()));
-    let contact: Vec<String> = settings.contact.iter().map(|address| format!("mailto:{address}")).collect();
-    let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
-    let (account, credentials) = match kept {
+    let kept = match kept {
         Some(kept) if kept.directory != settings.directory => {
             return Err(Failure::plain(format!("{} is of {}", file.display(), kept.directory)));
         }
-        Some(kept) if kept.contact == settings.contact => {
-            return way().from_credentials(kept.credentials).await.map_err(failed);
-        }
-        Some(kept) => {
-            // Both are of the same text: one is used up, one is kept.
-            let again = serde_json::to_value(&kept.credentials).and_then(serde_json::from_value);
-            let again = again.map_err(|error| Failure::plain(error.to_string()))?;
-            let account = way().from_credentials(kept.credentials).await.map_err(failed)?;
-            account.update_contacts(&contact).await.map_err(failed)?;
-            (account, again)
-        }
-        None => {
-            let new = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
-            let made = way().create(&new, settings.directory.clone(), None).await.map_err(failed)?;
-            info!(directory = %settings.directory, "an ACME account has been made: {}", made.0.id());
-            made
-        }
+        Some(kept) => kept,
+        None => begun(settings, &file).await?,
     };
-    let kept = Kept { directory: settings.directory.clone(), contact: settings.contact.clone(), credentials };
+    let directory = settings.directory.clone();
+    let (account, credentials, told) = match (kept.credentials, kept.key) {
+        (Some(credentials), _) => {
+            // Both are of the same text: one is used up, one is kept.
+            let again = again(&credentials)?;
+            (way().from_credentials(credentials).await.map_err(failed)?, again, kept.contact)
+        }
+        (None, Some(key)) => {
+            // An authority that has made it before says which it is (RFC 8555 §7.3).
+            let key = pair(&key).map_err(Failure::plain)?;
+            let (account, credentials) = way().create_from_key(key, directory.clone()).await.map_err(failed)?;
+            info!(%directory, "an ACME account has been made: {}", account.id());
+            let (made, contact) = (again(&credentials)?, Vec::new());
+            keep(Kept { directory: directory.clone(), contact, credentials: Some(made), key: None }, &file).await?;
+            (account, credentials, Vec::new())
+        }
+        (None, None) => return Err(Failure::plain(format!("{} holds no account", file.display()))),
+    };
+    if told != settings.contact {
+        let contact: Vec<String> = settings.contact.iter().map(|address| format!("mailto:{address}")).collect();
+        let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
+        account.update_contacts(&contact).await.map_err(failed)?;
+        let contact = settings.contact.clone();
+        keep(Kept { directory, contact, credentials: Some(credentials), key: None }, &file).await?;
+    }
+    Ok(account)
+}
+
+/// An account that is to be asked for: its key is on the disk before anybody is, so that it is never made twice.
+async fn begun(settings: &model::Acme, file: &Path) -> Result<Kept, Failure> {
+    let make = || KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map(|key| key.serialize_pem());
+    let key = Some(make().map_err(|error| Failure::plain(error.to_string()))?);
+    let kept = |key| Kept { directory: settings.directory.clone(), contact: Vec::new(), credentials: None, key };
+    keep(kept(key.clone()), file).await?;
+    Ok(kept(key))
+}
+
+async fn keep(kept: Kept, file: &Path) -> Result<(), Failure> {
+    let file = file.to_owned();
     aside(move || {
         let text = serde_json::to_vec_pretty(&kept).map_err(|error| error.to_string())?;
         store::save(&file, &text)
     })
-    .await?;
-    Ok(account)
+    .await
+}
+
+fn again(credentials: &AccountCredentials) -> Result<AccountCredentials, Failure> {
+    let again = serde_json::to_value(credentials).and_then(serde_json::from_value);
+    again.map_err(|error| Failure::plain(error.to_string()))
+}
+
+/// A key of PEM, as the protocol needs it.
+fn pair(pem: &str) -> Result<(Key, PrivateKeyDer<'static>), String> {
+    let key = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|error| error.to_string())?;
+    let signs = Key::from_pkcs8_der(key.clone_key()).map_err(|error| error.to_string())?;
+    Ok((signs, PrivateKeyDer::Pkcs8(key)))
 }
 
 /// Begins an order, in the place of the certificate that is held, if its authority takes that.

@@ -14,6 +14,7 @@ use crate::support::Issued;
 use crate::support::Origin;
 use crate::support::Pebble;
 use crate::support::Raw;
+use crate::support::Signal;
 use crate::support::eventually;
 use crate::support::get;
 use crate::support::look;
@@ -325,6 +326,7 @@ fn a_file_that_is_spoilt_is_got_anew_and_a_folder_that_cannot_be_is_told_of() {
     eventually("it to be told", || standing(&gateway, "shop.example")["failures"] == 1);
     let error = standing(&gateway, "shop.example")["last_error"].as_str().unwrap().to_owned();
     assert!(error.contains("/proc/none") && error.contains("cannot be written"), "{error}");
+    assert_eq!([acme.times("account"), acme.times("order")], [1, 2], "what cannot be kept is not asked for");
 }
 
 #[test]
@@ -359,4 +361,82 @@ fn an_authority_that_asks_for_a_long_time_while_it_looks_fails_the_order() {
     let gateway = Gateway::start(&config(&acme, &origin, &[&["shop.example"]], "", ""));
     eventually("the order to fail", || standing(&gateway, "shop.example")["failures"] == 1);
     assert_eq!(standing(&gateway, "shop.example")["state"], "pending");
+}
+
+#[test]
+fn a_gateway_that_is_stopped_within_an_order_does_not_ask_as_soon_as_it_is_back() {
+    let (acme, origin) = (Acme::start(), Origin::named("app"));
+    let start = || Gateway::start(&config(&acme, &origin, &[&["shop.example"]], "", ""));
+    let mut gateway = start();
+    eventually("an order", || acme.times("order") == 1);
+    gateway.signal(Signal::Quit);
+    gateway.wait_exit();
+    let gateway = start();
+    let found = standing(&gateway, "shop.example");
+    assert_eq!((&found["failures"], &found["next_order_reason"]), (&1.into(), &"again".into()), "{found}");
+    assert!(found["next_order_seconds"].as_i64() > Some(30), "{found}");
+    assert!(found["last_error"].as_str().unwrap().contains("under way"), "{found}");
+    assert_eq!(acme.times("order"), 1);
+}
+
+#[test]
+fn an_account_is_made_once_whatever_becomes_of_the_answer() {
+    let (acme, origin) = (Acme::start(), Origin::named("app"));
+    acme.mute(1);
+    let list = config(&acme, &origin, &[&["shop.example"]], "contact = [\"ops@shop.example\"]", "");
+    let gateway = Gateway::start(&list);
+    eventually("the order to fail", || standing(&gateway, "shop.example")["failures"] == 1);
+    assert!(gateway.stop().success());
+    forget_orders(&acme);
+    let gateway = Gateway::start(&list);
+    find(&acme, &gateway);
+    wait_for(&gateway, "shop.example", "issued");
+    assert_eq!(acme.times("account"), 2);
+    assert_eq!(acme.contacts(), [serde_json::json!(["mailto:ops@shop.example"])], "one account");
+}
+
+#[test]
+fn a_clock_that_was_wrong_once_puts_no_order_off_for_ever() {
+    let (acme, origin) = (Acme::start(), Origin::named("app"));
+    std::fs::create_dir_all(acme.home()).unwrap();
+    let far = r#"{"names": ["shop.example"], "issued": 9223372036854775807, "failures": 1, "not_before": 4000000000}"#;
+    std::fs::write(acme.home().join("shop.example.orders.json"), far).unwrap();
+    drop(issued(&acme, &origin));
+}
+
+#[test]
+fn an_order_that_is_not_wanted_any_more_is_given_up() {
+    let (acme, origin) = (Acme::start(), Origin::named("app"));
+    let gateway = Gateway::start(&config(&acme, &origin, &[&["shop.example"]], "", ""));
+    eventually("the authority to look", || acme.times("challenge") == 1);
+    // One that stays is not disturbed.
+    let two = config(&acme, &origin, &[&["shop.example"], &["pay.example"]], "", "");
+    assert_eq!(gateway.reload(&two).status, 200);
+    assert_eq!(standing(&gateway, "shop.example")["state"], "ordering");
+    let other = config(&acme, &origin, &[&["pay.example"]], "", "");
+    assert_eq!(gateway.reload(&other).status, 200);
+    eventually("another order", || acme.times("order pay.example") == 1);
+    assert_eq!(standing(&gateway, "shop.example"), Value::Null);
+    assert_eq!(acme.times("order shop.example"), 1);
+    find(&acme, &gateway);
+    wait_for(&gateway, "pay.example", "issued");
+    assert!(orders(&gateway, "failed") < 0.5);
+}
+
+#[test]
+fn a_gateway_that_drains_orders_nothing_and_settles_nothing() {
+    let (acme, origin) = (Acme::start(), Origin::silent());
+    let other = "[listen.other]\nbind = \"127.0.0.1:0\"\n";
+    let two = config(&acme, &origin, &[&["shop.example"], &["pay.example"]], "", "");
+    let mut gateway = Gateway::start(&format!("{two}{other}"));
+    eventually("the authority to look", || acme.times("challenge") == 1);
+    let mut held = Raw::connect(gateway.addr("other"));
+    held.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    origin.wait_for_open(1);
+    gateway.signal(Signal::Term);
+    eventually("the order to be given up", || standing(&gateway, "shop.example")["state"] == "pending");
+    assert_eq!(standing(&gateway, "shop.example")["failures"], 0);
+    assert!(orders(&gateway, "failed") < 0.5);
+    assert_eq!(acme.times("order"), 1);
+    drop(held);
 }

@@ -66,6 +66,8 @@ struct State {
     said: Vec<String>,
     /// What the directory says instead of what it should.
     directory: Vec<(String, Value)>,
+    /// So many accounts are made without a word of it.
+    mute: u32,
     /// What is asked for with every answer to an order.
     retry_after: Option<String>,
 }
@@ -187,6 +189,11 @@ impl Acme {
     /// Asks for this time to wait with every answer about an order and about renewals, or for none any more.
     pub fn retry_after(&self, text: Option<&str>) {
         self.state().retry_after = text.map(str::to_owned);
+    }
+
+    /// Makes the next accounts, and answers with a fault all the same.
+    pub fn mute(&self, n: u32) {
+        self.state().mute = n;
     }
 
     /// Issues for such a life from now on, in seconds from now.
@@ -351,8 +358,16 @@ impl Inside {
         }
         self.say("account".into());
         let mut state = self.state.lock().unwrap();
+        if let Some(number) = state.accounts.iter().position(|(known, _)| *known == point) {
+            let place = format!("{}/account/{number}", self.base);
+            return Ok(Answer(200, vec![("Location", place)], json!({ "status": "valid" }).to_string()));
+        }
         state.accounts.push((point, thumb));
         state.contacts.push(asked["contact"].clone());
+        if state.mute > 0 {
+            state.mute -= 1;
+            return Err(Problem(500, "serverInternal", "something is wrong".into(), None));
+        }
         let place = format!("{}/account/{}", self.base, state.accounts.len() - 1);
         Ok(Answer(201, vec![("Location", place)], json!({ "status": "valid" }).to_string()))
     }

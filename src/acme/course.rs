@@ -39,6 +39,7 @@ use crate::acme::web::Web;
 use crate::model;
 use crate::rand::Rng;
 use crate::tls::challenge::Challenges;
+use crate::tls::files::wipe;
 
 /// Everything that is kept.
 struct Course {
@@ -46,6 +47,8 @@ struct Course {
     settings: Option<model::Acme>,
     kept: Vec<Kept>,
     rng: Rng,
+    /// Orders since the last good one whose authority has said that it does not know the account.
+    strangers: u32,
 }
 
 /// One certificate.
@@ -54,6 +57,8 @@ struct Kept {
     file: PathBuf,
     held: Option<Held>,
     record: Record,
+    /// Whether what its files hold is not known.
+    unread: bool,
     chance: Chance,
     /// When its authority wants it renewed.
     window: Option<(i64, i64)>,
@@ -91,14 +96,18 @@ enum Step {
 
 /// Longest time in one sleep: a clock that is set right meanwhile is looked at again.
 const SLEEP: i64 = 600;
+/// Before a file that could not be read is tried again, in seconds.
+const UNREAD: i64 = 60;
 /// For a whole order.
 const ORDER: Duration = Duration::from_secs(600);
+/// So many answers that an account is not known are believed.
+const STRANGERS: u32 = 2;
 /// For all cores to take what is published.
 const TAKE: Duration = Duration::from_secs(30);
 
 /// Keeps what is wanted, until nobody wants anything any more.
 pub(super) async fn run(mut wanted: watch::Receiver<Arc<Plan>>, outlet: Outlet) {
-    let mut course = Course { outlet, settings: None, kept: Vec::new(), rng: Rng::from_system() };
+    let mut course = Course { outlet, settings: None, kept: Vec::new(), rng: Rng::from_system(), strangers: 0 };
     loop {
         let plan = wanted.borrow_and_update().clone();
         course.adopt(&plan).await;
@@ -130,14 +139,12 @@ impl Course {
                 self.kept.extend(known);
                 continue;
             }
-            let (held, record) = read(file.clone()).await;
-            let record =
-                if record.names == *names { record } else { Record { issued: record.issued, ..Record::default() } };
             self.kept.push(Kept {
                 names: names.clone(),
                 file: file.clone(),
-                held,
-                record,
+                held: None,
+                record: Record::default(),
+                unread: true,
                 chance: self.chance(),
                 window: None,
                 // Not all at once after a start.
@@ -146,6 +153,25 @@ impl Course {
                 issued: known.as_ref().map_or(0, |known| known.issued),
                 failed: known.as_ref().map_or(0, |known| known.failed),
             });
+            self.read(self.kept.len() - 1).await;
+        }
+    }
+
+    /// Takes up what the files of a certificate hold. While one cannot be read nothing is ordered, and it is tried again.
+    async fn read(&mut self, place: usize) {
+        let Some(kept) = self.kept.get_mut(place) else { return };
+        match read(kept.file.clone()).await {
+            Ok((held, record)) => {
+                let issued = record.issued;
+                let same = record.names == kept.names;
+                kept.record = if same { record } else { Record { issued, ..Record::default() } };
+                (kept.held, kept.unread) = (held, false);
+            }
+            Err(failure) => {
+                warn!(certificate = %kept.name(), "nothing is ordered before this can be read: {}", failure.words);
+                kept.record.error = Some(failure.words);
+                kept.record.not_before = now() + UNREAD;
+            }
         }
     }
 
@@ -170,6 +196,7 @@ impl Course {
         let Some((_, place, step)) = self.next(now).filter(|(at, ..)| *at <= now) else { return };
         match step {
             Step::Ask => self.ask(place).await,
+            Step::Order if self.kept.get(place).is_some_and(|kept| kept.unread) => self.read(place).await,
             Step::Order => {
                 let before = self.kept.get_mut(place).map_or("", |kept| {
                     let before = kept.state(now).word();
@@ -217,19 +244,30 @@ impl Course {
             }
         };
         let stored = match got {
-            Ok((whole, held)) => {
+            Ok((mut whole, held)) => {
                 let file = kept.file.clone();
-                aside(move || store::save(&file, whole.as_bytes())).await.map(|()| held)
+                let save = move || {
+                    let saved = store::save(&file, &whole);
+                    wipe(&mut whole);
+                    saved
+                };
+                aside(save).await.map(|()| held)
             }
             Err(failure) => Err(failure),
         };
         match &stored {
             Ok(_) => way.tell_of_file().await,
-            Err(failure) if failure.unknown => order::forget(settings).await,
-            Err(_) => {}
+            Err(_) => drop(way.present(None).await),
         }
-        if stored.is_err() {
-            drop(way.present(None).await);
+        self.strangers = match &stored {
+            Err(failure) if failure.unknown => self.strangers + 1,
+            Err(_) => self.strangers,
+            Ok(_) => 0,
+        };
+        // One answer may be the fault of one of its machines.
+        if self.strangers >= STRANGERS {
+            self.strangers = 0;
+            order::forget(settings).await;
         }
         Some(stored)
     }
@@ -318,11 +356,11 @@ async fn get(
     settings: model::Acme,
     names: Vec<String>,
     held: Option<Held>,
-) -> Result<(String, Held), Failure> {
+) -> Result<(Vec<u8>, Held), Failure> {
     let web = web(&settings).await?;
     let account = order::account(&settings, &web).await?;
     let mut order = order::begin((&account, &web), &names, held.as_ref()).await?;
-    let challenges = order::challenges(&mut order, settings.challenge, &web).await?;
+    let challenges = order::challenges(&mut order, &names, settings.challenge, &web).await?;
     way.present(Some(Arc::new(challenges))).await?;
     order::validate(&mut order, settings.challenge, &web).await?;
     order::finish(&mut order, &names, settings.key, &web).await
@@ -343,27 +381,27 @@ async fn remember(record: &Record, file: &Path) -> Result<(), Failure> {
     .await
 }
 
-/// What the files hold.
-async fn read(file: PathBuf) -> (Option<Held>, Record) {
+/// What the files hold: nothing where there is none, or one that is spoilt.
+///
+/// # Errors
+/// Why one cannot be read, in words: whether there is a certificate, and when another may be asked for, is not known then.
+async fn read(file: PathBuf) -> Result<(Option<Held>, Record), Failure> {
     let shown = file.display().to_string();
     let read = aside(move || {
         let record = store::load(&store::record(&file))?;
         let record = record.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-        let held = store::load(&file)?.map(|text| Held::read(&text));
+        let held = store::load(&file)?.map(|mut text| {
+            let held = Held::read(&text);
+            wipe(&mut text);
+            held
+        });
         Ok((held, record))
     });
-    match read.await {
-        Ok((None, record)) => (None, record),
-        Ok((Some(Ok(held)), record)) => (Some(held), record),
-        Ok((Some(Err(why)), record)) => {
-            warn!("{shown} is no certificate with its key, another is got: {why}");
-            (None, record)
-        }
-        Err(failure) => {
-            warn!("{}", failure.words);
-            (None, Record::default())
-        }
-    }
+    let (held, record) = read.await?;
+    let held = held.and_then(|held| {
+        held.map_err(|why| warn!("{shown} is no certificate with its key, another is got: {why}")).ok()
+    });
+    Ok((held, record))
 }
 
 impl Plan {
@@ -406,7 +444,7 @@ impl Kept {
             }
         };
         let not_before = moment::bound(self.record.not_before, now, moment::FARTHEST);
-        if self.record.failures > 0 && not_before > at {
+        if (self.unread || self.record.failures > 0) && not_before > at {
             return (not_before, Reason::Again);
         }
         (at, reason)

@@ -34,6 +34,7 @@ use crate::model::ChallengeKind;
 use crate::model::KeyKind;
 use crate::tls::challenge::Challenges;
 use crate::tls::challenge::Text;
+use crate::tls::files::wipe;
 
 /// Why there is no certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,6 +66,8 @@ struct Kept {
 /// How often, and for how long, it is looked whether the authority has come to a verdict.
 const LOOKS: RetryPolicy =
     RetryPolicy::new().initial_delay(Duration::from_millis(250)).backoff(1.5).timeout(Duration::from_secs(180));
+/// Longest token.
+const TOKEN: usize = 128;
 /// Letters of a failure.
 const WORDS: usize = 600;
 
@@ -122,9 +125,11 @@ pub(super) async fn account(settings: &model::Acme, web: &Web) -> Result<Account
         let file = file.clone();
         move || match store::load(&file)? {
             None => Ok(None),
-            Some(text) => serde_json::from_slice::<Kept>(&text)
-                .map(Some)
-                .map_err(|error| format!("{} holds no account: {error}", file.display())),
+            Some(mut text) => {
+                let kept = serde_json::from_slice::<Kept>(&text);
+                wipe(&mut text);
+                kept.map(Some).map_err(|error| format!("{} holds no account: {error}", file.display()))
+            }
         }
     })
     .await?;
@@ -146,7 +151,9 @@ pub(super) async fn account(settings: &model::Acme, web: &Web) -> Result<Account
         }
         (None, Some(key)) => {
             // An authority that has made it before says which it is (RFC 8555 §7.3).
-            let key = pair(&key).map_err(Failure::plain)?;
+            let read = pair(&key);
+            wipe(&mut key.into_bytes());
+            let key = read.map_err(Failure::plain)?;
             let (account, credentials) = way().create_from_key(key, directory.clone()).await.map_err(failed)?;
             info!(%directory, "an ACME account has been made: {}", account.id());
             let (made, contact) = (again(&credentials)?, Vec::new());
@@ -177,8 +184,11 @@ async fn begun(settings: &model::Acme, file: &Path) -> Result<Kept, Failure> {
 async fn keep(kept: Kept, file: &Path) -> Result<(), Failure> {
     let file = file.to_owned();
     aside(move || {
-        let text = serde_json::to_vec_pretty(&kept).map_err(|error| error.to_string())?;
-        store::save(&file, &text)
+        let mut text = serde_json::to_vec_pretty(&kept).map_err(|error| error.to_string())?;
+        let saved = store::save(&file, &text);
+        wipe(&mut text);
+        wipe(&mut kept.key.unwrap_or_default().into_bytes());
+        saved
     })
     .await
 }
@@ -207,7 +217,9 @@ pub(super) async fn begin(
         match account.new_order(&NewOrder::new(&identifiers).replaces(identifier)).await {
             Ok(order) => return Ok(order),
             // It was replaced before, or is not known any more: that is no reason to go without.
-            Err(Error::Unsupported(_) | Error::Other(_)) => {}
+            Err(Error::Unsupported(_)) => {}
+            // The order is made, and cannot be got at: an authority that does not say which certificate it is for.
+            Err(Error::Other(error)) if error.to_string().starts_with("replaces field mismatch") => {}
             Err(Error::Api(problem)) if is_of_the_old_one(problem.r#type.as_deref()) => {}
             Err(error) => return Err(Failure::of(&error, web)),
         }
@@ -221,8 +233,20 @@ fn is_of_the_old_one(kind: Option<&str>) -> bool {
 }
 
 /// The answers to the challenges of an order.
-pub(super) async fn challenges(order: &mut Order, kind: ChallengeKind, web: &Web) -> Result<Challenges, Failure> {
+pub(super) async fn challenges(
+    order: &mut Order,
+    names: &[String],
+    kind: ChallengeKind,
+    web: &Web,
+) -> Result<Challenges, Failure> {
     let (mut texts, mut sums) = (Vec::new(), Vec::new());
+    let asked = order.state().authorizations.len();
+    if asked > names.len() {
+        return Err(Failure::plain(format!(
+            "{} names were ordered, and {asked} are to be shown to be ours",
+            names.len()
+        )));
+    }
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization.map_err(|error| Failure::of(&error, web))?;
@@ -230,9 +254,15 @@ pub(super) async fn challenges(order: &mut Order, kind: ChallengeKind, web: &Web
             continue;
         }
         let Identifier::Dns(name) = authorization.identifier().identifier.clone() else { continue };
+        if !names.contains(&name) {
+            return Err(Failure::plain(format!("{name} is to be shown to be ours, and was not ordered")));
+        }
         let Some(challenge) = authorization.challenge(wire(kind)) else {
             return Err(Failure::plain(format!("the authority offers no {} for {name}", kind.word())));
         };
+        if !is_token(&challenge.token) {
+            return Err(Failure::plain(format!("the token for {name} is none")));
+        }
         let answer = challenge.key_authorization();
         match kind {
             ChallengeKind::Http01 => {
@@ -249,6 +279,12 @@ pub(super) async fn challenges(order: &mut Order, kind: ChallengeKind, web: &Web
         ChallengeKind::Http01 => Ok(Challenges::texts(texts)),
         ChallengeKind::TlsAlpn01 => aside(move || Challenges::certificates(&sums)).await,
     }
+}
+
+/// Whether an authority may give this as a token (RFC 8555 §8.3): letters of base64url, and not too many.
+fn is_token(text: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=TOKEN).contains(&text.len()) && text.bytes().all(letter)
 }
 
 /// Lets the authority look, now that all cores have the answers, and waits for what it has seen.
@@ -293,20 +329,24 @@ pub(super) async fn finish(
     names: &[String],
     kind: KeyKind,
     web: &Web,
-) -> Result<(String, Held), Failure> {
+) -> Result<(Vec<u8>, Held), Failure> {
     let wanted = names.to_vec();
-    let (request, key) = aside(move || request(wanted, kind).map_err(|error| error.to_string())).await?;
+    let (request, mut key) = aside(move || request(wanted, kind).map_err(|error| error.to_string())).await?;
     order.finalize_csr(&request).await.map_err(|error| Failure::of(&error, web))?;
     let chain = order.poll_certificate(&LOOKS).await.map_err(|error| Failure::of(&error, web))?;
-    let whole = format!("{}\n{key}", chain.trim_end());
-    let held = Held::read(whole.as_bytes()).map_err(|why| Failure::plain(format!("what was issued: {why}")))?;
-    if !held.is_for(names) {
-        return Err(Failure::plain("what was issued is not for all the names that were ordered"));
-    }
-    Ok((whole, held))
+    let mut whole = Vec::with_capacity(chain.len() + 1 + key.len());
+    [chain.trim_end().as_bytes(), b"\n", &key].iter().for_each(|part| whole.extend_from_slice(part));
+    wipe(&mut key);
+    let read = match Held::read(&whole) {
+        Ok(held) if held.is_for(names) => return Ok((whole, held)),
+        Ok(_) => Failure::plain("what was issued is not for all the names that were ordered"),
+        Err(why) => Failure::plain(format!("what was issued: {why}")),
+    };
+    wipe(&mut whole);
+    Err(read)
 }
 
-fn request(names: Vec<String>, kind: KeyKind) -> Result<(Vec<u8>, String), rcgen::Error> {
+fn request(names: Vec<String>, kind: KeyKind) -> Result<(Vec<u8>, Vec<u8>), rcgen::Error> {
     let key = KeyPair::generate_for(match kind {
         KeyKind::EcdsaP256 => &rcgen::PKCS_ECDSA_P256_SHA256,
         KeyKind::EcdsaP384 => &rcgen::PKCS_ECDSA_P384_SHA384,
@@ -314,14 +354,14 @@ fn request(names: Vec<String>, kind: KeyKind) -> Result<(Vec<u8>, String), rcgen
     })?;
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name = DistinguishedName::new();
-    Ok((params.serialize_request(&key)?.der().to_vec(), key.serialize_pem()))
+    Ok((params.serialize_request(&key)?.der().to_vec(), key.serialize_pem().into_bytes()))
 }
 
-/// Forgets an account that its authority does not know: the next order makes another.
+/// Puts an account aside that its authority does not know: the next order makes another. Its key is kept.
 pub(super) async fn forget(settings: &model::Acme) {
     let file = store::account(&settings.home());
-    warn!("the ACME account is not known to its authority any more, another will be made");
-    if let Err(failure) = aside(move || store::remove(&file)).await {
+    warn!("the ACME account is not known to its authority any more, it is put aside and another will be made");
+    if let Err(failure) = aside(move || store::put_aside(&file)).await {
         warn!("{}", failure.words);
     }
 }
@@ -336,6 +376,21 @@ fn wire(kind: ChallengeKind) -> ChallengeType {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_short_and_of_base64url() {
+        let longest = "x".repeat(TOKEN);
+        for (text, good) in [
+            ("a-B_9", true),
+            (&longest, true),
+            (&(longest.clone() + "x"), false),
+            ("", false),
+            ("a/b", false),
+            ("a=", false),
+        ] {
+            assert_eq!(is_token(text), good, "{text}");
+        }
+    }
 
     #[test]
     fn what_stumbles_has_failed_and_is_the_end_of_nothing_else() {

@@ -3,6 +3,8 @@
 
 use std::error::Error as StdError;
 use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +30,10 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio::net::lookup_host;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::http::date;
@@ -51,6 +55,8 @@ pub(super) struct Web {
 
 /// For one request, from its connection to the end of its response.
 const TIME: Duration = Duration::from_secs(30);
+/// Of that, for a connection to one of its addresses.
+const CONNECT: Duration = Duration::from_secs(15);
 /// Largest response.
 const BODY: usize = 1 << 20;
 /// Longest time that an answer can ask for, in seconds: what is longer is taken for this.
@@ -94,7 +100,7 @@ impl HttpClient for Web {
         let web = self.clone();
         Box::pin(async move {
             let host = request.uri().host().unwrap_or_default().to_owned();
-            let answered = tokio::time::timeout(TIME, web.exchange(request)).await;
+            let answered = timeout(TIME, web.exchange(request)).await;
             let answered = answered.unwrap_or_else(|_| Err(format!("no answer within {} s", TIME.as_secs()).into()));
             answered.map_err(|error| Error::Other(format!("{host}: {error}").into()))
         })
@@ -112,7 +118,8 @@ impl Web {
         };
         let plain = authority.host().trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(plain.to_owned())?;
-        let stream = TcpStream::connect((plain, authority.port_u16().unwrap_or(443))).await?;
+        let addresses = lookup_host((plain, authority.port_u16().unwrap_or(443))).await?;
+        let stream = connect(&addresses.collect::<Vec<_>>(), CONNECT).await?;
         let stream = TlsConnector::from(self.tls.clone()).connect(name, stream).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // It ends with its one exchange, however that ends; what is wrong with it is heard there.
@@ -139,6 +146,21 @@ impl Web {
         }
         Ok(BytesResponse { parts, body: Box::new(body) })
     }
+}
+
+/// To the first of the addresses that answers. One that is silent takes no more than its share of the time: a host may have
+/// addresses of a family that leads nowhere from here.
+async fn connect(addresses: &[SocketAddr], time: Duration) -> io::Result<TcpStream> {
+    let shares = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for address in addresses {
+        match timeout(time / shares, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
 }
 
 /// Whether what a directory names can be asked: whoever does takes that for granted.
@@ -188,6 +210,30 @@ mod tests {
         ] {
             assert_eq!(seconds(text, now), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn an_address_that_is_silent_is_passed_over() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            // Its queue is full: a connection to it is neither made nor refused.
+            let silent = tokio::net::TcpSocket::new_v4().unwrap();
+            silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let silent = silent.listen(1).unwrap();
+            let nowhere = silent.local_addr().unwrap();
+            let mut queued = Vec::new();
+            while let Ok(stream) = timeout(Duration::from_millis(500), TcpStream::connect(nowhere)).await {
+                queued.push(stream.unwrap());
+                assert!(queued.len() < 64, "the queue takes no end");
+            }
+            let good = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let there = good.local_addr().unwrap();
+            let stream = connect(&[nowhere, nowhere, there], Duration::from_secs(3)).await.unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), there);
+            let none = connect(&[nowhere], Duration::from_millis(100)).await.unwrap_err();
+            assert_eq!(none.kind(), io::ErrorKind::TimedOut);
+            assert!(connect(&[], Duration::from_secs(1)).await.is_err());
+        });
     }
 
     #[test]

@@ -124,7 +124,7 @@ fn sections<T: PemObject>(path: &Path, what: &str) -> Result<Vec<T>, Faulty> {
 }
 
 /// Overwrites what was secret. A compiler may leave it out: this is a courtesy, not a promise.
-pub(super) fn wipe(bytes: &mut [u8]) {
+pub(crate) fn wipe(bytes: &mut [u8]) {
     bytes.fill(0);
     std::hint::black_box(bytes);
 }

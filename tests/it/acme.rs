@@ -147,6 +147,12 @@ fn pebble_issues_by_either_challenge() {
             let read = ringway::tls::certificate::Certificate::read(&shown(&gateway, name).unwrap()).unwrap();
             assert!(read.issuer.contains("Pebble Intermediate CA"), "{}", read.issuer);
             assert_eq!(read.names, ["shop.example", "www.shop.example"]);
+            // The key's algorithm: rsaEncryption, or the curve secp384r1.
+            let der = shown(&gateway, name).unwrap();
+            let has = |part: &[u8]| der.windows(part.len()).any(|window| window == part);
+            let rsa = has(&[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1]);
+            let curve = has(&[0x06, 5, 0x2b, 0x81, 0x04, 0, 0x22]);
+            assert_eq!((rsa, curve), (key == "rsa-2048", key == "ecdsa-p384"), "{key}");
         }
     }
 }
@@ -302,9 +308,17 @@ fn bad_nonces_and_a_forgotten_account_are_got_over() {
     assert_eq!(acme.times("bad nonce"), 2);
     assert!(gateway.stop().success());
     acme.forget();
-    std::fs::remove_file(acme.home().join("shop.example.pem")).unwrap();
+    let (file, account) = (acme.home().join("shop.example.pem"), acme.home().join("account.json"));
+    let first = std::fs::read(&account).unwrap();
+    std::fs::remove_file(file).unwrap();
+    let two = config(&acme, &origin, &[&["shop.example"], &["pay.example"]], "", "");
     let gateway = Gateway::start(&config(&acme, &origin, &[&["shop.example"]], "", ""));
     eventually("the account to be refused", || standing(&gateway, "shop.example")["failures"] == 1);
+    assert_eq!(std::fs::read(&account).unwrap(), first, "one such answer may be a mistake");
+    assert_eq!(gateway.reload(&two).status, 200);
+    eventually("the account to be refused again", || standing(&gateway, "pay.example")["failures"] == 1);
+    let lost = acme.home().join("account.json.lost");
+    assert_eq!((std::fs::read(&lost).unwrap(), mode(&lost), account.exists()), (first, 0o600, false));
     assert!(gateway.stop().success());
     forget_orders(&acme);
     drop(issued(&acme, &origin));
@@ -439,4 +453,62 @@ fn a_gateway_that_drains_orders_nothing_and_settles_nothing() {
     assert!(orders(&gateway, "failed") < 0.5);
     assert_eq!(acme.times("order"), 1);
     drop(held);
+}
+
+#[test]
+fn a_directory_that_cannot_be_believed_or_read_is_asked_for_nothing() {
+    let (acme, origin) = (Acme::start(), Origin::named("app"));
+    let list = config(&acme, &origin, &[&["shop.example"]], "", "");
+    let ca = format!("ca = \"{}\"\n", acme.authority.ca().display());
+    let gateway = Gateway::start(&list.replace(&ca, ""));
+    eventually("the order to fail", || standing(&gateway, "shop.example")["failures"] == 1);
+    let error = standing(&gateway, "shop.example")["last_error"].as_str().unwrap().to_owned();
+    assert!(error.contains("UnknownIssuer"), "{error}");
+    drop(gateway);
+    for (name, said, words) in [
+        ("newOrder", Value::from("http://127.0.0.1:1/order"), "newOrder is not to be asked by TLS"),
+        ("more", "x".repeat(1 << 20).into(), "length limit exceeded"),
+    ] {
+        acme.lead();
+        acme.mislead(name, said);
+        forget_orders(&acme);
+        let gateway = Gateway::start(&list);
+        eventually("the order to fail", || standing(&gateway, "shop.example")["failures"] == 1);
+        let error = standing(&gateway, "shop.example")["last_error"].as_str().unwrap().to_owned();
+        assert!(error.contains(words), "{error}");
+    }
+    assert_eq!(acme.said(), Vec::<String>::new());
+}
+
+#[test]
+fn an_authority_that_asks_for_more_than_was_ordered_is_refused() {
+    for (names, token, words) in [
+        (&["shop.example", "shop.example"][..], "", "1 names were ordered, and 2"),
+        (&["pay.example"], "", "pay.example is to be shown to be ours"),
+        (&["shop.example"], "/", "the token for shop.example is none"),
+    ] {
+        let (acme, origin) = (Acme::start(), Origin::named("app"));
+        acme.ask_strangely(names, token);
+        let gateway = Gateway::start(&config(&acme, &origin, &[&["shop.example"]], "", ""));
+        eventually("the order to fail", || standing(&gateway, "shop.example")["failures"] == 1);
+        let error = standing(&gateway, "shop.example")["last_error"].as_str().unwrap().to_owned();
+        assert!(error.contains(words), "{error}");
+        assert_eq!(acme.times("challenge"), 0);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_not_taken_for_what_is_not_there() {
+    let (acme, origin) = (Acme::start(), Origin::named("app"));
+    drop(issued(&acme, &origin));
+    forget_orders(&acme);
+    std::fs::create_dir(acme.home().join("shop.example.orders.json")).unwrap();
+    std::fs::remove_file(acme.home().join("shop.example.pem")).unwrap();
+    let gateway = Gateway::start(&config(&acme, &origin, &[&["shop.example"]], "", ""));
+    eventually("it to be told", || !standing(&gateway, "shop.example")["last_error"].is_null());
+    let found = standing(&gateway, "shop.example");
+    assert!(found["last_error"].as_str().unwrap().contains("orders.json cannot be read"), "{found}");
+    assert_eq!((&found["next_order_reason"], &found["failures"]), (&"again".into(), &0.into()), "{found}");
+    assert!(found["next_order_seconds"].as_i64() > Some(30), "{found}");
+    assert_eq!(acme.times("order"), 1);
 }

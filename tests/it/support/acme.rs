@@ -66,6 +66,8 @@ struct State {
     said: Vec<String>,
     /// What the directory says instead of what it should.
     directory: Vec<(String, Value)>,
+    /// What an order's authorizations say instead of what they should: the names, and the token.
+    strange: Option<(Vec<String>, String)>,
     /// So many accounts are made without a word of it.
     mute: u32,
     /// What is asked for with every answer to an order.
@@ -189,6 +191,11 @@ impl Acme {
     /// Asks for this time to wait with every answer about an order and about renewals, or for none any more.
     pub fn retry_after(&self, text: Option<&str>) {
         self.state().retry_after = text.map(str::to_owned);
+    }
+
+    /// Asks from now on for these names instead of those that were ordered, with a token that ends so.
+    pub fn ask_strangely(&self, names: &[&str], token: &str) {
+        self.state().strange = Some((names.iter().map(ToString::to_string).collect(), token.to_owned()));
     }
 
     /// Makes the next accounts, and answers with a fault all the same.
@@ -383,7 +390,8 @@ impl Inside {
             return Err(Problem(429, "rateLimited", "too many orders".into(), after));
         }
         state.next += 1;
-        let token = |n| base64(&sha256(format!("{} {n}", state.next).as_bytes()).as_ref()[..16]);
+        let (names, end) = state.strange.clone().unwrap_or((names, String::new()));
+        let token = |n| base64(&sha256(format!("{} {n}", state.next).as_bytes()).as_ref()[..16]) + &end;
         let seen = (0..names.len()).map(|n| (token(n), None)).collect();
         state.orders.push(Order { names, replaces, seen, issued: None, account });
         let number = state.orders.len() - 1;

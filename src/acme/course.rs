@@ -1,7 +1,9 @@
 //! One certificate after the other, for as long as the process lives: what is due first is done first, and never two
 //! things at once. It refuses to know how an order goes.
 
+use std::path::Path;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -16,6 +18,7 @@ use tokio::time::timeout;
 use tracing::debug;
 use tracing::info;
 use tracing::warn;
+use zeroize::Zeroize;
 
 use crate::acme::Ask;
 use crate::acme::Outlet;
@@ -24,11 +27,13 @@ use crate::acme::Reason;
 use crate::acme::Standing;
 use crate::acme::State;
 use crate::acme::Transition;
+use crate::acme::Way;
 use crate::acme::held::Held;
 use crate::acme::moment;
 use crate::acme::moment::Chance;
 use crate::acme::order;
 use crate::acme::order::Failure;
+use crate::acme::order::apart;
 use crate::acme::order::aside;
 use crate::acme::store;
 use crate::acme::web::Web;
@@ -42,6 +47,8 @@ struct Course {
     settings: Option<model::Acme>,
     kept: Vec<Kept>,
     rng: Rng,
+    /// Orders since the last good one whose authority has said that it does not know the account.
+    strangers: u32,
 }
 
 /// One certificate.
@@ -50,6 +57,8 @@ struct Kept {
     file: PathBuf,
     held: Option<Held>,
     record: Record,
+    /// Whether what its files hold is not known.
+    unread: bool,
     chance: Chance,
     /// When its authority wants it renewed.
     window: Option<(i64, i64)>,
@@ -87,21 +96,25 @@ enum Step {
 
 /// Longest time in one sleep: a clock that is set right meanwhile is looked at again.
 const SLEEP: i64 = 600;
+/// Before a file that could not be read is tried again, in seconds.
+const UNREAD: i64 = 60;
 /// For a whole order.
 const ORDER: Duration = Duration::from_secs(600);
+/// So many answers that an account is not known are believed.
+const STRANGERS: u32 = 2;
 /// For all cores to take what is published.
 const TAKE: Duration = Duration::from_secs(30);
 
 /// Keeps what is wanted, until nobody wants anything any more.
 pub(super) async fn run(mut wanted: watch::Receiver<Arc<Plan>>, outlet: Outlet) {
-    let mut course = Course { outlet, settings: None, kept: Vec::new(), rng: Rng::from_system() };
+    let mut course = Course { outlet, settings: None, kept: Vec::new(), rng: Rng::from_system(), strangers: 0 };
     loop {
         let plan = wanted.borrow_and_update().clone();
         course.adopt(&plan).await;
         loop {
             course.show();
             let now = now();
-            let wait = course.next().map_or(SLEEP, |(at, ..)| (at - now).clamp(0, SLEEP));
+            let wait = course.next(now).map_or(SLEEP, |(at, ..)| (at - now).clamp(0, SLEEP));
             tokio::select! {
                 changed = wanted.changed() => match changed {
                     Ok(()) => break,
@@ -109,7 +122,7 @@ pub(super) async fn run(mut wanted: watch::Receiver<Arc<Plan>>, outlet: Outlet) 
                 },
                 () = tokio::time::sleep(Duration::from_secs(wait.unsigned_abs())) => {}
             }
-            course.step().await;
+            course.step(&wanted).await;
         }
     }
 }
@@ -126,14 +139,12 @@ impl Course {
                 self.kept.extend(known);
                 continue;
             }
-            let (held, record) = read(file.clone()).await;
-            let record =
-                if record.names == *names { record } else { Record { issued: record.issued, ..Record::default() } };
             self.kept.push(Kept {
                 names: names.clone(),
                 file: file.clone(),
-                held,
-                record,
+                held: None,
+                record: Record::default(),
+                unread: true,
                 chance: self.chance(),
                 window: None,
                 // Not all at once after a start.
@@ -142,6 +153,25 @@ impl Course {
                 issued: known.as_ref().map_or(0, |known| known.issued),
                 failed: known.as_ref().map_or(0, |known| known.failed),
             });
+            self.read(self.kept.len() - 1).await;
+        }
+    }
+
+    /// Takes up what the files of a certificate hold. While one cannot be read nothing is ordered, and it is tried again.
+    async fn read(&mut self, place: usize) {
+        let Some(kept) = self.kept.get_mut(place) else { return };
+        match read(kept.file.clone()).await {
+            Ok((held, record)) => {
+                let issued = record.issued;
+                let same = record.names == kept.names;
+                kept.record = if same { record } else { Record { issued, ..Record::default() } };
+                (kept.held, kept.unread) = (held, false);
+            }
+            Err(failure) => {
+                warn!(certificate = %kept.name(), "nothing is ordered before this can be read: {}", failure.words);
+                kept.record.error = Some(failure.words);
+                kept.record.not_before = now() + UNREAD;
+            }
         }
     }
 
@@ -150,10 +180,10 @@ impl Course {
     }
 
     /// What is due first, with its time and its place.
-    fn next(&self) -> Option<(i64, usize, Step)> {
+    fn next(&self, now: i64) -> Option<(i64, usize, Step)> {
         self.settings.as_ref()?;
         let steps = self.kept.iter().enumerate().map(|(place, kept)| {
-            let ((at, _), ask_at) = (kept.due(), kept.ask_at);
+            let ((at, _), ask_at) = (kept.due(now), moment::bound(kept.ask_at, now, moment::ASK_FARTHEST));
             let asks = kept.held.as_ref().is_some_and(|held| held.identifier().is_some());
             if asks && ask_at < at { (ask_at, place, Step::Ask) } else { (at, place, Step::Order) }
         });
@@ -161,54 +191,91 @@ impl Course {
     }
 
     /// Does what is due, if anything is.
-    async fn step(&mut self) {
-        let Some((_, place, step)) = self.next().filter(|(at, ..)| *at <= now()) else { return };
+    async fn step(&mut self, wanted: &watch::Receiver<Arc<Plan>>) {
+        let now = now();
+        let Some((_, place, step)) = self.next(now).filter(|(at, ..)| *at <= now) else { return };
         match step {
             Step::Ask => self.ask(place).await,
+            Step::Order if self.kept.get(place).is_some_and(|kept| kept.unread) => self.read(place).await,
             Step::Order => {
                 let before = self.kept.get_mut(place).map_or("", |kept| {
-                    let before = kept.state(now()).word();
+                    let before = kept.state(now).word();
                     kept.ordering = true;
                     before
                 });
                 self.show();
-                let outcome = self.order(place).await;
-                self.settle(place, before, outcome).await;
+                let outcome = self.order(place, wanted.clone()).await;
+                if let Some(kept) = self.kept.get_mut(place) {
+                    kept.ordering = false;
+                }
+                if let Some(outcome) = outcome {
+                    self.settle(place, before, outcome).await;
+                }
             }
         }
     }
 
-    /// Makes an order; what it gives is in its file and served when this returns.
-    async fn order(&mut self, place: usize) -> Result<Held, Failure> {
-        let (Some(settings), Some(kept)) = (&self.settings, self.kept.get(place)) else {
-            return Err(Failure::plain("nothing is to be ordered"));
-        };
+    /// Makes an order; what it gives is in its file and served when this returns. Nothing, if it is not wanted any more:
+    /// then nothing has come of it.
+    async fn order(&mut self, place: usize, mut wanted: watch::Receiver<Arc<Plan>>) -> Option<Result<Held, Failure>> {
+        let (settings, kept) = (self.settings.as_ref()?, self.kept.get(place)?);
+        // A gateway that does not live to see what comes of it must not ask as soon as it is back; and what cannot be kept is
+        // not asked for.
+        if let Err(failure) = remember(&kept.begun(now()), &kept.file).await {
+            return Some(Err(failure));
+        }
         info!(certificate = %kept.name(), directory = %settings.directory, "a certificate is ordered");
-        let got = timeout(ORDER, get(&self.outlet, settings, kept)).await;
-        let got = got.unwrap_or_else(|_| Err(Failure::plain("the order took too long")));
+        let way = &self.outlet.way;
+        let work = get(way.clone(), settings.clone(), kept.names.clone(), kept.held.clone());
+        let mut work = pin!(timeout(ORDER, apart(work)));
+        let got = loop {
+            tokio::select! {
+                got = &mut work => break got.unwrap_or_else(|_| Err(Failure::plain("the order took too long"))),
+                changed = wanted.changed() => {
+                    if changed.is_ok() && wanted.borrow_and_update().keeps(settings, kept) {
+                        continue;
+                    }
+                    info!(certificate = %kept.name(), "an order is given up: it is not wanted any more");
+                    if changed.is_ok() {
+                        drop(way.present(None).await);
+                    }
+                    return None;
+                }
+            }
+        };
         let stored = match got {
-            Ok((whole, held)) => {
+            Ok((mut whole, held)) => {
                 let file = kept.file.clone();
-                aside(move || store::save(&file, whole.as_bytes())).await.map(|()| held)
+                let save = move || {
+                    let saved = store::save(&file, &whole);
+                    whole.zeroize();
+                    saved
+                };
+                aside(save).await.map(|()| held)
             }
             Err(failure) => Err(failure),
         };
         match &stored {
-            Ok(_) => self.outlet.tell_of_file().await,
-            Err(failure) if failure.unknown => order::forget(settings).await,
-            Err(_) => {}
+            Ok(_) => way.tell_of_file().await,
+            Err(_) => drop(way.present(None).await),
         }
-        if stored.is_err() {
-            drop(self.outlet.present(None).await);
+        self.strangers = match &stored {
+            Err(failure) if failure.unknown => self.strangers + 1,
+            Err(_) => self.strangers,
+            Ok(_) => 0,
+        };
+        // One answer may be the fault of one of its machines.
+        if self.strangers >= STRANGERS {
+            self.strangers = 0;
+            order::forget(settings).await;
         }
-        stored
+        Some(stored)
     }
 
     /// Remembers what has come of an order, and says so.
     async fn settle(&mut self, place: usize, before: &'static str, outcome: Result<Held, Failure>) {
         let (now, chance) = (now(), self.chance());
         let Some(kept) = self.kept.get_mut(place) else { return };
-        kept.ordering = false;
         kept.chance = chance;
         let name = kept.name().to_owned();
         let (to, reason) = match outcome {
@@ -233,12 +300,7 @@ impl Course {
                 ("failed", failure.words)
             }
         };
-        let (record, file) = (kept.record.clone(), store::record(&kept.file));
-        let saved = aside(move || {
-            let text = serde_json::to_vec_pretty(&record).map_err(|error| error.to_string())?;
-            store::save(&file, &text)
-        });
-        if let Err(failure) = saved.await {
+        if let Err(failure) = remember(&kept.record, &kept.file).await {
             warn!(certificate = %name, "what has come of an order is forgotten at the end: {}", failure.words);
         }
         self.show();
@@ -249,7 +311,7 @@ impl Course {
     async fn ask(&mut self, place: usize) {
         let (Some(settings), Some(kept)) = (self.settings.clone(), self.kept.get(place)) else { return };
         let Some(identifier) = kept.held.as_ref().and_then(Held::identifier) else { return };
-        let asked = async {
+        let asked = apart(async move {
             let web = web(&settings).await?;
             let account = order::account(&settings, &web).await?;
             match account.renewal_info(&identifier).await {
@@ -260,7 +322,7 @@ impl Course {
                 Err(Error::Unsupported(_)) => Ok(None),
                 Err(error) => Err(Failure::of(&error, &web)),
             }
-        };
+        });
         let (asked, now, chance) = (asked.await, now(), self.chance());
         let Some(kept) = self.kept.get_mut(place) else { return };
         kept.ask_at = moment::ask_again(now, None);
@@ -289,14 +351,19 @@ impl Course {
 }
 
 /// Gets a certificate: its chain and key as PEM. The challenges are still answered when this returns.
-async fn get(outlet: &Outlet, settings: &model::Acme, kept: &Kept) -> Result<(String, Held), Failure> {
-    let web = web(settings).await?;
-    let account = order::account(settings, &web).await?;
-    let mut order = order::begin((&account, &web), &kept.names, kept.held.as_ref()).await?;
-    let challenges = order::challenges(&mut order, settings.challenge, &web).await?;
-    outlet.present(Some(Arc::new(challenges))).await?;
+async fn get(
+    way: Way,
+    settings: model::Acme,
+    names: Vec<String>,
+    held: Option<Held>,
+) -> Result<(Vec<u8>, Held), Failure> {
+    let web = web(&settings).await?;
+    let account = order::account(&settings, &web).await?;
+    let mut order = order::begin((&account, &web), &names, held.as_ref()).await?;
+    let challenges = order::challenges(&mut order, &names, settings.challenge, &web).await?;
+    way.present(Some(Arc::new(challenges))).await?;
     order::validate(&mut order, settings.challenge, &web).await?;
-    order::finish(&mut order, &kept.names, settings.key, &web).await
+    order::finish(&mut order, &names, settings.key, &web).await
 }
 
 async fn web(settings: &model::Acme) -> Result<Web, Failure> {
@@ -304,26 +371,44 @@ async fn web(settings: &model::Acme) -> Result<Web, Failure> {
     aside(move || Web::new(&settings)).await
 }
 
-/// What the files hold.
-async fn read(file: PathBuf) -> (Option<Held>, Record) {
+/// Writes down what is remembered of the orders of the certificate in this file.
+async fn remember(record: &Record, file: &Path) -> Result<(), Failure> {
+    let (record, file) = (record.clone(), store::record(file));
+    aside(move || {
+        let text = serde_json::to_vec_pretty(&record).map_err(|error| error.to_string())?;
+        store::save(&file, &text)
+    })
+    .await
+}
+
+/// What the files hold: nothing where there is none, or one that is spoilt.
+///
+/// # Errors
+/// Why one cannot be read, in words: whether there is a certificate, and when another may be asked for, is not known then.
+async fn read(file: PathBuf) -> Result<(Option<Held>, Record), Failure> {
     let shown = file.display().to_string();
     let read = aside(move || {
         let record = store::load(&store::record(&file))?;
         let record = record.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-        let held = store::load(&file)?.map(|text| Held::read(&text));
+        let held = store::load(&file)?.map(|mut text| {
+            let held = Held::read(&text);
+            text.zeroize();
+            held
+        });
         Ok((held, record))
     });
-    match read.await {
-        Ok((None, record)) => (None, record),
-        Ok((Some(Ok(held)), record)) => (Some(held), record),
-        Ok((Some(Err(why)), record)) => {
-            warn!("{shown} is no certificate with its key, another is got: {why}");
-            (None, record)
-        }
-        Err(failure) => {
-            warn!("{}", failure.words);
-            (None, Record::default())
-        }
+    let (held, record) = read.await?;
+    let held = held.and_then(|held| {
+        held.map_err(|why| warn!("{shown} is no certificate with its key, another is got: {why}")).ok()
+    });
+    Ok((held, record))
+}
+
+impl Plan {
+    /// Whether an order that began by these settings is still wanted.
+    fn keeps(&self, settings: &model::Acme, kept: &Kept) -> bool {
+        let same = |(names, file): &(Vec<String>, PathBuf)| *names == kept.names && *file == kept.file;
+        self.settings.as_ref() == Some(settings) && self.certificates.iter().any(same)
     }
 }
 
@@ -332,8 +417,20 @@ impl Kept {
         self.names.first().map_or("", String::as_str)
     }
 
+    /// What is remembered of an order that has begun, until it is known what has come of it.
+    fn begun(&self, now: i64) -> Record {
+        let failures = self.record.failures.saturating_add(1);
+        Record {
+            names: self.names.clone(),
+            issued: self.record.issued,
+            failures,
+            not_before: now + moment::pause(failures, None, false, self.chance),
+            error: Some("the gateway ended while an order was under way".into()),
+        }
+    }
+
     /// When the next order is due, and why.
-    fn due(&self) -> (i64, Reason) {
+    fn due(&self, now: i64) -> (i64, Reason) {
         // An authority that adds a name of its own is not asked again for that.
         let fits = |held: &&Held| {
             held.is_for_these(&self.names) || held.is_for(&self.names) && self.record.names == self.names
@@ -342,11 +439,13 @@ impl Kept {
             None => (0, Reason::First),
             Some(held) => {
                 let (at, reason) = moment::renewal(held.life, self.window, self.chance);
-                (at.max(self.record.issued + moment::REST), reason)
+                let rested = self.record.issued.saturating_add(moment::REST);
+                (at.max(moment::bound(rested, now, moment::REST)), reason)
             }
         };
-        if self.record.failures > 0 && self.record.not_before > at {
-            return (self.record.not_before, Reason::Again);
+        let not_before = moment::bound(self.record.not_before, now, moment::FARTHEST);
+        if (self.unread || self.record.failures > 0) && not_before > at {
+            return (not_before, Reason::Again);
         }
         (at, reason)
     }
@@ -361,7 +460,7 @@ impl Kept {
     }
 
     fn standing(&self, directory: &str, now: i64) -> Standing {
-        let (next, reason) = self.due();
+        let (next, reason) = self.due(now);
         Standing {
             names: self.names.clone(),
             file: self.file.clone(),
@@ -379,7 +478,7 @@ impl Kept {
     }
 }
 
-impl Outlet {
+impl Way {
     /// Has all cores answer these challenges, or none.
     async fn present(&self, challenges: Option<Arc<Challenges>>) -> Result<(), Failure> {
         let (done, taken) = oneshot::channel();
@@ -395,7 +494,7 @@ impl Outlet {
     }
 
     async fn wait_for(&self, ask: Ask, taken: oneshot::Receiver<()>) -> Result<(), Failure> {
-        let asked = async { self.ask.send(ask).await.is_ok() && taken.await.is_ok() };
+        let asked = async { self.0.send(ask).await.is_ok() && taken.await.is_ok() };
         match timeout(TAKE, asked).await {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(Failure::plain("not all cores have taken the answers to the challenges")),

@@ -129,9 +129,13 @@ struct Plan {
     certificates: Vec<(Vec<String>, PathBuf)>,
 }
 
+/// The way to whoever publishes configurations.
+#[derive(Clone)]
+struct Way(mpsc::Sender<Ask>);
+
 /// Whom the course tells.
 struct Outlet {
-    ask: mpsc::Sender<Ask>,
+    way: Way,
     shown: watch::Sender<Standings>,
     tell: Tell,
 }
@@ -143,7 +147,7 @@ impl Acme {
         let (plan, wanted) = watch::channel(Arc::default());
         let (shown, standings) = watch::channel(Standings::default());
         let (ask, asked) = mpsc::channel(1);
-        tokio::spawn(course::run(wanted, Outlet { ask, shown, tell }));
+        tokio::spawn(course::run(wanted, Outlet { way: Way(ask), shown, tell }));
         (Self { plan, shown: standings }, asked)
     }
 
@@ -157,6 +161,12 @@ impl Acme {
             }
             differs
         });
+    }
+
+    /// Keeps nothing any more: no order begins, and one that is under way is given up, with nothing come of it.
+    pub fn end(&mut self) {
+        // Whoever waits for the next plan sees that there is none.
+        self.plan = watch::channel(Arc::default()).0;
     }
 
     /// How everything is, now and from now on.

@@ -23,6 +23,17 @@ const PATIENCE: i64 = 7 * 24 * 3600;
 /// After a refusal for the number of orders, at least.
 const LIMITED: i64 = 3600;
 
+/// Further off than any order that is put off.
+pub(super) const FARTHEST: i64 = PATIENCE + PATIENCE / 2;
+/// Further off than any time to ask.
+pub(super) const ASK_FARTHEST: i64 = 2 * ASK_MOST;
+
+/// A time before which nothing is done. One that is further off than it can be was set by a clock that was wrong, and binds
+/// nobody.
+pub(super) fn bound(until: i64, now: i64, farthest: i64) -> i64 {
+    if until.saturating_sub(now) > farthest { 0 } else { until }
+}
+
 /// The part of a whole that chance has drawn.
 fn part(whole: i64, chance: Chance) -> i64 {
     whole.max(0) / WHOLE * i64::from(chance) + whole.max(0) % WHOLE * i64::from(chance) / WHOLE
@@ -91,6 +102,17 @@ mod tests {
         assert_eq!(pause(7, Some(5), false, 0), LONGEST, "never less than our own");
         assert_eq!(pause(1, None, true, 0), LIMITED);
         assert_eq!(pause(1, Some(i64::MAX), false, 0), PATIENCE);
+    }
+
+    #[test]
+    fn a_clock_that_was_wrong_binds_nobody() {
+        for (until, bound_by) in
+            [(900, 900), (1000, 1000), (1100, 1100), (1101, 0), (i64::MAX, 0), (i64::MIN, i64::MIN)]
+        {
+            assert_eq!(bound(until, 1000, 100), bound_by);
+        }
+        let farthest = pause(1000, Some(i64::MAX), true, WHOLE as Chance);
+        assert!(farthest <= FARTHEST && ask_again(0, Some(i64::MAX)) <= ASK_FARTHEST);
     }
 
     #[test]

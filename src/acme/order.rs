@@ -1,12 +1,15 @@
 //! One order, from the account to the certificate. It refuses to know when it is made, and where what it gives is kept.
 
+use std::path::Path;
+use std::time::Duration;
+
 use instant_acme::Account;
 use instant_acme::AccountCredentials;
 use instant_acme::AuthorizationStatus;
 use instant_acme::ChallengeType;
 use instant_acme::Error;
 use instant_acme::Identifier;
-use instant_acme::NewAccount;
+use instant_acme::Key;
 use instant_acme::NewOrder;
 use instant_acme::Order;
 use instant_acme::OrderStatus;
@@ -14,12 +17,16 @@ use instant_acme::RetryPolicy;
 use rcgen::CertificateParams;
 use rcgen::DistinguishedName;
 use rcgen::KeyPair;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 use serde::Serialize;
-use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::task::spawn_blocking;
 use tracing::info;
 use tracing::warn;
+use zeroize::Zeroize;
 
 use crate::acme::held::Held;
 use crate::acme::store;
@@ -47,13 +54,21 @@ pub(super) struct Failure {
 #[derive(Deserialize, Serialize)]
 struct Kept {
     directory: String,
+    /// Whom its authority was told of.
     contact: Vec<String>,
-    credentials: AccountCredentials,
+    /// Absent: it has been asked for, and what came of that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    credentials: Option<AccountCredentials>,
+    /// The key that it has been asked for with, as PEM, as long as that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
 }
 
 /// How often, and for how long, it is looked whether the authority has come to a verdict.
 const LOOKS: RetryPolicy =
     RetryPolicy::new().initial_delay(Duration::from_millis(250)).backoff(1.5).timeout(Duration::from_secs(180));
+/// Longest token.
+const TOKEN: usize = 128;
 /// Letters of a failure.
 const WORDS: usize = 600;
 
@@ -90,6 +105,20 @@ pub(super) async fn aside<T: Send + 'static>(
     }
 }
 
+/// Runs what speaks to an authority in a task of its own: what it makes a library stumble over is a failure, and the end of
+/// nothing else. Given up when this is dropped.
+pub(super) async fn apart<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(work);
+    match tasks.join_next().await {
+        Some(Ok(done)) => done,
+        Some(Err(error)) => Err(Failure::plain(format!("a fault of the gateway, or of what it is built of: {error}"))),
+        None => Err(Failure::plain("nothing was done")),
+    }
+}
+
 /// The account at the directory of these settings: the one that is kept, or a new one.
 pub(super) async fn account(settings: &model::Acme, web: &Web) -> Result<Account, Failure> {
     let file = store::account(&settings.home());
@@ -97,45 +126,84 @@ pub(super) async fn account(settings: &model::Acme, web: &Web) -> Result<Account
         let file = file.clone();
         move || match store::load(&file)? {
             None => Ok(None),
-            Some(text) => serde_json::from_slice::<Kept>(&text)
-                .map(Some)
-                .map_err(|error| format!("{} holds no account: {error}", file.display())),
+            Some(mut text) => {
+                let kept = serde_json::from_slice::<Kept>(&text);
+                text.zeroize();
+                kept.map(Some).map_err(|error| format!("{} holds no account: {error}", file.display()))
+            }
         }
     })
     .await?;
     let failed = |error: Error| Failure::of(&error, web);
     let way = || Account::builder_with_http(Box::new(web.clone()));
-    let contact: Vec<String> = settings.contact.iter().map(|address| format!("mailto:{address}")).collect();
-    let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
-    let (account, credentials) = match kept {
+    let kept = match kept {
         Some(kept) if kept.directory != settings.directory => {
             return Err(Failure::plain(format!("{} is of {}", file.display(), kept.directory)));
         }
-        Some(kept) if kept.contact == settings.contact => {
-            return way().from_credentials(kept.credentials).await.map_err(failed);
-        }
-        Some(kept) => {
-            // Both are of the same text: one is used up, one is kept.
-            let again = serde_json::to_value(&kept.credentials).and_then(serde_json::from_value);
-            let again = again.map_err(|error| Failure::plain(error.to_string()))?;
-            let account = way().from_credentials(kept.credentials).await.map_err(failed)?;
-            account.update_contacts(&contact).await.map_err(failed)?;
-            (account, again)
-        }
-        None => {
-            let new = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
-            let made = way().create(&new, settings.directory.clone(), None).await.map_err(failed)?;
-            info!(directory = %settings.directory, "an ACME account has been made: {}", made.0.id());
-            made
-        }
+        Some(kept) => kept,
+        None => begun(settings, &file).await?,
     };
-    let kept = Kept { directory: settings.directory.clone(), contact: settings.contact.clone(), credentials };
-    aside(move || {
-        let text = serde_json::to_vec_pretty(&kept).map_err(|error| error.to_string())?;
-        store::save(&file, &text)
-    })
-    .await?;
+    let directory = settings.directory.clone();
+    let (account, credentials, told) = match (kept.credentials, kept.key) {
+        (Some(credentials), _) => {
+            // Both are of the same text: one is used up, one is kept.
+            let again = again(&credentials)?;
+            (way().from_credentials(credentials).await.map_err(failed)?, again, kept.contact)
+        }
+        (None, Some(key)) => {
+            // An authority that has made it before says which it is (RFC 8555 §7.3).
+            let read = pair(&key);
+            key.into_bytes().zeroize();
+            let key = read.map_err(Failure::plain)?;
+            let (account, credentials) = way().create_from_key(key, directory.clone()).await.map_err(failed)?;
+            info!(%directory, "an ACME account has been made: {}", account.id());
+            let (made, contact) = (again(&credentials)?, Vec::new());
+            keep(Kept { directory: directory.clone(), contact, credentials: Some(made), key: None }, &file).await?;
+            (account, credentials, Vec::new())
+        }
+        (None, None) => return Err(Failure::plain(format!("{} holds no account", file.display()))),
+    };
+    if told != settings.contact {
+        let contact: Vec<String> = settings.contact.iter().map(|address| format!("mailto:{address}")).collect();
+        let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
+        account.update_contacts(&contact).await.map_err(failed)?;
+        let contact = settings.contact.clone();
+        keep(Kept { directory, contact, credentials: Some(credentials), key: None }, &file).await?;
+    }
     Ok(account)
+}
+
+/// An account that is to be asked for: its key is on the disk before anybody is, so that it is never made twice.
+async fn begun(settings: &model::Acme, file: &Path) -> Result<Kept, Failure> {
+    let make = || KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map(|key| key.serialize_pem());
+    let key = Some(make().map_err(|error| Failure::plain(error.to_string()))?);
+    let kept = |key| Kept { directory: settings.directory.clone(), contact: Vec::new(), credentials: None, key };
+    keep(kept(key.clone()), file).await?;
+    Ok(kept(key))
+}
+
+async fn keep(kept: Kept, file: &Path) -> Result<(), Failure> {
+    let file = file.to_owned();
+    aside(move || {
+        let mut text = serde_json::to_vec_pretty(&kept).map_err(|error| error.to_string())?;
+        let saved = store::save(&file, &text);
+        text.zeroize();
+        kept.key.unwrap_or_default().into_bytes().zeroize();
+        saved
+    })
+    .await
+}
+
+fn again(credentials: &AccountCredentials) -> Result<AccountCredentials, Failure> {
+    let again = serde_json::to_value(credentials).and_then(serde_json::from_value);
+    again.map_err(|error| Failure::plain(error.to_string()))
+}
+
+/// A key of PEM, as the protocol needs it.
+fn pair(pem: &str) -> Result<(Key, PrivateKeyDer<'static>), String> {
+    let key = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|error| error.to_string())?;
+    let signs = Key::from_pkcs8_der(key.clone_key()).map_err(|error| error.to_string())?;
+    Ok((signs, PrivateKeyDer::Pkcs8(key)))
 }
 
 /// Begins an order, in the place of the certificate that is held, if its authority takes that.
@@ -150,7 +218,9 @@ pub(super) async fn begin(
         match account.new_order(&NewOrder::new(&identifiers).replaces(identifier)).await {
             Ok(order) => return Ok(order),
             // It was replaced before, or is not known any more: that is no reason to go without.
-            Err(Error::Unsupported(_) | Error::Other(_)) => {}
+            Err(Error::Unsupported(_)) => {}
+            // The order is made, and cannot be got at: an authority that does not say which certificate it is for.
+            Err(Error::Other(error)) if error.to_string().starts_with("replaces field mismatch") => {}
             Err(Error::Api(problem)) if is_of_the_old_one(problem.r#type.as_deref()) => {}
             Err(error) => return Err(Failure::of(&error, web)),
         }
@@ -164,8 +234,20 @@ fn is_of_the_old_one(kind: Option<&str>) -> bool {
 }
 
 /// The answers to the challenges of an order.
-pub(super) async fn challenges(order: &mut Order, kind: ChallengeKind, web: &Web) -> Result<Challenges, Failure> {
+pub(super) async fn challenges(
+    order: &mut Order,
+    names: &[String],
+    kind: ChallengeKind,
+    web: &Web,
+) -> Result<Challenges, Failure> {
     let (mut texts, mut sums) = (Vec::new(), Vec::new());
+    let asked = order.state().authorizations.len();
+    if asked > names.len() {
+        return Err(Failure::plain(format!(
+            "{} names were ordered, and {asked} are to be shown to be ours",
+            names.len()
+        )));
+    }
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization.map_err(|error| Failure::of(&error, web))?;
@@ -173,9 +255,15 @@ pub(super) async fn challenges(order: &mut Order, kind: ChallengeKind, web: &Web
             continue;
         }
         let Identifier::Dns(name) = authorization.identifier().identifier.clone() else { continue };
+        if !names.contains(&name) {
+            return Err(Failure::plain(format!("{name} is to be shown to be ours, and was not ordered")));
+        }
         let Some(challenge) = authorization.challenge(wire(kind)) else {
             return Err(Failure::plain(format!("the authority offers no {} for {name}", kind.word())));
         };
+        if !is_token(&challenge.token) {
+            return Err(Failure::plain(format!("the token for {name} is none")));
+        }
         let answer = challenge.key_authorization();
         match kind {
             ChallengeKind::Http01 => {
@@ -192,6 +280,12 @@ pub(super) async fn challenges(order: &mut Order, kind: ChallengeKind, web: &Web
         ChallengeKind::Http01 => Ok(Challenges::texts(texts)),
         ChallengeKind::TlsAlpn01 => aside(move || Challenges::certificates(&sums)).await,
     }
+}
+
+/// Whether an authority may give this as a token (RFC 8555 §8.3): letters of base64url, and not too many.
+fn is_token(text: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=TOKEN).contains(&text.len()) && text.bytes().all(letter)
 }
 
 /// Lets the authority look, now that all cores have the answers, and waits for what it has seen.
@@ -236,20 +330,24 @@ pub(super) async fn finish(
     names: &[String],
     kind: KeyKind,
     web: &Web,
-) -> Result<(String, Held), Failure> {
+) -> Result<(Vec<u8>, Held), Failure> {
     let wanted = names.to_vec();
-    let (request, key) = aside(move || request(wanted, kind).map_err(|error| error.to_string())).await?;
+    let (request, mut key) = aside(move || request(wanted, kind).map_err(|error| error.to_string())).await?;
     order.finalize_csr(&request).await.map_err(|error| Failure::of(&error, web))?;
     let chain = order.poll_certificate(&LOOKS).await.map_err(|error| Failure::of(&error, web))?;
-    let whole = format!("{}\n{key}", chain.trim_end());
-    let held = Held::read(whole.as_bytes()).map_err(|why| Failure::plain(format!("what was issued: {why}")))?;
-    if !held.is_for(names) {
-        return Err(Failure::plain("what was issued is not for all the names that were ordered"));
-    }
-    Ok((whole, held))
+    let mut whole = Vec::with_capacity(chain.len() + 1 + key.len());
+    [chain.trim_end().as_bytes(), b"\n", &key].iter().for_each(|part| whole.extend_from_slice(part));
+    key.zeroize();
+    let read = match Held::read(&whole) {
+        Ok(held) if held.is_for(names) => return Ok((whole, held)),
+        Ok(_) => Failure::plain("what was issued is not for all the names that were ordered"),
+        Err(why) => Failure::plain(format!("what was issued: {why}")),
+    };
+    whole.zeroize();
+    Err(read)
 }
 
-fn request(names: Vec<String>, kind: KeyKind) -> Result<(Vec<u8>, String), rcgen::Error> {
+fn request(names: Vec<String>, kind: KeyKind) -> Result<(Vec<u8>, Vec<u8>), rcgen::Error> {
     let key = KeyPair::generate_for(match kind {
         KeyKind::EcdsaP256 => &rcgen::PKCS_ECDSA_P256_SHA256,
         KeyKind::EcdsaP384 => &rcgen::PKCS_ECDSA_P384_SHA384,
@@ -257,14 +355,14 @@ fn request(names: Vec<String>, kind: KeyKind) -> Result<(Vec<u8>, String), rcgen
     })?;
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name = DistinguishedName::new();
-    Ok((params.serialize_request(&key)?.der().to_vec(), key.serialize_pem()))
+    Ok((params.serialize_request(&key)?.der().to_vec(), key.serialize_pem().into_bytes()))
 }
 
-/// Forgets an account that its authority does not know: the next order makes another.
+/// Puts an account aside that its authority does not know: the next order makes another. Its key is kept.
 pub(super) async fn forget(settings: &model::Acme) {
     let file = store::account(&settings.home());
-    warn!("the ACME account is not known to its authority any more, another will be made");
-    if let Err(failure) = aside(move || store::remove(&file)).await {
+    warn!("the ACME account is not known to its authority any more, it is put aside and another will be made");
+    if let Err(failure) = aside(move || store::put_aside(&file)).await {
         warn!("{}", failure.words);
     }
 }
@@ -273,5 +371,36 @@ fn wire(kind: ChallengeKind) -> ChallengeType {
     match kind {
         ChallengeKind::Http01 => ChallengeType::Http01,
         ChallengeKind::TlsAlpn01 => ChallengeType::TlsAlpn01,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_short_and_of_base64url() {
+        let longest = "x".repeat(TOKEN);
+        for (text, good) in [
+            ("a-B_9", true),
+            (&longest, true),
+            (&(longest.clone() + "x"), false),
+            ("", false),
+            ("a/b", false),
+            ("a=", false),
+        ] {
+            assert_eq!(is_token(text), good, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_stumbles_has_failed_and_is_the_end_of_nothing_else() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let stumbled = apart::<()>(async { panic!("over nothing") }).await.unwrap_err();
+            assert!(stumbled.words.contains("a fault of the gateway"), "{}", stumbled.words);
+            assert_eq!(apart(async { Ok(1) }).await, Ok(1));
+            assert_eq!(apart::<()>(async { Err(Failure::plain("so")) }).await, Err(Failure::plain("so")));
+        });
     }
 }

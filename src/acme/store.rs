@@ -74,14 +74,16 @@ pub(super) fn save(path: &Path, bytes: &[u8]) -> Result<(), String> {
     write().map_err(|error| format!("{} cannot be written: {error}", path.display()))
 }
 
-/// Removes a file, if it is there.
+/// Puts a file aside, in place of the one that was put aside before; it is beside where it was, with `.lost` to its name.
 ///
 /// # Errors
 /// Why not, in words.
-pub(super) fn remove(path: &Path) -> Result<(), String> {
-    match fs::remove_file(path) {
+pub(super) fn put_aside(path: &Path) -> Result<(), String> {
+    let mut lost = path.as_os_str().to_owned();
+    lost.push(".lost");
+    match fs::rename(path, lost) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(format!("{} cannot be removed: {error}", path.display()))
+            Err(format!("{} cannot be put aside: {error}", path.display()))
         }
         _ => Ok(()),
     }

@@ -3,6 +3,8 @@
 
 use std::error::Error as StdError;
 use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +28,12 @@ use instant_acme::Error;
 use instant_acme::HttpClient;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio::net::lookup_host;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::http::date;
@@ -41,14 +47,22 @@ use crate::tls::store::system_roots;
 #[derive(Clone, Debug)]
 pub(super) struct Web {
     tls: Arc<ClientConfig>,
+    /// Where the directory is.
+    directory: Uri,
     /// For how long the last refusal asks not to come again, in seconds.
     asked: watch::Sender<Option<i64>>,
 }
 
 /// For one request, from its connection to the end of its response.
 const TIME: Duration = Duration::from_secs(30);
+/// Of that, for a connection to one of its addresses.
+const CONNECT: Duration = Duration::from_secs(15);
 /// Largest response.
 const BODY: usize = 1 << 20;
+/// Longest time that an answer can ask for, in seconds: what is longer is taken for this.
+const PATIENCE: u32 = 7 * 24 * 3600;
+/// What a directory says that is asked later on (RFC 8555 §7.1.1, RFC 9773 §4).
+const PLACES: [&str; 4] = ["newNonce", "newAccount", "newOrder", "renewalInfo"];
 /// Who we are.
 const AGENT: &str = concat!("ringway/", env!("CARGO_PKG_VERSION"));
 
@@ -58,6 +72,7 @@ impl Web {
     /// # Errors
     /// Why nobody could be believed, in words.
     pub(super) fn new(settings: &model::Acme) -> Result<Self, String> {
+        let directory = settings.directory.parse().map_err(|error| format!("{}: {error}", settings.directory))?;
         let believed = UpstreamTls {
             name: None,
             ca: settings.ca.clone(),
@@ -68,7 +83,7 @@ impl Web {
         };
         let roots = Arc::new(if settings.ca.is_none() { system_roots() } else { rustls::RootCertStore::empty() });
         let client = Client::new(&believed, 1, &roots).map_err(|fault| fault.to_string())?;
-        Ok(Self { tls: client.for_checks(false), asked: watch::Sender::new(None) })
+        Ok(Self { tls: client.for_checks(false), directory, asked: watch::Sender::new(None) })
     }
 
     /// For how long the last refusal has asked not to come again, in seconds; forgotten then.
@@ -85,7 +100,7 @@ impl HttpClient for Web {
         let web = self.clone();
         Box::pin(async move {
             let host = request.uri().host().unwrap_or_default().to_owned();
-            let answered = tokio::time::timeout(TIME, web.exchange(request)).await;
+            let answered = timeout(TIME, web.exchange(request)).await;
             let answered = answered.unwrap_or_else(|_| Err(format!("no answer within {} s", TIME.as_secs()).into()));
             answered.map_err(|error| Error::Other(format!("{host}: {error}").into()))
         })
@@ -103,35 +118,74 @@ impl Web {
         };
         let plain = authority.host().trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(plain.to_owned())?;
-        let stream = TcpStream::connect((plain, authority.port_u16().unwrap_or(443))).await?;
+        let addresses = lookup_host((plain, authority.port_u16().unwrap_or(443))).await?;
+        let stream = connect(&addresses.collect::<Vec<_>>(), CONNECT).await?;
         let stream = TlsConnector::from(self.tls.clone()).connect(name, stream).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // It ends with its one exchange; what is wrong with it is heard there.
-        let connection = tokio::spawn(connection);
+        // It ends with its one exchange, however that ends; what is wrong with it is heard there.
+        let mut connections = JoinSet::new();
+        connections.spawn(connection);
         let target = uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
         request.headers_mut().insert(HOST, HeaderValue::from_str(authority.as_str())?);
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
         *request.uri_mut() = target.parse::<Uri>()?;
         let response = sender.send_request(request).await?;
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
         let body = Limited::new(body, BODY).collect().await?.to_bytes();
-        drop(sender);
-        connection.abort();
+        let asked = parts.headers.remove(RETRY_AFTER);
+        let asked = asked.and_then(|value| seconds(value.to_str().ok()?, SystemTime::now()));
+        if let Some(asked) = asked {
+            // Whoever reads it next adds it to a time.
+            parts.headers.insert(RETRY_AFTER, HeaderValue::from(asked));
+        }
         if parts.status.is_client_error() || parts.status.is_server_error() {
-            let asked = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-            self.asked.send_replace(asked.and_then(|text| seconds(text, SystemTime::now())));
+            self.asked.send_replace(asked.map(i64::from));
+        }
+        if uri == self.directory {
+            judge(&body)?;
         }
         Ok(BytesResponse { parts, body: Box::new(body) })
     }
 }
 
-/// What a `Retry-After` asks for: a number of seconds, or a date (RFC 9110 §10.2.3).
-fn seconds(text: &str, now: SystemTime) -> Option<i64> {
-    if let Ok(seconds) = text.trim().parse::<u32>() {
-        return Some(seconds.into());
+/// To the first of the addresses that answers. One that is silent takes no more than its share of the time: a host may have
+/// addresses of a family that leads nowhere from here.
+async fn connect(addresses: &[SocketAddr], time: Duration) -> io::Result<TcpStream> {
+    let shares = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for address in addresses {
+        match timeout(time / shares, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
+}
+
+/// Whether what a directory names can be asked: whoever does takes that for granted.
+fn judge(directory: &[u8]) -> Result<(), String> {
+    // What is no directory at all is told of by whoever reads it.
+    let Ok(Value::Object(all)) = serde_json::from_slice(directory) else { return Ok(()) };
+    for place in PLACES {
+        let Some(said) = all.get(place).and_then(Value::as_str) else { continue };
+        let asked = said.parse::<Uri>().map_err(|error| format!("{place} is no URL: {error}"))?;
+        if asked.scheme_str() != Some("https") {
+            return Err(format!("{place} is not to be asked by TLS"));
+        }
+    }
+    Ok(())
+}
+
+/// What a `Retry-After` asks for, up to [`PATIENCE`]: a number of seconds, or a date (RFC 9110 §10.2.3).
+fn seconds(text: &str, now: SystemTime) -> Option<u32> {
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(text.parse().unwrap_or(PATIENCE).min(PATIENCE));
     }
     let now = now.duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-    i64::try_from(date::read(text.as_bytes())?.saturating_sub(now)).ok()
+    let wait = date::read(text.as_bytes())?.saturating_sub(now);
+    Some(u32::try_from(wait).unwrap_or(PATIENCE).min(PATIENCE))
 }
 
 #[cfg(test)]
@@ -146,11 +200,53 @@ mod tests {
             (" 0 ", Some(0)),
             ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("18446744073709551615", Some(PATIENCE)),
+            ("99999999999999999999999", Some(PATIENCE)),
+            ("604801", Some(PATIENCE)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(PATIENCE)),
             ("soon", None),
             ("-1", None),
             ("", None),
         ] {
             assert_eq!(seconds(text, now), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_silent_is_passed_over() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            // Its queue is full: a connection to it is neither made nor refused.
+            let silent = tokio::net::TcpSocket::new_v4().unwrap();
+            silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let silent = silent.listen(1).unwrap();
+            let nowhere = silent.local_addr().unwrap();
+            let mut queued = Vec::new();
+            while let Ok(stream) = timeout(Duration::from_millis(500), TcpStream::connect(nowhere)).await {
+                queued.push(stream.unwrap());
+                assert!(queued.len() < 64, "the queue takes no end");
+            }
+            let good = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let there = good.local_addr().unwrap();
+            let stream = connect(&[nowhere, nowhere, there], Duration::from_secs(3)).await.unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), there);
+            let none = connect(&[nowhere], Duration::from_millis(100)).await.unwrap_err();
+            assert_eq!(none.kind(), io::ErrorKind::TimedOut);
+            assert!(connect(&[], Duration::from_secs(1)).await.is_err());
+        });
+    }
+
+    #[test]
+    fn a_directory_names_what_can_be_asked() {
+        for (said, good) in [
+            (r#"{"newNonce": "https://a.example/n", "meta": {"website": "http://["}, "other": "http://["}"#, true),
+            (r#"{"newNonce": "http://["}"#, false),
+            (r#"{"newAccount": "https://["}"#, false),
+            (r#"{"newOrder": "http://a.example/"}"#, false),
+            (r#"{"renewalInfo": "/renewal"}"#, false),
+            ("no JSON", true),
+        ] {
+            assert_eq!(judge(said.as_bytes()).is_ok(), good, "{said}");
         }
     }
 }

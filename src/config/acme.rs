@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
+use http::Uri;
 use serde_json::json;
 
 use super::form::Form;
@@ -53,8 +56,10 @@ pub(super) struct Folder;
 const NAMES_MAX: usize = 100;
 /// Longest name: it becomes the name of a file.
 const NAME_BYTES: usize = 200;
-/// Longest URL and address.
+/// Longest address of mail.
 const TEXT_BYTES: usize = 1024;
+/// Longest URL: it becomes the name of a folder.
+const URL_BYTES: usize = 200;
 /// Where accounts and certificates are kept if nothing else is said.
 const FOLDER: &str = "/var/lib/ringway/acme";
 
@@ -125,13 +130,12 @@ impl Kind for DirectoryUrl {
 
     fn read(&self, node: &Node, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
         let written = text(node, place, &self.accepted(), faults)?;
-        let plain = |text: &str| text.len() <= TEXT_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
-        let fits = |rest: &&str| plain(rest) && !rest.starts_with('/') && !rest.contains(['#', '@', '"', '\\']);
-        if written.strip_prefix("https://").is_some_and(|rest| !rest.is_empty() && fits(&rest)) {
+        if is_directory(written) {
             return Some(written.to_owned());
         }
-        let help = match written.strip_prefix("http://").filter(fits) {
-            Some(rest) => format!("it must be asked by TLS: write {}", quote(&format!("https://{rest}"))),
+        let secure = written.strip_prefix("http://").map(|rest| format!("https://{rest}"));
+        let help = match secure.filter(|secure| is_directory(secure)) {
+            Some(secure) => format!("it must be asked by TLS: write {}", quote(&secure)),
             None => format!("accepted: {}", self.accepted()),
         };
         cannot_be(node, place, written, help, faults);
@@ -143,12 +147,29 @@ impl Kind for DirectoryUrl {
     }
 
     fn accepted(&self) -> String {
-        "a URL that begins with \"https://\"".into()
+        format!("a URL of a host, or an address, that begins with \"https://\", no longer than {URL_BYTES} bytes")
     }
 
     fn schema(&self) -> serde_json::Value {
         pattern("https://[!-~]+")
     }
+}
+
+/// Whether this can be asked, and a folder can be named by it: it begins with a host that has a name or an address.
+fn is_directory(text: &str) -> bool {
+    let odd = |byte: u8| !byte.is_ascii_graphic() || b"#@\"\\".contains(&byte);
+    if text.len() > URL_BYTES || !text.starts_with("https://") || text.bytes().any(odd) {
+        return false;
+    }
+    let Ok(url) = text.parse::<Uri>() else { return false };
+    let (Some(host), Some(authority)) = (url.host(), url.authority()) else { return false };
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = match address {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => tls::is_name(host) || host.parse::<Ipv4Addr>().is_ok(),
+    };
+    let port = authority.as_str().strip_prefix(host).unwrap_or_default();
+    is_host && (port.is_empty() || url.port_u16().is_some_and(|port| port != 0))
 }
 
 // === impl Contacts ===
@@ -404,4 +425,44 @@ pub(super) fn lines(acme: &Acme) -> Lines {
 /// A certificate that is got, as the file has it before it has a file.
 pub(super) fn pair(names: Vec<String>) -> Pair {
     Pair { cert: PathBuf::new(), key: PathBuf::new(), ocsp: None, names }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_can_be_asked_and_names_a_folder() {
+        let long = |bytes: usize| format!("https://a.example/{}", "x".repeat(bytes - "https://a.example/".len()));
+        for (text, good) in [
+            (model::PRODUCTION, true),
+            (model::STAGING, true),
+            ("https://ca.internal:14000/dir?x=1", true),
+            ("https://127.0.0.1:14000/dir", true),
+            ("https://[::1]:14000/dir", true),
+            ("https://localhost", true),
+            (&long(URL_BYTES), true),
+            (&long(URL_BYTES + 1), false),
+            ("https://[x/dir", false),
+            ("https://[x]/dir", false),
+            ("https://[::1/dir", false),
+            ("https://a.example:99999/dir", false),
+            ("https://a.example:0/dir", false),
+            ("https://a.example:/dir", false),
+            ("https://a.example:x/dir", false),
+            ("https://..", false),
+            ("https://../dir", false),
+            ("https://./", false),
+            ("https:///dir", false),
+            ("https://", false),
+            ("https://who@a.example/dir", false),
+            ("https://a.example/dir#x", false),
+            ("https://a_b-.example/dir", false),
+            ("https://1.2.3/dir", false),
+            ("http://a.example/dir", false),
+        ] {
+            assert_eq!(is_directory(text), good, "{text}");
+            assert!(!good || text.parse::<Uri>().is_ok(), "{text}");
+        }
+    }
 }

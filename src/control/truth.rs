@@ -283,6 +283,7 @@ impl Truth {
         self.phase = Phase::Ending(ending);
         self.scene.standing = Standing::Draining;
         self.held.leave();
+        self.acme.end();
         self.reloads.abandon(&shutting_down());
         self.show();
     }

@@ -14,6 +14,7 @@ use crate::support::Issued;
 use crate::support::Origin;
 use crate::support::Pebble;
 use crate::support::Raw;
+use crate::support::Signal;
 use crate::support::eventually;
 use crate::support::get;
 use crate::support::look;
@@ -146,6 +147,12 @@ fn pebble_issues_by_either_challenge() {
             let read = ringway::tls::certificate::Certificate::read(&shown(&gateway, name).unwrap()).unwrap();
             assert!(read.issuer.contains("Pebble Intermediate CA"), "{}", read.issuer);
             assert_eq!(read.names, ["shop.example", "www.shop.example"]);
+            // The key's algorithm: rsaEncryption, or the curve secp384r1.
+            let der = shown(&gateway, name).unwrap();
+            let has = |part: &[u8]| der.windows(part.len()).any(|window| window == part);
+            let rsa = has(&[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1]);
+            let curve = has(&[0x06, 5, 0x2b, 0x81, 0x04, 0, 0x22]);
+            assert_eq!((rsa, curve), (key == "rsa-2048", key == "ecdsa-p384"), "{key}");
         }
     }
 }
@@ -301,9 +308,17 @@ fn bad_nonces_and_a_forgotten_account_are_got_over() {
     assert_eq!(acme.times("bad nonce"), 2);
     assert!(gateway.stop().success());
     acme.forget();
-    std::fs::remove_file(acme.home().join("shop.example.pem")).unwrap();
+    let (file, account) = (acme.home().join("shop.example.pem"), acme.home().join("account.json"));
+    let first = std::fs::read(&account).unwrap();
+    std::fs::remove_file(file).unwrap();
+    let two = config(&acme, &origin, &[&["shop.example"], &["pay.example"]], "", "");
     let gateway = Gateway::start(&config(&acme, &origin, &[&["shop.example"]], "", ""));
     eventually("the account to be refused", || standing(&gateway, "shop.example")["failures"] == 1);
+    assert_eq!(std::fs::read(&account).unwrap(), first, "one such answer may be a mistake");
+    assert_eq!(gateway.reload(&two).status, 200);
+    eventually("the account to be refused again", || standing(&gateway, "pay.example")["failures"] == 1);
+    let lost = acme.home().join("account.json.lost");
+    assert_eq!((std::fs::read(&lost).unwrap(), mode(&lost), account.exists()), (first, 0o600, false));
     assert!(gateway.stop().success());
     forget_orders(&acme);
     drop(issued(&acme, &origin));
@@ -325,4 +340,175 @@ fn a_file_that_is_spoilt_is_got_anew_and_a_folder_that_cannot_be_is_told_of() {
     eventually("it to be told", || standing(&gateway, "shop.example")["failures"] == 1);
     let error = standing(&gateway, "shop.example")["last_error"].as_str().unwrap().to_owned();
     assert!(error.contains("/proc/none") && error.contains("cannot be written"), "{error}");
+    assert_eq!([acme.times("account"), acme.times("order")], [1, 2], "what cannot be kept is not asked for");
+}
+
+#[test]
+fn an_authority_that_speaks_nonsense_fails_its_order_and_nothing_else() {
+    let (acme, origin) = (Acme::start(), Origin::named("app"));
+    let day = 24 * 3600;
+    acme.renew_within(40 * day, 41 * day);
+    let gateway = issued(&acme, &origin);
+    assert!(gateway.stop().success());
+    // Longer than there is time; where to go next is nowhere.
+    acme.retry_after(Some("18446744073709551615"));
+    let gateway = Gateway::start(&config(&acme, &origin, &[&["shop.example"]], "", ""));
+    find(&acme, &gateway);
+    eventually("its word to count", || standing(&gateway, "shop.example")["next_order_reason"] == "authority");
+    acme.retry_after(None);
+    acme.mislead("newNonce", "http://[".into());
+    let two = config(&acme, &origin, &[&["shop.example"], &["pay.example"]], "", "");
+    assert_eq!(gateway.reload(&two).status, 200);
+    eventually("the order to fail", || standing(&gateway, "pay.example")["failures"] == 1);
+    let found = standing(&gateway, "pay.example");
+    assert!(found["last_error"].as_str().unwrap().contains("newNonce"), "{found}");
+    acme.lead();
+    let three = config(&acme, &origin, &[&["shop.example"], &["pay.example"], &["new.example"]], "", "");
+    assert_eq!(gateway.reload(&three).status, 200);
+    wait_for(&gateway, "new.example", "issued");
+}
+
+#[test]
+fn an_authority_that_asks_for_a_long_time_while_it_looks_fails_the_order() {
+    let (acme, origin) = (Acme::start(), Origin::named("app"));
+    acme.retry_after(Some("18446744073709551615"));
+    let gateway = Gateway::start(&config(&acme, &origin, &[&["shop.example"]], "", ""));
+    eventually("the order to fail", || standing(&gateway, "shop.example")["failures"] == 1);
+    assert_eq!(standing(&gateway, "shop.example")["state"], "pending");
+}
+
+#[test]
+fn a_gateway_that_is_stopped_within_an_order_does_not_ask_as_soon_as_it_is_back() {
+    let (acme, origin) = (Acme::start(), Origin::named("app"));
+    let start = || Gateway::start(&config(&acme, &origin, &[&["shop.example"]], "", ""));
+    let mut gateway = start();
+    eventually("an order", || acme.times("order") == 1);
+    gateway.signal(Signal::Quit);
+    gateway.wait_exit();
+    let gateway = start();
+    let found = standing(&gateway, "shop.example");
+    assert_eq!((&found["failures"], &found["next_order_reason"]), (&1.into(), &"again".into()), "{found}");
+    assert!(found["next_order_seconds"].as_i64() > Some(30), "{found}");
+    assert!(found["last_error"].as_str().unwrap().contains("under way"), "{found}");
+    assert_eq!(acme.times("order"), 1);
+}
+
+#[test]
+fn an_account_is_made_once_whatever_becomes_of_the_answer() {
+    let (acme, origin) = (Acme::start(), Origin::named("app"));
+    acme.mute(1);
+    let list = config(&acme, &origin, &[&["shop.example"]], "contact = [\"ops@shop.example\"]", "");
+    let gateway = Gateway::start(&list);
+    eventually("the order to fail", || standing(&gateway, "shop.example")["failures"] == 1);
+    assert!(gateway.stop().success());
+    forget_orders(&acme);
+    let gateway = Gateway::start(&list);
+    find(&acme, &gateway);
+    wait_for(&gateway, "shop.example", "issued");
+    assert_eq!(acme.times("account"), 2);
+    assert_eq!(acme.contacts(), [serde_json::json!(["mailto:ops@shop.example"])], "one account");
+}
+
+#[test]
+fn a_clock_that_was_wrong_once_puts_no_order_off_for_ever() {
+    let (acme, origin) = (Acme::start(), Origin::named("app"));
+    std::fs::create_dir_all(acme.home()).unwrap();
+    let far = r#"{"names": ["shop.example"], "issued": 9223372036854775807, "failures": 1, "not_before": 4000000000}"#;
+    std::fs::write(acme.home().join("shop.example.orders.json"), far).unwrap();
+    drop(issued(&acme, &origin));
+}
+
+#[test]
+fn an_order_that_is_not_wanted_any_more_is_given_up() {
+    let (acme, origin) = (Acme::start(), Origin::named("app"));
+    let gateway = Gateway::start(&config(&acme, &origin, &[&["shop.example"]], "", ""));
+    eventually("the authority to look", || acme.times("challenge") == 1);
+    // One that stays is not disturbed.
+    let two = config(&acme, &origin, &[&["shop.example"], &["pay.example"]], "", "");
+    assert_eq!(gateway.reload(&two).status, 200);
+    assert_eq!(standing(&gateway, "shop.example")["state"], "ordering");
+    let other = config(&acme, &origin, &[&["pay.example"]], "", "");
+    assert_eq!(gateway.reload(&other).status, 200);
+    eventually("another order", || acme.times("order pay.example") == 1);
+    assert_eq!(standing(&gateway, "shop.example"), Value::Null);
+    assert_eq!(acme.times("order shop.example"), 1);
+    find(&acme, &gateway);
+    wait_for(&gateway, "pay.example", "issued");
+    assert!(orders(&gateway, "failed") < 0.5);
+}
+
+#[test]
+fn a_gateway_that_drains_orders_nothing_and_settles_nothing() {
+    let (acme, origin) = (Acme::start(), Origin::silent());
+    let other = "[listen.other]\nbind = \"127.0.0.1:0\"\n";
+    let two = config(&acme, &origin, &[&["shop.example"], &["pay.example"]], "", "");
+    let mut gateway = Gateway::start(&format!("{two}{other}"));
+    eventually("the authority to look", || acme.times("challenge") == 1);
+    let mut held = Raw::connect(gateway.addr("other"));
+    held.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    origin.wait_for_open(1);
+    gateway.signal(Signal::Term);
+    eventually("the order to be given up", || standing(&gateway, "shop.example")["state"] == "pending");
+    assert_eq!(standing(&gateway, "shop.example")["failures"], 0);
+    assert!(orders(&gateway, "failed") < 0.5);
+    assert_eq!(acme.times("order"), 1);
+    drop(held);
+}
+
+#[test]
+fn a_directory_that_cannot_be_believed_or_read_is_asked_for_nothing() {
+    let (acme, origin) = (Acme::start(), Origin::named("app"));
+    let list = config(&acme, &origin, &[&["shop.example"]], "", "");
+    let ca = format!("ca = \"{}\"\n", acme.authority.ca().display());
+    let gateway = Gateway::start(&list.replace(&ca, ""));
+    eventually("the order to fail", || standing(&gateway, "shop.example")["failures"] == 1);
+    let error = standing(&gateway, "shop.example")["last_error"].as_str().unwrap().to_owned();
+    assert!(error.contains("UnknownIssuer"), "{error}");
+    drop(gateway);
+    for (name, said, words) in [
+        ("newOrder", Value::from("http://127.0.0.1:1/order"), "newOrder is not to be asked by TLS"),
+        ("more", "x".repeat(1 << 20).into(), "length limit exceeded"),
+    ] {
+        acme.lead();
+        acme.mislead(name, said);
+        forget_orders(&acme);
+        let gateway = Gateway::start(&list);
+        eventually("the order to fail", || standing(&gateway, "shop.example")["failures"] == 1);
+        let error = standing(&gateway, "shop.example")["last_error"].as_str().unwrap().to_owned();
+        assert!(error.contains(words), "{error}");
+    }
+    assert_eq!(acme.said(), Vec::<String>::new());
+}
+
+#[test]
+fn an_authority_that_asks_for_more_than_was_ordered_is_refused() {
+    for (names, token, words) in [
+        (&["shop.example", "shop.example"][..], "", "1 names were ordered, and 2"),
+        (&["pay.example"], "", "pay.example is to be shown to be ours"),
+        (&["shop.example"], "/", "the token for shop.example is none"),
+    ] {
+        let (acme, origin) = (Acme::start(), Origin::named("app"));
+        acme.ask_strangely(names, token);
+        let gateway = Gateway::start(&config(&acme, &origin, &[&["shop.example"]], "", ""));
+        eventually("the order to fail", || standing(&gateway, "shop.example")["failures"] == 1);
+        let error = standing(&gateway, "shop.example")["last_error"].as_str().unwrap().to_owned();
+        assert!(error.contains(words), "{error}");
+        assert_eq!(acme.times("challenge"), 0);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_not_taken_for_what_is_not_there() {
+    let (acme, origin) = (Acme::start(), Origin::named("app"));
+    drop(issued(&acme, &origin));
+    forget_orders(&acme);
+    std::fs::create_dir(acme.home().join("shop.example.orders.json")).unwrap();
+    std::fs::remove_file(acme.home().join("shop.example.pem")).unwrap();
+    let gateway = Gateway::start(&config(&acme, &origin, &[&["shop.example"]], "", ""));
+    eventually("it to be told", || !standing(&gateway, "shop.example")["last_error"].is_null());
+    let found = standing(&gateway, "shop.example");
+    assert!(found["last_error"].as_str().unwrap().contains("orders.json cannot be read"), "{found}");
+    assert_eq!((&found["next_order_reason"], &found["failures"]), (&"again".into(), &0.into()), "{found}");
+    assert!(found["next_order_seconds"].as_i64() > Some(30), "{found}");
+    assert_eq!(acme.times("order"), 1);
 }

@@ -64,6 +64,14 @@ struct State {
     /// Of what is issued.
     life: (i64, i64),
     said: Vec<String>,
+    /// What the directory says instead of what it should.
+    directory: Vec<(String, Value)>,
+    /// What an order's authorizations say instead of what they should: the names, and the token.
+    strange: Option<(Vec<String>, String)>,
+    /// So many accounts are made without a word of it.
+    mute: u32,
+    /// What is asked for with every answer to an order.
+    retry_after: Option<String>,
 }
 
 type Signs = Box<dyn Fn(&[String], Point, (i64, i64)) -> String + Send>;
@@ -170,6 +178,31 @@ impl Acme {
         self.state().window = Some((from, to));
     }
 
+    /// Says this in its directory from now on, instead of what it should.
+    pub fn mislead(&self, name: &str, said: Value) {
+        self.state().directory.push((name.to_owned(), said));
+    }
+
+    /// Says all of what it should again.
+    pub fn lead(&self) {
+        self.state().directory.clear();
+    }
+
+    /// Asks for this time to wait with every answer about an order and about renewals, or for none any more.
+    pub fn retry_after(&self, text: Option<&str>) {
+        self.state().retry_after = text.map(str::to_owned);
+    }
+
+    /// Asks from now on for these names instead of those that were ordered, with a token that ends so.
+    pub fn ask_strangely(&self, names: &[&str], token: &str) {
+        self.state().strange = Some((names.iter().map(ToString::to_string).collect(), token.to_owned()));
+    }
+
+    /// Makes the next accounts, and answers with a fault all the same.
+    pub fn mute(&self, n: u32) {
+        self.state().mute = n;
+    }
+
     /// Issues for such a life from now on, in seconds from now.
     pub fn issue_for(&self, from: i64, to: i64) {
         self.state().life = (from, to);
@@ -247,6 +280,9 @@ impl Inside {
                 if self.state.lock().unwrap().window.is_some() {
                     all["renewalInfo"] = format!("{base}/renewal").into();
                 }
+                for (name, said) in &self.state.lock().unwrap().directory {
+                    all[name] = said.clone();
+                }
                 Ok(answer(200, &all))
             }
             ("HEAD", ["nonce"]) => Ok(Answer(200, Vec::new(), String::new())),
@@ -255,7 +291,8 @@ impl Inside {
                 let window = self.state.lock().unwrap().window;
                 let (from, to) = window.ok_or_else(|| malformed("no renewal information"))?;
                 let all = json!({ "suggestedWindow": { "start": rfc3339(from), "end": rfc3339(to) } });
-                Ok(Answer(200, vec![("Retry-After", "21600".into())], all.to_string()))
+                let after = self.state.lock().unwrap().retry_after.clone();
+                Ok(Answer(200, vec![("Retry-After", after.unwrap_or_else(|| "21600".into()))], all.to_string()))
             }
             ("POST", parts) => self.signed(request, parts),
             (method, _) => Err(Problem(405, "malformed", format!("{method} {}", request.target), None)),
@@ -328,8 +365,16 @@ impl Inside {
         }
         self.say("account".into());
         let mut state = self.state.lock().unwrap();
+        if let Some(number) = state.accounts.iter().position(|(known, _)| *known == point) {
+            let place = format!("{}/account/{number}", self.base);
+            return Ok(Answer(200, vec![("Location", place)], json!({ "status": "valid" }).to_string()));
+        }
         state.accounts.push((point, thumb));
         state.contacts.push(asked["contact"].clone());
+        if state.mute > 0 {
+            state.mute -= 1;
+            return Err(Problem(500, "serverInternal", "something is wrong".into(), None));
+        }
         let place = format!("{}/account/{}", self.base, state.accounts.len() - 1);
         Ok(Answer(201, vec![("Location", place)], json!({ "status": "valid" }).to_string()))
     }
@@ -345,7 +390,8 @@ impl Inside {
             return Err(Problem(429, "rateLimited", "too many orders".into(), after));
         }
         state.next += 1;
-        let token = |n| base64(&sha256(format!("{} {n}", state.next).as_bytes()).as_ref()[..16]);
+        let (names, end) = state.strange.clone().unwrap_or((names, String::new()));
+        let token = |n| base64(&sha256(format!("{} {n}", state.next).as_bytes()).as_ref()[..16]) + &end;
         let seen = (0..names.len()).map(|n| (token(n), None)).collect();
         state.orders.push(Order { names, replaces, seen, issued: None, account });
         let number = state.orders.len() - 1;
@@ -361,7 +407,11 @@ impl Inside {
     ) -> Result<Answer, Problem> {
         let place = rest.first().and_then(|place| place.parse::<usize>().ok()).unwrap_or(0);
         match what {
-            "order" => Ok(answer(200, &self.shown(number, order))),
+            "order" => {
+                let after = self.state.lock().unwrap().retry_after.clone();
+                let fields = after.map(|after| ("Retry-After", after)).into_iter().collect();
+                Ok(Answer(200, fields, self.shown(number, order).to_string()))
+            }
             "authorization" => Ok(answer(200, &self.authorization(number, order, place))),
             "challenge" => {
                 let kind = rest.get(1).copied().unwrap_or_default().to_owned();

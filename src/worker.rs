@@ -186,6 +186,7 @@ impl Life {
             ticks = ticks.wrapping_add(1);
             if ticks.is_multiple_of(TIDYING) {
                 buf::thin_out();
+                self.shard.rooms.thin_out();
                 memory::give_back();
             }
             // A high-water mark that fades, so that a look now and then sees the spikes in between.

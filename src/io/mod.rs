@@ -9,6 +9,7 @@ pub mod listen;
 pub mod memory;
 pub mod queue;
 pub mod ring;
+pub mod room;
 pub mod socket;
 pub mod socket_file;
 pub mod task;

@@ -43,12 +43,6 @@ async fn guarded<F: Future<Output = ()>>(future: Pin<Box<F>>) -> Result<(), Stri
     result.and(dropped.map_err(|payload| ring::message(payload.as_ref())))
 }
 
-/// Makes a future in a box: made elsewhere and moved there, it would be moved with all the room that it is yet to use.
-#[inline(never)]
-pub fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
-    Box::into_pin(Box::write(Box::new_uninit(), make()))
-}
-
 /// Waits.
 pub async fn sleep(duration: Duration) {
     monoio::time::sleep(duration).await;

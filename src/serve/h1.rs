@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::buf::Block;
-use crate::io::task;
 use crate::limits;
 use crate::observe::metrics::Closing;
 use crate::serve::conn::Client;
@@ -47,8 +46,8 @@ pub(crate) async fn turns(shard: &Rc<Shard>, seat: &Seat, inbound: Block) -> Spe
         let fate = match next_head(shard, &mut client).await {
             Ok(true) => {
                 seat.served.set(seat.served.get().saturating_add(1));
-                // Boxed for as long as it lasts: thousands of clients may wait for their next request, few are served.
-                task::boxed(|| exchange::exchange(shard, &mut client)).await
+                // In a room of its own while it lasts: thousands of clients may wait for their next request, few are served.
+                shard.rooms.house(|| exchange::exchange(shard, &mut client)).await
             }
             Ok(false) => return Spell::Idle,
             Err(NoRequest::Ended) => {

@@ -21,6 +21,7 @@ use crate::http::date;
 use crate::id::CoreId;
 use crate::id::ListenerSlot;
 use crate::io::deadline::Wheel;
+use crate::io::room::Rooms;
 use crate::model::KeepAlive;
 use crate::observe::access_log::LogBuffer;
 use crate::observe::metrics::Slab;
@@ -60,6 +61,8 @@ pub struct Shard {
     pub gates: Gates,
     /// Makes request ids.
     pub ids: Ids,
+    /// Room for its exchanges.
+    pub rooms: Rooms,
     /// TLS handshakes of clients under way.
     pub handshakes: Cell<u32>,
     /// Whether it finishes what runs and takes nothing new.
@@ -102,6 +105,7 @@ impl Shard {
             pools,
             gates: Gates::default(),
             ids,
+            rooms: Rooms::default(),
             handshakes: Cell::new(0),
             draining: Cell::new(false),
             expired: Cell::new(false),

@@ -25,13 +25,15 @@ _children = []
 _dir = None
 
 
-def build(profile, binaries=(), examples=()):
-    """Builds what is named with the given cargo profile and gives the folder it lies in."""
+def build(profile, binaries=(), examples=(), features=()):
+    """Builds what is named with the given cargo profile and features, and gives the folder it lies in."""
     command = ["cargo", "build", "--quiet", "--profile", profile]
     for name in binaries:
         command += ["--bin", name]
     for name in examples:
         command += ["--example", name]
+    for name in features:
+        command += ["--features", name]
     subprocess.run(command, cwd=ROOT, check=True)
     target = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
     return os.path.join(target, "debug" if profile == "dev" else profile)

@@ -2,7 +2,8 @@
 //!
 //! A block has room in front of its bytes, so that a chunk-size line can be put before a piece of a body without moving
 //! it. It refuses to know what the bytes mean. A block in flight is owned by its operation; when that is dropped, the
-//! block goes back to the thread's stock once the kernel has let go of it.
+//! block goes back to the thread's stock once the kernel has let go of it. In builds with debug assertions it is
+//! overwritten then, so that whoever still reads it is found out by what it says.
 
 #![expect(unsafe_code, reason = "the kernel writes into spare capacity, whose length only we can then set")]
 
@@ -24,6 +25,9 @@ const LARGE: usize = 8 * 1024;
 const CLASSES: [usize; 4] = [2 * 1024, 8 * 1024, 18 * 1024 + LARGE_HEADROOM, 66 * 1024 + LARGE_HEADROOM];
 /// Blocks of each class that a thread keeps.
 const STOCK: [usize; 4] = [512, 512, 512, 16];
+
+/// What stands in a block that nobody has, in builds with debug assertions: no token, no space and no UTF-8.
+const POISON: u8 = 0xdb;
 
 /// Blocks of one class that a thread keeps.
 struct Shelf {
@@ -206,6 +210,10 @@ impl Drop for Block {
             return;
         }
         let mut bytes = mem::take(&mut self.bytes);
+        if cfg!(debug_assertions) {
+            bytes.clear();
+            bytes.resize(bytes.capacity(), POISON);
+        }
         let Some(class) = CLASSES.iter().position(|capacity| *capacity == bytes.capacity()) else { return };
         // The thread may be ending, its shelves gone: then the block is simply freed.
         let _ = SHELVES.try_with(|shelves| {
@@ -275,6 +283,19 @@ mod tests {
         drop(block);
         let again = Block::with_room(4000);
         assert_eq!(again.bytes.as_ptr(), place);
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    fn of_what_was_in_a_dropped_block_nothing_is_left() {
+        let mut block = Block::with_room(5000);
+        block.tail().extend_from_slice(&[b'a'; 4000]);
+        drop(block);
+        let mut again = Block::with_room(5000);
+        let front = again.bytes.len();
+        // SAFETY: all of it was written when the block was dropped.
+        unsafe { again.filled(again.spare()) };
+        assert_eq!(again.bytes[front..], vec![POISON; again.bytes.capacity() - front]);
     }
 
     #[test]

@@ -247,7 +247,7 @@ impl Life {
                 self.inbox.set_stage(Stage::Draining);
                 self.shard.draining.set(true);
                 self.close_listeners();
-                self.shard.wheel.cut_idle();
+                self.shard.wheel.cut_idle(|_| true);
                 self.shard.wheel.drain(deadline);
                 self.shard.pools.clear();
                 self.end.set(Some(deadline));

@@ -149,7 +149,9 @@ fn the_pages_say_what_is_set() {
     route.body_timeout = Some(Duration::from_secs(6));
     route.tunnel_timeout = Some(Duration::from_secs(7));
     route.connect_timeout = Some(Duration::from_secs(1));
+    route.total_timeout = Some(Duration::from_secs(8));
     route.min_rate = Some(0);
+    route.response_rate = Some(2048);
     route.attempts = Some(4);
     let interface = Interface::show(fixture::reading(model, 1));
     let page = |path: &str| fixture::json(interface.at, path);
@@ -164,9 +166,10 @@ fn the_pages_say_what_is_set() {
         (
             "/v1/routes",
             "/routes/1/timeout",
-            json!({ "connect_ms": 1000, "response_ms": 5000, "body_ms": 6000, "tunnel_ms": 7000 }),
+            json!({ "connect_ms": 1000, "response_ms": 5000, "body_ms": 6000, "tunnel_ms": 7000, "total_ms": 8000 }),
         ),
         ("/v1/routes", "/routes/1/min_rate_bytes_per_second", json!(0)),
+        ("/v1/routes", "/routes/1/response_min_rate_bytes_per_second", json!(2048)),
         ("/v1/routes", "/routes/1/attempts", json!(4)),
     ] {
         assert_eq!(page(path).pointer(pointer), Some(&expected), "{path} {pointer}");
@@ -215,7 +218,9 @@ fn the_pages_say_what_the_cores_count() {
         json!({
             "label": "shop.example /orders/*", "host": "shop.example", "path": "/orders/*", "upstream": "orders",
             "max_body_bytes": null, "upgrade": [], "connect": false, "min_rate_bytes_per_second": null,
-            "timeout": { "connect_ms": null, "response_ms": null, "body_ms": null, "tunnel_ms": null }, "attempts": null,
+            "response_min_rate_bytes_per_second": null,
+            "timeout": { "connect_ms": null, "response_ms": null, "body_ms": null, "tunnel_ms": null, "total_ms": null },
+            "attempts": null,
             "requests": 4, "mean_ms": 3.0,
             "by_class": { "1xx": 0, "2xx": 2, "3xx": 0, "4xx": 0, "5xx": 2, "none": 0 },
         })

@@ -365,12 +365,20 @@ fn hosts(upstreams: u32) -> impl Strategy<Value = Vec<Host>> {
     let protocol = "[a-z!#$%&'*+.^_`|~0-9-]{1,8}".prop_filter("refused", |name| name != "*" && name != "h2c");
     let upgrade =
         proptest::collection::hash_set(protocol, 0..3).prop_map(|names| names.into_iter().collect::<Vec<_>>());
-    let settings = (0..upstreams, bound, upgrade, any::<bool>(), times, option::of(rate()), option::of(1..=10_u32));
+    let settings = (
+        0..upstreams,
+        bound,
+        upgrade,
+        any::<bool>(),
+        times,
+        (option::of(rate()), option::of(rate())),
+        option::of(1..=10_u32),
+    );
     let class = select(vec![Class::Low, Class::Normal, Class::High]);
     let settings = (settings, option::of(hedge()), class);
     let routes = proptest::collection::hash_map(path, settings, 1..6).prop_map(|routes| {
         let route = |(path, (settings, hedge, class))| {
-            let (upstream, max_body, upgrade, connect, times, min_rate, attempts) = settings;
+            let (upstream, max_body, upgrade, connect, times, (min_rate, response_rate), attempts) = settings;
             let (response_timeout, body_timeout, tunnel_timeout, total_timeout, connect_timeout) = times;
             Route {
                 path,
@@ -383,6 +391,7 @@ fn hosts(upstreams: u32) -> impl Strategy<Value = Vec<Host>> {
                 response_timeout,
                 body_timeout,
                 min_rate,
+                response_rate,
                 attempts,
                 total_timeout,
                 hedge,

@@ -116,6 +116,9 @@ impl Kind for Routes {
             timeout.add_some(&keys::TOTAL_TIMEOUT, route.total_timeout.as_ref());
             lines.group(keys::TIMEOUT.name, &timeout);
             lines.add_some(&keys::MIN_RATE, route.min_rate.as_ref());
+            let mut response = Lines::default();
+            response.add_some(&keys::RESPONSE_RATE, route.response_rate.as_ref());
+            lines.group(keys::RESPONSE.name, &response);
             let mut retry = Lines::default();
             retry.add_some(&keys::ATTEMPTS, route.attempts.as_ref());
             lines.group(keys::RETRY.name, &retry);
@@ -153,6 +156,7 @@ pub(super) fn plain() -> Route {
         response_timeout: None,
         body_timeout: None,
         min_rate: None,
+        response_rate: None,
         attempts: None,
         total_timeout: None,
         hedge: None,
@@ -172,6 +176,8 @@ fn settings(reader: &Reader<'_>, faults: &mut Faults) -> Route {
     let body = field(timeout, faults, |r, f| r.get(&keys::BODY_TIMEOUT, f));
     let tunnel = field(timeout, faults, |r, f| r.get(&keys::TUNNEL_TIMEOUT, f));
     let min_rate = reader.get(&keys::MIN_RATE, faults);
+    let response_group = reader.group(&keys::RESPONSE, faults);
+    let response_rate = field(response_group.as_ref(), faults, |r, f| r.get(&keys::RESPONSE_RATE, f));
     let retry = reader.group(&keys::RETRY, faults);
     let attempts = field(retry.as_ref(), faults, |r, f| r.get(&keys::ATTEMPTS, f));
     let total = get(timeout, &keys::TOTAL_TIMEOUT, faults);
@@ -187,6 +193,7 @@ fn settings(reader: &Reader<'_>, faults: &mut Faults) -> Route {
         response_timeout: response.value().copied(),
         body_timeout: body.value().copied(),
         min_rate: min_rate.value().copied(),
+        response_rate: response_rate.value().copied(),
         attempts: attempts.value().copied(),
         total_timeout: total.value().copied(),
         hedge: hedge.value().copied(),

@@ -58,6 +58,8 @@ struct Entry {
     /// When it may be cut short.
     wait: Wait,
     end: End,
+    /// Which waits it is one of.
+    kin: u16,
     /// Its share of a drain's time, in parts of 2^32, after which it fires whatever it was armed for; 0: it has none.
     lot: u32,
 }
@@ -79,6 +81,8 @@ enum Wait {
 struct End {
     /// A direction of it was ended here, for good: whatever is armed later, that end is ours.
     severed: bool,
+    /// A wait of it was cut short.
+    early: bool,
     /// It must not come to a clean end when everything is cut.
     abrupt: bool,
 }
@@ -117,11 +121,12 @@ impl Wheel {
         }
     }
 
-    /// Ends every read that waits for something that may never come, as said by [`Deadline::arm_idle`].
-    pub fn cut_idle(&self) {
-        let entries = self.entries.borrow();
-        for entry in &entries.list {
-            if let Some(fd) = entry.fd.filter(|_| entry.wait != Wait::Firm && entry.due != 0) {
+    /// Ends every read of these kin that waits for something that may never come, as said by [`Deadline::arm_idle`].
+    pub fn cut_idle(&self, ends: impl Fn(u16) -> bool) {
+        for entry in &mut self.entries.borrow_mut().list {
+            let idle = entry.wait != Wait::Firm && entry.due != 0;
+            if let Some(fd) = entry.fd.filter(|_| idle && ends(entry.kin)) {
+                entry.end.early = true;
                 socket::cut(fd, Cut::Read);
             }
         }
@@ -318,6 +323,13 @@ impl Deadline {
         Self { wheel: wheel.clone(), index }
     }
 
+    /// Says which waits it is one of, for who [ends](Wheel::cut_idle) those alone.
+    pub fn is_of(&self, kin: u16) {
+        if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize) {
+            entry.kin = kin;
+        }
+    }
+
     /// Ends `how` when `after` has passed since the last tick, and a tick more at most.
     pub fn arm(&self, after: Duration, how: Cut) {
         self.set(after, Some(how), false);
@@ -442,6 +454,12 @@ impl Deadline {
     #[must_use]
     pub fn severed(&self) -> bool {
         self.wheel.entries.borrow().list.get(self.index as usize).is_some_and(|entry| entry.end.severed)
+    }
+
+    /// Whether a wait of it was [cut short](Wheel::cut_idle).
+    #[must_use]
+    pub fn cut_short(&self) -> bool {
+        self.wheel.entries.borrow().list.get(self.index as usize).is_some_and(|entry| entry.end.early)
     }
 
     /// Keeps a waker to be woken when the deadline fires; says whether it has.

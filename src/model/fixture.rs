@@ -102,6 +102,7 @@ pub(crate) fn route(path: PathPattern, upstream: u32) -> Route {
         response_timeout: None,
         body_timeout: None,
         min_rate: None,
+        response_rate: None,
         attempts: None,
         total_timeout: None,
         hedge: None,

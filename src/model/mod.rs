@@ -301,6 +301,8 @@ pub struct Route {
     pub body_timeout: Option<Duration>,
     /// Instead of the listener's.
     pub min_rate: Option<u64>,
+    /// Bytes a second that an endpoint must send of a response, instead of the upstream's `min_rate`; 0: no bound.
+    pub response_rate: Option<u64>,
     /// Instead of the upstream's.
     pub attempts: Option<u32>,
     /// From the request's head to the response's, all attempts and waits together: then 504. Absent: no bound of its own.

@@ -91,7 +91,8 @@ pub async fn pump(pump: Pump<'_>) -> Result<(), Lost> {
             Err(Cutoff::Broken(Broken::TimedOut)) if bounds.read.is_spent() => return Err(Lost::TooSlow),
             Err(cutoff) => return Err(Lost::Source(cutoff)),
             Ok(_) if bounds.read.is_spent() && !source.ended() => return Err(Lost::TooSlow),
-            Ok(read) => room.adapt(read, stalled),
+            // Framing earns no room: whoever sends little else has a small part of each turn.
+            Ok(read) => room.adapt(read, stalled || source.taken() - before < read as u64 / 2),
         }
         if bounds.most.is_some_and(|most| source.taken() > most) {
             return Err(Lost::TooLarge);
@@ -132,7 +133,7 @@ impl Room {
         ROOMS.get(self.0).copied().unwrap_or(2_000)
     }
 
-    /// After a read of so many bytes, before which a write `stalled`, or did not.
+    /// After a read of so many bytes, before which a write `stalled`, or did not; or it is to be little for another reason.
     fn adapt(&mut self, read: usize, stalled: bool) {
         let full = read >= self.bytes();
         self.0 = match self.0 {

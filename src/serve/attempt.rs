@@ -185,7 +185,7 @@ impl Terms {
             client: route.body_timeout.unwrap_or(client),
             client_rate: route.min_rate.or(listener.map(|listener| listener.min_rate)).unwrap_or(0),
             endpoint: route.body_timeout.unwrap_or(upstream.timeout.body),
-            endpoint_rate: upstream.min_rate,
+            endpoint_rate: route.response_rate.unwrap_or(upstream.min_rate),
         }
     }
 

@@ -29,6 +29,7 @@ use crate::serve::secure;
 use crate::serve::secure::Secured;
 use crate::serve::tcp;
 use crate::shard::Shard;
+use crate::shard::kin;
 use crate::snapshot::Listener;
 use crate::snapshot::Upstream;
 use crate::snapshot::overload::Grade;
@@ -79,6 +80,7 @@ pub(crate) struct Client<'a> {
 /// Serves a connection to its end.
 pub(crate) fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) -> impl Future<Output = ()> + 'static {
     let line = Line::new(&shard.wheel, socket);
+    line.reading().is_of(kin(place.listener));
     let began = shard.clock.ticks();
     let mut seat = Seat { line, peer, place, told: None, served: Cell::new(0), began };
     // The seat is moved in whole: what an `async fn` takes apart it keeps room for twice, and this is what an idle
@@ -177,7 +179,7 @@ impl Seat {
     /// How much longer it may be kept for other requests, if it may; why not is noted.
     pub(crate) fn stays(&self, shard: &Shard) -> Option<Duration> {
         let Some(bounds) = shard.keep_alive(self.place.listener) else {
-            self.place.closing.set(Some(if shard.draining.get() { Closing::Drain } else { Closing::Removed }));
+            self.place.closing.set(Some(shard.parting()));
             return None;
         };
         let left = self.place.share.off(bounds.age).saturating_sub(self.age(shard));

@@ -51,7 +51,7 @@ pub(crate) async fn turns(shard: &Rc<Shard>, seat: &Seat, inbound: Block) -> Spe
             }
             Ok(false) => return Spell::Idle,
             Err(NoRequest::Ended) => {
-                seat.place.closing.set(shard.draining.get().then_some(Closing::Drain));
+                seat.place.closing.set(seat.line.reading().cut_short().then(|| shard.parting()));
                 Fate::Close
             }
             Err(reason) => reply::refuse_head(shard, &mut client, reason).await,
@@ -68,16 +68,18 @@ pub(crate) async fn turns(shard: &Rc<Shard>, seat: &Seat, inbound: Block) -> Spe
     }
 }
 
-/// Waits for the next request and reads its head; false: none came for a while. From accept, or from a request's first
+/// Waits for the next request and reads its head; false: none came for a while, or none is waited for. From accept, or from a request's first
 /// byte, the whole head has one time; between requests the connection may idle.
 async fn next_head(shard: &Shard, client: &mut Client<'_>) -> Result<bool, NoRequest> {
     let generation = shard.generation();
     // A listener that has left the configuration takes no more requests.
-    let settings = &generation.listener(client.seat.place.listener).ok_or(NoRequest::Ended)?.settings;
+    let Some(listener) = generation.listener(client.seat.place.listener) else { return Ok(false) };
+    let settings = &listener.settings;
     let fresh = client.seat.served.get() == 0;
     if client.inbound.is_empty() {
-        if shard.draining.get() {
-            return Err(NoRequest::Ended);
+        // What came before its client could know that we go is answered.
+        if shard.draining.get() && !client.seat.line.has_bytes() {
+            return Ok(false);
         }
         if fresh {
             h1::await_first(&client.seat.line, &mut client.inbound).await?;
@@ -106,9 +108,9 @@ pub(crate) fn head_timeout(shard: &Shard, seat: &Seat) -> Option<Duration> {
 /// How long an idle client is waited for, and why it is closed then. Apart from the wait, which keeps room for whatever it
 /// has reckoned.
 fn rest(shard: &Shard, seat: &Seat) -> Option<(Duration, Closing)> {
+    let left = seat.stays(shard)?;
     let idle_timeout =
         shard.generation().listener(seat.place.listener).map(|listener| listener.settings.idle_timeout)?;
-    let left = seat.stays(shard)?;
     let idle = seat.place.share.off(idle_timeout).saturating_sub(GRACE);
     Some(if left < idle { (left, Closing::Age) } else { (idle, Closing::Idle) })
 }
@@ -120,7 +122,8 @@ pub(crate) async fn park(shard: &Shard, seat: &Seat) -> bool {
     shard.slab.parked.add(1);
     seat.line.park(patience).await;
     shard.slab.parked.sub(1);
-    let late = seat.line.reading().severed().then_some(closing);
-    seat.place.closing.set(if shard.draining.get() { Some(Closing::Drain) } else { late });
+    let reading = seat.line.reading();
+    let late = reading.severed().then_some(closing);
+    seat.place.closing.set(if reading.cut_short() { Some(shard.parting()) } else { late });
     seat.line.has_bytes()
 }

@@ -24,6 +24,7 @@ use crate::io::deadline::Wheel;
 use crate::io::room::Rooms;
 use crate::model::KeepAlive;
 use crate::observe::access_log::LogBuffer;
+use crate::observe::metrics::Closing;
 use crate::observe::metrics::Slab;
 use crate::observe::metrics::Thrift;
 use crate::observe::record::Record;
@@ -128,13 +129,20 @@ impl Shard {
         self.generation.borrow().clone()
     }
 
-    /// Serves another snapshot from the next request on; what runs goes on with the one it began with.
+    /// Serves another snapshot from the next request on; what runs goes on with the one it began with. Clients that idle at a
+    /// listener that is no more are sent away, before they ask for what nobody would answer.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         let before = self.generation();
         self.warm.bind(&snapshot);
         self.estate.bind(&snapshot);
         let next = Generation::bind(snapshot, Some(&before), &self.ledger, &self.pools, &self.rng);
+        let listeners = &before.snapshot.listeners;
+        let gone = listeners.iter().map(|listener| listener.slot).filter(|slot| next.listener(*slot).is_none());
+        let gone: Vec<u16> = gone.map(kin).collect();
         self.generation.replace(Rc::new(next));
+        if !gone.is_empty() {
+            self.wheel.cut_idle(|kin| gone.contains(&kin));
+        }
     }
 
     /// How long a listener's connections are kept. None is kept once the core drains, or the listener has left the
@@ -144,6 +152,12 @@ impl Shard {
         let generation = self.generation.borrow();
         let listener = generation.listener(listener).filter(|listener| listener.relay.is_none())?;
         (!self.draining.get()).then_some(listener.settings.keep_alive)
+    }
+
+    /// Why no client's connection is kept at all, where [none is](Self::keep_alive).
+    #[must_use]
+    pub fn parting(&self) -> Closing {
+        if self.draining.get() { Closing::Drain } else { Closing::Removed }
     }
 
     /// What the gateway does because it is short of something itself. A load.
@@ -211,6 +225,12 @@ impl Shard {
             self.slab.thrift[Thrift::Parked as usize].add(cut as u64);
         }
     }
+}
+
+/// By what the wheel knows the waits of a listener's clients. The last of very many listeners are one to it.
+#[must_use]
+pub fn kin(listener: ListenerSlot) -> u16 {
+    u16::try_from(listener.0).unwrap_or(u16::MAX)
 }
 
 /// Of so many idle connections of clients one is closed each tick, if they are to be closed.

@@ -1,18 +1,26 @@
 //! Bounds are those of the configuration: of the listener, of the upstream, and of the route where it has its own.
 
+use std::time::Duration;
+use std::time::Instant;
+
 use ringway::io::ring::Wanted;
 use ringway::limits;
 use ringway::observe::ended::Cause;
 use ringway::observe::metrics::CLOSINGS;
+use ringway::observe::metrics::Closing;
 use ringway::observe::metrics::Refusal;
 use ringway::shard::mailbox::Drill;
 use ringway::shard::mailbox::Message;
 
 use crate::support::Broken;
+use crate::support::Gate;
+use crate::support::Gateway;
 use crate::support::Inside;
 use crate::support::Origin;
+use crate::support::PATIENCE;
 use crate::support::Raw;
 use crate::support::Response;
+use crate::support::Signal;
 use crate::support::eventually;
 use crate::support::get;
 use crate::support::ok;
@@ -188,8 +196,7 @@ fn a_connection_that_is_not_kept_is_counted_by_why() {
         act(&inside);
         let counts = inside.slab.listener(inside.snapshot.listeners[0].slot);
         eventually("the connection is closed and counted", || counts.open.get() == 0 && counts.accepted.get() == 1);
-        let words = CLOSINGS.into_iter().zip(&counts.closed);
-        words.filter(|(_, count)| count.get() > 0).map(|(word, count)| (word, count.get())).collect::<Vec<_>>()
+        closings(&inside)
     };
     let idle = |inside: &Inside| {
         let mut raw = Raw::connect(inside.addr);
@@ -213,6 +220,130 @@ fn a_connection_that_is_not_kept_is_counted_by_why() {
         raw.expect_closed();
     };
     assert_eq!(closed("keep_alive = { requests = 1 }", asks), [], "the client asked for it");
+}
+
+/// What a core with one listener has counted of connections that it did not keep, by why.
+fn closings(inside: &Inside) -> Vec<(&'static str, u64)> {
+    let counts = inside.slab.listener(inside.snapshot.listeners[0].slot);
+    let words = CLOSINGS.into_iter().zip(&counts.closed);
+    words.filter(|(_, count)| count.get() > 0).map(|(word, count)| (word, count.get())).collect()
+}
+
+#[test]
+fn a_drain_counts_whom_it_sends_away_and_nobody_who_goes_by_himself() {
+    let (gate, held) = (Gate::new(), Gate::new());
+    let (open, other) = (gate.clone(), held.clone());
+    let origin = Origin::answer(move |request| {
+        match request.target.as_str() {
+            "/held" => open.wait(),
+            "/lost" => other.wait(),
+            _ => {}
+        }
+        ok("a")
+    });
+    let inside = core(&[&origin], "", "");
+    let mut idle = Raw::connect(inside.addr);
+    assert_eq!(idle.get("/").status, 200);
+    let [mut told, mut asks, mut leaves] = [(); 3].map(|()| Raw::connect(inside.addr));
+    told.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
+    asks.send("GET /held HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    leaves.send("GET /lost HTTP/1.1\r\nHost: a\r\n\r\n");
+    gate.wait_for_waiting(2);
+    held.wait_for_waiting(1);
+    inside.post(Message::Drain { deadline: Instant::now() + PATIENCE });
+    idle.expect_closed();
+    eventually("who idles is sent away", || closings(&inside) == [("drain", 1)]);
+    drop(leaves);
+    eventually("it has gone", || inside.slab.causes[Cause::ClientAbort as usize].get() == 1);
+    gate.open();
+    for raw in [&mut told, &mut asks] {
+        assert!(raw.read_response().closes());
+        raw.expect_closed();
+    }
+    eventually("all are gone", || inside.slab.connections.get() == 0);
+    assert_eq!(closings(&inside), [("drain", 2)], "one idled, one was told to go");
+    held.open();
+}
+
+/// Both in one moment: which of them a core sees first is left to chance.
+#[test]
+fn a_request_that_comes_as_the_drain_begins_is_answered() {
+    const CLIENTS: usize = 40;
+    let origin = Origin::named("a");
+    let mut gateway = Gateway::start(&format!("[process]\ncores = 1\n{}", simple(&[&origin], "", "")));
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| Raw::connect(gateway.http())).collect();
+    for raw in &mut clients {
+        assert_eq!(raw.get("/").status, 200);
+    }
+    gateway.signal(Signal::Stop);
+    gateway.signal(Signal::Term);
+    clients.iter_mut().for_each(|raw| raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    gateway.signal(Signal::Cont);
+    for raw in &mut clients {
+        let response = raw.read_response();
+        assert_eq!((response.status, response.text()), (200, "a"));
+    }
+    assert_eq!(gateway.wait_exit().code(), Some(0));
+}
+
+#[test]
+fn whose_listener_is_no_more_is_sent_away() {
+    let gate = Gate::new();
+    let open = gate.clone();
+    let origin = Origin::answer(move |request| {
+        if request.target == "/held" {
+            open.wait();
+        }
+        ok("a")
+    });
+    let before = simple(&[&origin], "", "");
+    let mut inside = Inside::start(&before, Wanted::Auto);
+    let slot = inside.snapshot.listeners[0].slot;
+    let (mut idle, mut busy) = (Raw::connect(inside.addr), Raw::connect(inside.addr));
+    assert_eq!(idle.get("/").status, 200);
+    busy.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
+    gate.wait_for_waiting(1);
+    inside.publish(&before.replace("[listen.", "[listen.other_"));
+    idle.expect_closed();
+    gate.open();
+    assert!(busy.read_response().closes());
+    busy.expect_closed();
+    let counts = inside.slab.listener(slot);
+    eventually("both are counted", || counts.open.get() == 0);
+    assert_eq!(counts.closed[Closing::Removed as usize].get(), 2);
+    let mut stays = Raw::connect(inside.addr);
+    assert_eq!(stays.get("/").status, 200);
+    inside.publish(&before.replace("[listen.", "[listen.other_"));
+    assert_eq!(stays.get("/").status, 200, "only the sockets are new");
+}
+
+#[test]
+fn a_route_may_have_its_own_rate_of_responses() {
+    // What was waited for ten seconds is waited for no longer.
+    let origin = Origin::script(|conn| {
+        if conn.read_request().is_some() {
+            conn.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+            while conn.write("x") {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    });
+    let asked = |inside: &Inside| {
+        let mut raw = Raw::connect(inside.addr);
+        raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        raw
+    };
+    let toml = simple(&[&origin], "min_rate = \"1MiB\"", "");
+    let free = toml.replace("upstream = \"app\" }", "upstream = \"app\", response = { min_rate = \"0B\" } }");
+    let (bound, free) = (routed(&[&origin], "response = { min_rate = \"1MiB\" }"), Inside::start(&free, Wanted::Auto));
+    let (mut slow, mut waits) = (asked(&bound), asked(&free));
+    assert!(matches!(slow.try_read_response(), Err(Broken::Cut(_))), "the route asks for more than its upstream");
+    eventually("it is counted", || bound.slab.causes[Cause::UpstreamTimeoutBody as usize].get() == 1);
+    let (begun, mut response) = (Instant::now(), waits.read_head());
+    while begun.elapsed() < limits::RATE_GRACE / 2 {
+        response.body.extend(waits.try_read_some().expect("the route asks for nothing"));
+    }
+    assert_eq!(free.slab.causes[Cause::UpstreamTimeoutBody as usize].get(), 0);
 }
 
 #[test]
@@ -325,7 +456,7 @@ fn default_of<'a>(reference: &'a toml::Table, key: &str) -> Option<String> {
 fn the_table_of_limits_is_whole_and_true() {
     // What is fixed, as the table writes it.
     let fixed = || {
-        let seconds = |time: std::time::Duration| format!("{}s", time.as_secs());
+        let seconds = |time: Duration| format!("{}s", time.as_secs());
         let pair = |one: String, other: String| format!("{one}, {other}");
         [
             format!("{}KiB", limits::PROXY_BYTES / 1024),

@@ -28,7 +28,8 @@ use crate::model::Class;
 
 pub(in crate::config) static HOST: Keys = &[&ROUTES, &HOST_CLIENT_CERTIFICATES];
 /// Of one entry of `routes`.
-static ROUTE: Keys = &[&PATH, &UPSTREAM, &MAX_BODY, &UPGRADE, &CONNECT, &TIMEOUT, &MIN_RATE, &RETRY, &HEDGE, &CLASS];
+static ROUTE: Keys =
+    &[&PATH, &UPSTREAM, &MAX_BODY, &UPGRADE, &CONNECT, &TIMEOUT, &MIN_RATE, &RESPONSE, &RETRY, &HEDGE, &CLASS];
 
 pub(in crate::config) static ROUTES: Key<Routes> = Key {
     name: "routes",
@@ -38,7 +39,7 @@ pub(in crate::config) static ROUTES: Key<Routes> = Key {
           then the longest `/*`.",
     example: "[\n  { path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\", retry = { attempts = 2 } },\n  \
               { path = \"/live\", upstream = \"orders\", upgrade = [\"websocket\"], connect = false, min_rate = \"0B\", \
-              timeout = { connect = \"250ms\", response = \"5s\", body = \"1m\", tunnel = \"1h\", total = \"20s\" } },\n  \
+              response = { min_rate = \"1KiB\" }, timeout = { connect = \"250ms\", response = \"5s\", body = \"1m\", tunnel = \"1h\", total = \"20s\" } },\n  \
               { path = \"/search\", upstream = \"orders\", hedge = { after = \"p95\", percent = 5 }, class = \"high\" },\n]",
 };
 
@@ -136,6 +137,17 @@ pub(in crate::config) static MIN_RATE: Key<Bytes<u64>> = Key {
     need: Optional,
     doc: "Bytes a second, instead of the listener's `min_rate`.",
     example: "\"0B\"",
+};
+
+pub(in crate::config) static RESPONSE: Group =
+    Group { name: "response", keys: &[&RESPONSE_RATE], doc: "What is asked of its responses, where that differs." };
+
+pub(in crate::config) static RESPONSE_RATE: Key<Bytes<u64>> = Key {
+    name: "min_rate",
+    kind: RATE,
+    need: Optional,
+    doc: "Bytes a second that an endpoint must send of a response, instead of the upstream's `min_rate`.",
+    example: "\"1KiB\"",
 };
 
 pub(in crate::config) static RETRY: Group =

@@ -43,7 +43,7 @@ fn the_reference_loads_and_states_the_defaults() {
          [upstream.orders]\nendpoints = [\"10.0.0.11:8080\",\n\
          { address = \"10.0.0.12:8080\", weight = 2, zone = \"a\", priority = 0 }]\n[host.\"shop.example.com\"]\n\
          routes = [{ path = \"/orders/*\", upstream = \"orders\", max_body = \"10MiB\", retry.attempts = 2 },\n\
-         { path = \"/live\", upstream = \"orders\", upgrade = [\"websocket\"], min_rate = \"0B\",\n\
+         { path = \"/live\", upstream = \"orders\", upgrade = [\"websocket\"], min_rate = \"0B\", response.min_rate = \"1KiB\",\n\
          timeout = { connect = \"250ms\", response = \"5s\", body = \"1m\", tunnel = \"1h\", total = \"20s\" } },\n\
          { path = \"/search\", upstream = \"orders\", hedge = \"p95\", class = \"high\" }]\n\
          client_certificates = { need = \"required\", ca = \"/etc/ringway/clients.pem\", crl = \"/etc/ringway/revoked.pem\" }\n",
@@ -187,7 +187,7 @@ fn every_key_has_an_effect() {
         }
     }
     try_on(SMALL, &SMALL.replace("\"/*\"", "\"/orders/*\""));
-    assert_eq!(tried, 230);
+    assert_eq!(tried, 231);
 }
 
 #[test]

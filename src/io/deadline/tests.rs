@@ -50,14 +50,22 @@ fn draining_cuts_only_what_waits_idly() {
     let (wheel, _) = wheel();
     let (idle, _a) = UnixStream::pair().unwrap();
     let (busy, _b) = UnixStream::pair().unwrap();
-    let first = Deadline::of(&wheel, idle.as_raw_fd());
-    let second = Deadline::of(&wheel, busy.as_raw_fd());
+    let (other, _c) = UnixStream::pair().unwrap();
+    let [first, second, third] = [&idle, &busy, &other].map(|socket| Deadline::of(&wheel, socket.as_raw_fd()));
+    first.is_of(7);
+    second.is_of(7);
     first.arm_idle(Duration::from_secs(60));
     second.arm(Duration::from_secs(60), Cut::Read);
-    wheel.cut_idle();
-    busy.set_nonblocking(true).unwrap();
-    assert_eq!((&idle).read(&mut [0; 8]).unwrap(), 0);
-    assert_eq!((&busy).read(&mut [0; 8]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    third.arm_idle(Duration::from_secs(60));
+    wheel.cut_idle(|kin| kin == 7);
+    let waits = |mut socket: &UnixStream| {
+        socket.set_nonblocking(true).unwrap();
+        socket.read(&mut [0; 8]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    };
+    assert_eq!([waits(&idle), waits(&busy), waits(&other)], [false, true, true]);
+    assert_eq!([&first, &second, &third].map(Deadline::cut_short), [true, false, false]);
+    wheel.cut_idle(|_| true);
+    assert_eq!([waits(&busy), waits(&other)], [true, false]);
 }
 
 #[test]

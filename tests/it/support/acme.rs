@@ -72,7 +72,16 @@ struct State {
     mute: u32,
     /// What is asked for with every answer to an order.
     retry_after: Option<String>,
+    /// Whether it does not say which certificate an order is for.
+    deaf: bool,
+    /// So many orders are made, and the connection is cut instead of an answer.
+    cut: u32,
+    /// Where it says that its directory is.
+    moved: Option<String>,
 }
+
+/// No status: there is no answer.
+const CUT: u16 = 0;
 
 type Signs = Box<dyn Fn(&[String], Point, (i64, i64)) -> String + Send>;
 
@@ -203,6 +212,21 @@ impl Acme {
         self.state().mute = n;
     }
 
+    /// Does not say from now on which certificate an order is for.
+    pub fn deafen(&self) {
+        self.state().deaf = true;
+    }
+
+    /// Makes the next orders, and cuts the connection instead of an answer.
+    pub fn cut(&self, n: u32) {
+        self.state().cut = n;
+    }
+
+    /// Says from now on that its directory is elsewhere.
+    pub fn move_to(&self, url: &str) {
+        self.state().moved = Some(url.to_owned());
+    }
+
     /// Issues for such a life from now on, in seconds from now.
     pub fn issue_for(&self, from: i64, to: i64) {
         self.state().life = (from, to);
@@ -241,6 +265,9 @@ impl Inside {
                 return;
             }
             let Answer(status, fields, content) = self.answer(&request).unwrap_or_else(Problem::answer);
+            if status == CUT {
+                return;
+            }
             let mut text = format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\n", content.len());
             for (name, value) in &fields {
                 text += &format!("{name}: {value}\r\n");
@@ -271,6 +298,11 @@ impl Inside {
         let parts: Vec<&str> = request.target.trim_start_matches('/').split('/').collect();
         let base = &self.base;
         match (request.method.as_str(), parts.as_slice()) {
+            ("GET", ["dir"]) if self.state.lock().unwrap().moved.is_some() => {
+                let place = self.state.lock().unwrap().moved.clone().unwrap();
+                self.say("directory".into());
+                Ok(Answer(302, vec![("Location", place)], String::new()))
+            }
             ("GET", ["dir"]) => {
                 let mut all = json!({
                     "newNonce": format!("{base}/nonce"),
@@ -383,6 +415,7 @@ impl Inside {
         let names: Vec<String> =
             asked["identifiers"].as_array().into_iter().flatten().map(|one| text(&one["value"])).collect();
         let replaces = asked["replaces"].as_str().map(str::to_owned);
+        let deaf = self.state.lock().unwrap().deaf;
         let replacing = replaces.as_ref().map_or_else(String::new, |of| format!(" for {of}"));
         self.say(format!("order {}{replacing}", names.join(" ")));
         let mut state = self.state.lock().unwrap();
@@ -393,8 +426,13 @@ impl Inside {
         let (names, end) = state.strange.clone().unwrap_or((names, String::new()));
         let token = |n| base64(&sha256(format!("{} {n}", state.next).as_bytes()).as_ref()[..16]) + &end;
         let seen = (0..names.len()).map(|n| (token(n), None)).collect();
+        let replaces = replaces.filter(|_| !deaf);
         state.orders.push(Order { names, replaces, seen, issued: None, account });
         let number = state.orders.len() - 1;
+        if state.cut > 0 {
+            state.cut -= 1;
+            return Ok(Answer(CUT, Vec::new(), String::new()));
+        }
         let shown = self.shown(number, &state.orders[number]);
         Ok(Answer(201, vec![("Location", format!("{}/order/{number}", self.base))], shown.to_string()))
     }

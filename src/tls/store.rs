@@ -119,6 +119,9 @@ impl Store {
                 rules.push(rule);
             }
         }
+        if model.listeners.iter().any(|listener| listener.tls.is_some()) {
+            self.own.begin();
+        }
         let mut reading = Reading {
             store: self,
             zeal,

@@ -219,7 +219,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (name, ca, identity, pins, policy) = (None, None, None, Vec::new(), Policy::Intermediate);
         let believed = UpstreamTls { name, ca, identity, pins, policy, insecure: true };
-        let client = Client::new(&believed, 1, &Arc::default()).unwrap();
+        let client = Client::new(&believed, 1, &Arc::new(rustls::RootCertStore::empty())).unwrap();
         runtime.block_on(async {
             // It takes the connection, and says nothing of TLS.
             let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -3,14 +3,16 @@
 //! whoever wants to be told.
 //!
 //! Reading order: [`Checks`] (what is checked) → [`schedule`] (when) → [`probe`] (one check) → [`knock`], [`answer`],
-//! [`grpc`] (what an endpoint said) → [`course`] (what a row of results means).
+//! [`grpc`] over [`talk`] (what an endpoint said) → [`course`] (what a row of results means).
 
 mod answer;
 mod course;
+mod fields;
 mod grpc;
 mod knock;
 mod probe;
 mod schedule;
+pub mod talk;
 
 use std::collections::HashMap;
 use std::fmt;

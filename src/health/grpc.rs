@@ -1,128 +1,114 @@
 //! `grpc.health.v1.Health/Check` over HTTP/2. Its two messages are so small that they are read and written by
 //! hand. It refuses to know who is asked.
 
-use ::http::Request;
-use ::http::header::HeaderMap;
-use bytes::Bytes;
-use h2::RecvStream;
-use h2::client::SendRequest;
-use tokio::io::AsyncRead;
-use tokio::io::AsyncWrite;
-use tokio::task::JoinHandle;
+use std::io;
+
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
 
 use crate::health::Said;
+use crate::health::probe::Stream;
 use crate::health::probe::Verdict;
+use crate::health::probe::fault;
+use crate::health::talk::Fault;
+use crate::health::talk::Question;
+use crate::health::talk::Reply;
+use crate::health::talk::Talk;
 
-/// A connection on which one can ask again. Dropped: it is closed, whatever is under way on it.
-#[derive(Debug)]
+/// A connection on which one can ask again.
 pub(super) struct Channel {
-    sender: SendRequest<Bytes>,
-    /// Reads and writes for it, also between two checks: what the endpoint wants to know meanwhile is answered.
-    driver: Driver,
+    stream: Stream,
+    talk: Talk,
 }
 
-#[derive(Debug)]
-struct Driver(JoinHandle<()>);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+/// Who is asked for what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) authority: &'a str,
+    /// An empty name asks for the server as a whole.
+    pub(super) service: &'a str,
+    /// Whether the connection is.
+    pub(super) secure: bool,
 }
 
-/// Asks for a service over a new connection; an empty name asks for the server as a whole. The connection can be used again
-/// if the answer has come whole.
-pub(super) async fn ask<S>(stream: S, authority: &str, service: &str) -> (Verdict, Option<Channel>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let shaken = h2::client::Builder::new()
-        .enable_push(false)
-        .max_header_list_size(HEADERS)
-        .initial_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
-        .max_send_buffer_size(HEADERS as usize)
-        .handshake::<_, Bytes>(stream)
-        .await;
-    let (sender, connection) = match shaken {
-        Ok(both) => both,
-        Err(error) => return (broken(&error), None),
-    };
-    // How it ends is told to whoever asks over it.
-    let driver = Driver(tokio::spawn(async move { drop(connection.await) }));
-    match (Channel { sender, driver }).converse(authority, service).await {
-        Ok((verdict, channel)) => (verdict, channel),
-        Err(error) => (broken(&error), None),
+/// Why there is no answer.
+enum Broken {
+    /// The connection ended.
+    Ended,
+    Io(io::Error),
+    Talk(Fault),
+    /// It could not be asked.
+    IllFormed,
+}
+
+/// Asks over a new connection that begins with `opening`. It can be used again if the answer has come whole.
+pub(super) async fn ask(stream: Stream, opening: Vec<u8>, asked: Asked<'_>) -> (Verdict, Option<Channel>) {
+    let mut channel = Channel { stream, talk: Talk::new(opening) };
+    match channel.converse(asked).await {
+        Ok(verdict) => (verdict, channel.kept()),
+        Err(broken) => (broken.verdict(), None),
     }
 }
 
 impl Channel {
     /// Asks once more; nothing if the connection has died meanwhile, or does while it is asked, which says nothing of the
     /// endpoint.
-    pub(super) async fn ask(self, authority: &str, service: &str) -> Option<(Verdict, Self)> {
-        let (verdict, channel) = self.converse(authority, service).await.ok()?;
-        Some((verdict, channel?))
+    pub(super) async fn ask(mut self, asked: Asked<'_>) -> Option<(Verdict, Option<Self>)> {
+        let verdict = self.converse(asked).await.ok()?;
+        Some((verdict, self.kept()))
     }
 
-    async fn converse(self, authority: &str, service: &str) -> Result<(Verdict, Option<Self>), h2::Error> {
-        let request = Request::post(format!("http://{authority}/grpc.health.v1.Health/Check"))
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .header("user-agent", "ringway-health")
-            .body(());
-        let Ok(request) = request else {
-            return Ok((Verdict::Bad("the check's own request would be ill-formed".into()), None));
-        };
-        let Self { sender, driver } = self;
-        let (reply, sender) = exchange(sender, request, message(service)).await?;
-        Ok((judge(&reply), Some(Self { sender, driver })))
+    fn kept(self) -> Option<Self> {
+        self.talk.is_open().then_some(self)
     }
-}
 
-/// What came back.
-#[derive(Debug, Default)]
-struct Reply {
-    status: u16,
-    /// `grpc-status` and `grpc-message`, of the trailers or of a head that has no body behind it.
-    code: Option<(String, String)>,
-    body: Vec<u8>,
-}
-
-async fn exchange(
-    sender: SendRequest<Bytes>,
-    request: Request<()>,
-    body: Vec<u8>,
-) -> Result<(Reply, SendRequest<Bytes>), h2::Error> {
-    let mut sender = sender.ready().await?;
-    let (response, mut upload) = sender.send_request(request, false)?;
-    upload.send_data(body.into(), true)?;
-    let (head, mut stream) = response.await?.into_parts();
-    let mut reply = Reply { status: head.status.as_u16(), code: code(&head.headers), body: Vec::new() };
-    while let Some(data) = stream.data().await {
-        let data = data?;
-        let room = MESSAGE.saturating_sub(reply.body.len());
-        if data.len() > room {
-            reply.body.clear();
-            return Ok((reply, sender));
+    async fn converse(&mut self, asked: Asked<'_>) -> Result<Verdict, Broken> {
+        let Asked { authority, service, secure } = asked;
+        let question = Question { secure, authority, path: "/grpc.health.v1.Health/Check", message: &message(service) };
+        if !self.talk.ask(&question) {
+            return Err(Broken::IllFormed);
         }
-        reply.body.extend_from_slice(&data);
-        stream.flow_control().release_capacity(data.len())?;
+        let mut block = Vec::with_capacity(BLOCK);
+        loop {
+            let said = self.talk.say();
+            if !said.is_empty() {
+                self.stream.write_all(&said).await?;
+            }
+            block.clear();
+            if self.stream.read_buf(&mut block).await? == 0 {
+                return Err(Broken::Ended);
+            }
+            if self.talk.hear(&block).map_err(Broken::Talk)? {
+                break;
+            }
+        }
+        // What it has asked in its turn does not wait for the next check, and is no part of this one.
+        let said = self.talk.say();
+        if !said.is_empty() && self.stream.write_all(&said).await.is_err() {
+            self.talk.end();
+        }
+        Ok(judge(&self.talk.reply()))
     }
-    trailers(&mut stream, &mut reply).await?;
-    Ok((reply, sender))
 }
 
-async fn trailers(stream: &mut RecvStream, reply: &mut Reply) -> Result<(), h2::Error> {
-    if let Some(found) = stream.trailers().await?.as_ref().and_then(code) {
-        reply.code = Some(found);
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
     }
-    Ok(())
 }
 
-fn code(fields: &HeaderMap) -> Option<(String, String)> {
-    let text = |name| fields.get(name).and_then(|value| value.to_str().ok());
-    let message = text("grpc-message").unwrap_or("");
-    Some((text("grpc-status")?.to_owned(), message.chars().take(WORDS).collect()))
+impl Broken {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Ended => Verdict::Bad("the connection broke: it ended before an answer".into()),
+            Self::Io(error) => fault("the connection broke", error),
+            Self::Talk(fault @ Fault::Words(_)) => {
+                Verdict::Bad(format!("what it sends is not HTTP/2 as it should be: {fault}"))
+            }
+            Self::Talk(fault) => Verdict::Bad(fault.to_string()),
+            Self::IllFormed => Verdict::Bad("the check's own request would be ill-formed".into()),
+        }
+    }
 }
 
 fn judge(reply: &Reply) -> Verdict {
@@ -146,11 +132,6 @@ fn judge(reply: &Reply) -> Verdict {
             Verdict::Bad(format!("grpc-status {code} {message}").trim_end().to_owned())
         }
     }
-}
-
-fn broken(error: &h2::Error) -> Verdict {
-    let words = if error.is_io() { "the connection broke" } else { "what it sends is not HTTP/2 as it should be" };
-    Verdict::Bad(format!("{words}: {error}"))
 }
 
 /// A `HealthCheckRequest`, as gRPC frames it.
@@ -211,14 +192,8 @@ fn varint(rest: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// Bytes of fields, either way.
-const HEADERS: u32 = 16 * 1024;
-/// Bytes that may be under way to us.
-const WINDOW: u32 = 64 * 1024;
-/// Bytes of a framed message.
-const MESSAGE: usize = 4 * 1024;
-/// Letters of an endpoint's own words that are passed on.
-const WORDS: usize = 200;
+/// Bytes read at once.
+const BLOCK: usize = 1024;
 
 #[cfg(test)]
 #[path = "grpc_tests.rs"]

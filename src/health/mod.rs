@@ -4,15 +4,17 @@
 //!
 //! Reading order: [`reach`] (whether there is anybody, asked once, by whoever wants to know before it begins) beside
 //! [`Checks`] (what is checked) → [`schedule`] (when) → [`probe`] (one check) → [`knock`], [`answer`],
-//! [`grpc`] (what an endpoint said) → [`course`] (what a row of results means).
+//! [`grpc`] over [`talk`] (what an endpoint said) → [`course`] (what a row of results means).
 
 mod answer;
 mod course;
+mod fields;
 mod grpc;
 mod knock;
 mod probe;
 mod reach;
 mod schedule;
+pub mod talk;
 
 pub use reach::reach;
 

@@ -105,10 +105,7 @@ async fn check(target: &Target, kept: Option<Kept>, keep: bool) -> (Verdict, Opt
             Err(error) => (fault("the connection broke", &error), None),
         },
         Probe::Grpc { service } => {
-            if let Err(error) = stream.write_all(opening(target)).await {
-                return (fault("the connection broke", &error), None);
-            }
-            let (verdict, channel) = grpc::ask(stream, &target.authority, service).await;
+            let (verdict, channel) = grpc::ask(stream, opening(target).to_vec(), asked(target, service)).await;
             (verdict, channel.filter(|_| keep).map(Kept::Grpc))
         }
         Probe::Http { .. } => match http(stream, target, keep && target.proxy.is_none()).await {
@@ -145,8 +142,8 @@ async fn again(kept: Kept, target: &Target) -> Option<(Verdict, Option<Kept>)> {
     let mut stream = match (kept, &target.settings.probe) {
         (Kept::Http(stream), _) => stream,
         (Kept::Grpc(channel), Probe::Grpc { service }) => {
-            let (verdict, channel) = channel.ask(&target.authority, service).await?;
-            return Some((verdict, Some(Kept::Grpc(channel))));
+            let (verdict, channel) = channel.ask(asked(target, service)).await?;
+            return Some((verdict, channel.map(Kept::Grpc)));
         }
         (Kept::Grpc(_), _) => return None,
     };
@@ -163,6 +160,10 @@ async fn again(kept: Kept, target: &Target) -> Option<(Verdict, Option<Kept>)> {
         Exchange::Done(verdict, stream) => Some((verdict, stream.map(Kept::Http))),
         Exchange::Nothing(_) => None,
     }
+}
+
+fn asked<'a>(target: &'a Target, service: &'a str) -> grpc::Asked<'a> {
+    grpc::Asked { authority: &target.authority, service, secure: target.secure.is_some() }
 }
 
 async fn http(mut stream: Stream, target: &Target, keep: bool) -> Exchange {

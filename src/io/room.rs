@@ -98,8 +98,10 @@ impl<F: Future> Future for Housed<'_, F> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        // SAFETY: it is ours, stays where it is until it is dropped there, and is dropped before the room is anybody else's.
-        unsafe { Pin::new_unchecked(self.at.as_mut()) }.poll(cx)
+        // SAFETY: it is there, and ours alone.
+        let future = unsafe { self.at.as_mut() };
+        // SAFETY: it stays where it is until it is dropped there, before the room is anybody else's.
+        unsafe { Pin::new_unchecked(future) }.poll(cx)
     }
 }
 

@@ -243,6 +243,8 @@ pub struct UpstreamCounts {
     pub retries: Count,
     /// Retries that were wanted and not made, since the budget was spent.
     pub unpaid: Count,
+    /// Retries that were wanted and not made, since the request's body was not kept.
+    pub unkept: Count,
     /// Second attempts beside one that took long, by [`HEDGES`].
     pub hedges: [Count; HEDGES.len()],
     /// Requests that hold a place of a bounded upstream now.

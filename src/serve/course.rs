@@ -194,7 +194,14 @@ impl Course {
             note(&self.barred, place);
         }
         let told = tally.bytes_out.get() > 0;
-        if told || !kept.is_whole() || !self.wants(scene, fault) {
+        if told || !self.wants(scene, fault) {
+            return false;
+        }
+        let counts = shard.slab.upstream(upstream.slot);
+        if !kept.is_whole() {
+            // What would not have been made for another reason is not counted for this one.
+            let left = fault.is_free() || tally.attempts.get() < self.attempts;
+            counts.unkept.add(u64::from(left));
             return false;
         }
         if fault == Fault::Stale {
@@ -218,7 +225,6 @@ impl Course {
         if scene.patience(Duration::MAX) <= pause {
             return false;
         }
-        let counts = shard.slab.upstream(upstream.slot);
         if !scene.facts.generation.may_retry(scene.route.upstream, shard.clock.now_us()) {
             counts.unpaid.add(1);
             return false;

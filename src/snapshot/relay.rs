@@ -73,6 +73,7 @@ fn route(upstream: UpstreamIndex, relay: &model::Relay) -> model::Route {
         response_timeout: None,
         body_timeout: None,
         min_rate: None,
+        response_rate: None,
         attempts: None,
         total_timeout: None,
         hedge: None,

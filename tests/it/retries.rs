@@ -207,6 +207,35 @@ fn a_body_over_the_bound_makes_the_request_unrepeatable() {
     raw.send(pattern(70_000));
     assert_eq!(raw.read_response().status, 503);
     assert_eq!((gateway.wait_log(|_| true).num("attempts"), second.requests().len()), (1, 0));
+    assert_eq!(unkept(&gateway), 1);
+}
+
+/// Retries that were not made for want of the body.
+fn unkept(gateway: &Gateway) -> u64 {
+    gateway.metrics().get("ringway_retries_unkept_total", &[("upstream", "app")]) as u64
+}
+
+#[test]
+fn a_retry_counts_as_lost_to_its_body_only_where_the_body_was_the_reason() {
+    const SOME: &str = "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n";
+    for (status, method, retry, expected) in [
+        ("503 No", "PUT", "attempts = 2, body = \"32KiB\"", 1),
+        ("503 No", "PUT", "attempts = 1, body = \"32KiB\"", 0),
+        ("503 No", "POST", "attempts = 2, body = \"32KiB\"", 0),
+        ("501 No", "PUT", "attempts = 2, body = \"32KiB\"", 0),
+        ("503 No", "PUT", "attempts = 2, body = \"64KiB\"", 0),
+    ] {
+        let (first, second) = (answers(status, "first"), Origin::named("second"));
+        let gateway = pair(&first, &second, &format!("retry = {{ {retry}, on = [\"503\"] }}"));
+        let mut raw = Raw::connect(gateway.http());
+        raw.send(SOME.replace("PUT", method));
+        raw.send(pattern(60_000));
+        let case = format!("{status} {method} {retry}");
+        let tried_again = raw.read_response().text() == "second";
+        assert_eq!(tried_again, retry.contains("64KiB"), "{case}");
+        gateway.wait_log(|_| true);
+        assert_eq!(unkept(&gateway), expected, "{case}");
+    }
 }
 
 #[test]

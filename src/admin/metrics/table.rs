@@ -244,6 +244,14 @@ pub(super) const FAMILIES: &[Family] = &[
         write: |reading, out| upstreams(reading, out, |counts| counts.unpaid.get()),
     },
     Family {
+        name: "ringway_retries_unkept_total",
+        kind: Counter,
+        labels: &["upstream"],
+        help: "Attempts after the first that were wanted and not made, since the request's body was longer than what is kept of \
+               it, or its client waited for leave to send it.",
+        write: |reading, out| upstreams(reading, out, |counts| counts.unkept.get()),
+    },
+    Family {
         name: "ringway_hedges_total",
         kind: Counter,
         labels: &["upstream", "hedge"],

@@ -16,7 +16,7 @@
 //! | layer | module | may import |
 //! |---|---|---|
 //! | 11 | `main` | app |
-//! | 10 | `app` | config, control, worker, demo, snapshot, shard, tls, observe, io, model, address, time, limits, id |
+//! | 10 | `app` | config, control, worker, demo, snapshot, shard, acme, health, tls, observe, io, model, address, time, limits, id |
 //! | 9 | `worker` | shard, serve, snapshot, observe, io, buf, model, address, time, limits, id, rand |
 //! | 8 | `serve` | shard, snapshot, route, policy, balance, upstream, relay, wire, tls, io, http, model, observe, address, time, buf, limits, id, rand |
 //! | 7 | `control` | config, model, snapshot, tls, acme, admin, health, shard, balance, observe, address, time, limits, id |

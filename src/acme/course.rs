@@ -9,6 +9,7 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use instant_acme::CertificateIdentifier;
 use instant_acme::Error;
 use serde::Deserialize;
 use serde::Serialize;
@@ -83,6 +84,9 @@ struct Record {
     not_before: i64,
     /// Why the last one failed.
     error: Option<String>,
+    /// Whether its authority, when it was told which certificate an order is for, did not say so: it is told no more, or
+    /// each renewal would be ordered twice.
+    deaf: bool,
 }
 
 /// What is to be done for a certificate.
@@ -127,6 +131,22 @@ pub(super) async fn run(mut wanted: watch::Receiver<Arc<Plan>>, outlet: Outlet) 
     }
 }
 
+/// How every certificate is, by what its files hold, though nobody keeps it; and of which that cannot be read.
+pub(super) async fn survey(plan: &Plan) -> (Vec<Standing>, Vec<String>) {
+    let (mut standings, mut unread, now) = (Vec::new(), Vec::new(), now());
+    let directory = plan.settings.as_ref().map_or("", |settings| settings.directory.as_str());
+    for (names, file) in &plan.certificates {
+        let mut kept = Kept::new(names, file, Chance::default(), now);
+        kept.read().await;
+        if kept.unread {
+            unread.extend(kept.record.error.take());
+        } else {
+            standings.push(kept.standing(directory, now));
+        }
+    }
+    (standings, unread)
+}
+
 impl Course {
     /// Keeps what is wanted now; what was kept before under the same names stays as it is.
     async fn adopt(&mut self, plan: &Plan) {
@@ -139,39 +159,11 @@ impl Course {
                 self.kept.extend(known);
                 continue;
             }
-            self.kept.push(Kept {
-                names: names.clone(),
-                file: file.clone(),
-                held: None,
-                record: Record::default(),
-                unread: true,
-                chance: self.chance(),
-                window: None,
-                // Not all at once after a start.
-                ask_at: now() + i64::try_from(at).unwrap_or(0),
-                ordering: false,
-                issued: known.as_ref().map_or(0, |known| known.issued),
-                failed: known.as_ref().map_or(0, |known| known.failed),
-            });
-            self.read(self.kept.len() - 1).await;
-        }
-    }
-
-    /// Takes up what the files of a certificate hold. While one cannot be read nothing is ordered, and it is tried again.
-    async fn read(&mut self, place: usize) {
-        let Some(kept) = self.kept.get_mut(place) else { return };
-        match read(kept.file.clone()).await {
-            Ok((held, record)) => {
-                let issued = record.issued;
-                let same = record.names == kept.names;
-                kept.record = if same { record } else { Record { issued, ..Record::default() } };
-                (kept.held, kept.unread) = (held, false);
-            }
-            Err(failure) => {
-                warn!(certificate = %kept.name(), "nothing is ordered before this can be read: {}", failure.words);
-                kept.record.error = Some(failure.words);
-                kept.record.not_before = now() + UNREAD;
-            }
+            // Not all at once after a start.
+            let mut kept = Kept::new(names, file, self.chance(), now() + i64::try_from(at).unwrap_or(0));
+            (kept.issued, kept.failed) = known.as_ref().map_or((0, 0), |known| (known.issued, known.failed));
+            kept.read().await;
+            self.kept.push(kept);
         }
     }
 
@@ -196,13 +188,13 @@ impl Course {
         let Some((_, place, step)) = self.next(now).filter(|(at, ..)| *at <= now) else { return };
         match step {
             Step::Ask => self.ask(place).await,
-            Step::Order if self.kept.get(place).is_some_and(|kept| kept.unread) => self.read(place).await,
             Step::Order => {
-                let before = self.kept.get_mut(place).map_or("", |kept| {
-                    let before = kept.state(now).word();
-                    kept.ordering = true;
-                    before
-                });
+                let Some(kept) = self.kept.get_mut(place) else { return };
+                if kept.unread {
+                    return kept.read().await;
+                }
+                let before = kept.state(now).word();
+                kept.ordering = true;
                 self.show();
                 let outcome = self.order(place, wanted.clone()).await;
                 if let Some(kept) = self.kept.get_mut(place) {
@@ -226,7 +218,8 @@ impl Course {
         }
         info!(certificate = %kept.name(), directory = %settings.directory, "a certificate is ordered");
         let way = &self.outlet.way;
-        let work = get(way.clone(), settings.clone(), kept.names.clone(), kept.held.clone());
+        let replaced = kept.held.as_ref().filter(|_| !kept.record.deaf).and_then(Held::identifier);
+        let work = get(way.clone(), settings.clone(), kept.names.clone(), replaced);
         let mut work = pin!(timeout(ORDER, apart(work)));
         let got = loop {
             tokio::select! {
@@ -243,6 +236,7 @@ impl Course {
                 }
             }
         };
+        let (deaf, got) = got.map_or_else(|failure| (false, Err(failure)), |got| (got.deaf, got.certificate));
         let stored = match got {
             Ok((mut whole, held)) => {
                 let file = kept.file.clone();
@@ -269,6 +263,9 @@ impl Course {
             self.strangers = 0;
             order::forget(settings).await;
         }
+        if let Some(kept) = self.kept.get_mut(place) {
+            kept.record.deaf |= deaf;
+        }
         Some(stored)
     }
 
@@ -282,7 +279,8 @@ impl Course {
             Ok(held) => {
                 info!(certificate = %name, "a certificate has been issued, good until {} (seconds since 1970)", held.life.1);
                 kept.issued += 1;
-                kept.record = Record { names: kept.names.clone(), issued: now, ..Record::default() };
+                let (names, deaf) = (kept.names.clone(), kept.record.deaf);
+                kept.record = Record { names, issued: now, deaf, ..Record::default() };
                 kept.window = None;
                 kept.ask_at = now;
                 let reason = format!("for {}, good until {} (seconds since 1970)", kept.names.join(", "), held.life.1);
@@ -294,9 +292,10 @@ impl Course {
                 let failures = kept.record.failures.saturating_add(1);
                 let pause = moment::pause(failures, failure.asked, failure.limited, chance);
                 warn!(certificate = %name, failures, pause_seconds = pause, "no certificate was issued: {}", failure.words);
-                let (names, issued) = (kept.names.clone(), kept.record.issued);
+                let names = kept.names.clone();
                 let error = Some(failure.words.clone());
-                kept.record = Record { names, issued, failures, not_before: now + pause, error };
+                let before = std::mem::take(&mut kept.record);
+                kept.record = Record { names, failures, not_before: now + pause, error, ..before };
                 ("failed", failure.words)
             }
         };
@@ -350,20 +349,31 @@ impl Course {
     }
 }
 
-/// Gets a certificate: its chain and key as PEM. The challenges are still answered when this returns.
+/// What has come of an order that was made.
+struct Got {
+    /// Whether its authority did not say which certificate it is for, though it was told.
+    deaf: bool,
+    /// The chain and its key as PEM.
+    certificate: Result<(Vec<u8>, Held), Failure>,
+}
+
+/// Gets a certificate in the place of another. The challenges are still answered when this returns.
 async fn get(
     way: Way,
     settings: model::Acme,
     names: Vec<String>,
-    held: Option<Held>,
-) -> Result<(Vec<u8>, Held), Failure> {
+    replaced: Option<CertificateIdentifier<'static>>,
+) -> Result<Got, Failure> {
     let web = web(&settings).await?;
     let account = order::account(&settings, &web).await?;
-    let mut order = order::begin((&account, &web), &names, held.as_ref()).await?;
-    let challenges = order::challenges(&mut order, &names, settings.challenge, &web).await?;
-    way.present(Some(Arc::new(challenges))).await?;
-    order::validate(&mut order, settings.challenge, &web).await?;
-    order::finish(&mut order, &names, settings.key, &web).await
+    let (mut order, deaf) = order::begin((&account, &web), &names, replaced).await?;
+    let certificate = async {
+        let challenges = order::challenges(&mut order, &names, settings.challenge, &web).await?;
+        way.present(Some(Arc::new(challenges))).await?;
+        order::validate(&mut order, settings.challenge, &web).await?;
+        order::finish(&mut order, &names, settings.key, &web).await
+    };
+    Ok(Got { deaf, certificate: certificate.await })
 }
 
 async fn web(settings: &model::Acme) -> Result<Web, Failure> {
@@ -413,6 +423,40 @@ impl Plan {
 }
 
 impl Kept {
+    /// One of which nothing is known yet.
+    fn new(names: &[String], file: &Path, chance: Chance, ask_at: i64) -> Self {
+        Self {
+            names: names.to_vec(),
+            file: file.to_owned(),
+            held: None,
+            record: Record::default(),
+            unread: true,
+            chance,
+            window: None,
+            ask_at,
+            ordering: false,
+            issued: 0,
+            failed: 0,
+        }
+    }
+
+    /// Takes up what its files hold. While one cannot be read nothing is ordered, and it is tried again.
+    async fn read(&mut self) {
+        match read(self.file.clone()).await {
+            Ok((held, record)) => {
+                let issued = record.issued;
+                let same = record.names == self.names;
+                self.record = if same { record } else { Record { issued, ..Record::default() } };
+                (self.held, self.unread) = (held, false);
+            }
+            Err(failure) => {
+                warn!(certificate = %self.name(), "nothing is ordered before this can be read: {}", failure.words);
+                self.record.error = Some(failure.words);
+                self.record.not_before = now() + UNREAD;
+            }
+        }
+    }
+
     fn name(&self) -> &str {
         self.names.first().map_or("", String::as_str)
     }
@@ -422,10 +466,10 @@ impl Kept {
         let failures = self.record.failures.saturating_add(1);
         Record {
             names: self.names.clone(),
-            issued: self.record.issued,
             failures,
             not_before: now + moment::pause(failures, None, false, self.chance),
             error: Some("the gateway ended while an order was under way".into()),
+            ..self.record.clone()
         }
     }
 

@@ -140,6 +140,26 @@ struct Outlet {
     tell: Tell,
 }
 
+/// What can be found out of certificates without keeping them.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// Why the directory could not be asked, in words, if it could not.
+    pub directory: Result<(), String>,
+    /// How each certificate is, in the order of the configuration.
+    pub standings: Vec<Standing>,
+    /// Of those whose files cannot be read: why, in words.
+    pub unread: Vec<String>,
+}
+
+/// Looks at the certificates that are to be kept, and whether their directory can be asked: no order is made, and no file is
+/// written. Nothing where nothing is to be kept.
+pub async fn survey(model: &Model) -> Option<Survey> {
+    let plan = Plan::of(model);
+    let settings = plan.settings.as_ref().filter(|_| !plan.certificates.is_empty())?;
+    let (standings, unread) = course::survey(&plan).await;
+    Some(Survey { directory: order::reach(settings).await.map_err(|failure| failure.words), standings, unread })
+}
+
 impl Acme {
     /// Begins, with nothing to keep, on the event loop that the calling task runs on; and what is asked from now on.
     #[must_use]

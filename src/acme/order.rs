@@ -3,11 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
+use http::Request;
+use http::StatusCode;
 use instant_acme::Account;
 use instant_acme::AccountCredentials;
 use instant_acme::AuthorizationStatus;
+use instant_acme::BodyWrapper;
+use instant_acme::CertificateIdentifier;
 use instant_acme::ChallengeType;
 use instant_acme::Error;
+use instant_acme::HttpClient;
 use instant_acme::Identifier;
 use instant_acme::Key;
 use instant_acme::NewOrder;
@@ -22,6 +27,7 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 use serde::Serialize;
+use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::task::spawn_blocking;
 use tracing::info;
@@ -119,6 +125,25 @@ pub(super) async fn apart<T: Send + 'static>(
     }
 }
 
+/// Asks for the directory of these settings, and for nothing that it names.
+pub(super) async fn reach(settings: &model::Acme) -> Result<(), Failure> {
+    let read = settings.clone();
+    let web = aside(move || Web::new(&read)).await?;
+    let asked = Request::get(&settings.directory).body(BodyWrapper::default());
+    let asked = asked.map_err(|error| Failure::plain(error.to_string()))?;
+    let failed = |error: &Error| Failure::of(error, &web);
+    let mut answer = web.request(asked).await.map_err(|error| failed(&error))?;
+    let text = answer.body.into_bytes().await.map_err(|error| Failure::plain(error.to_string()))?;
+    let said: Option<Value> = serde_json::from_slice(&text).ok();
+    let whole =
+        said.is_some_and(|said| ["newNonce", "newAccount", "newOrder"].iter().all(|place| said[place].is_string()));
+    match answer.parts.status {
+        StatusCode::OK if whole => Ok(()),
+        StatusCode::OK => Err(Failure::plain("what is there is no directory of ACME")),
+        status => Err(Failure::plain(format!("it answers with status {status}"))),
+    }
+}
+
 /// The account at the directory of these settings: the one that is kept, or a new one.
 pub(super) async fn account(settings: &model::Acme, web: &Web) -> Result<Account, Failure> {
     let file = store::account(&settings.home());
@@ -206,26 +231,28 @@ fn pair(pem: &str) -> Result<(Key, PrivateKeyDer<'static>), String> {
     Ok((signs, PrivateKeyDer::Pkcs8(key)))
 }
 
-/// Begins an order, in the place of the certificate that is held, if its authority takes that.
+/// Begins an order, in the place of another certificate if its authority takes that; and whether it was told and did not say so.
 pub(super) async fn begin(
     (account, web): (&Account, &Web),
     names: &[String],
-    held: Option<&Held>,
-) -> Result<Order, Failure> {
+    replaced: Option<CertificateIdentifier<'static>>,
+) -> Result<(Order, bool), Failure> {
     let identifiers: Vec<Identifier> = names.iter().map(|name| Identifier::Dns(name.clone())).collect();
     let plain = NewOrder::new(&identifiers);
-    if let Some(identifier) = held.and_then(Held::identifier) {
+    let mut deaf = false;
+    if let Some(identifier) = replaced {
         match account.new_order(&NewOrder::new(&identifiers).replaces(identifier)).await {
-            Ok(order) => return Ok(order),
+            Ok(order) => return Ok((order, false)),
             // It was replaced before, or is not known any more: that is no reason to go without.
             Err(Error::Unsupported(_)) => {}
-            // The order is made, and cannot be got at: an authority that does not say which certificate it is for.
-            Err(Error::Other(error)) if error.to_string().starts_with("replaces field mismatch") => {}
+            // The order is made, and cannot be got at.
+            Err(Error::Other(error)) if error.to_string().starts_with("replaces field mismatch") => deaf = true,
             Err(Error::Api(problem)) if is_of_the_old_one(problem.r#type.as_deref()) => {}
             Err(error) => return Err(Failure::of(&error, web)),
         }
     }
-    account.new_order(&plain).await.map_err(|error| Failure::of(&error, web))
+    let order = account.new_order(&plain).await.map_err(|error| Failure::of(&error, web))?;
+    Ok((order, deaf))
 }
 
 fn is_of_the_old_one(kind: Option<&str>) -> bool {

@@ -51,6 +51,8 @@ pub(super) struct Web {
     directory: Uri,
     /// For how long the last refusal asks not to come again, in seconds.
     asked: watch::Sender<Option<i64>>,
+    /// For one request: [`TIME`], except in tests.
+    time: Duration,
 }
 
 /// For one request, from its connection to the end of its response.
@@ -83,7 +85,7 @@ impl Web {
         };
         let roots = Arc::new(if settings.ca.is_none() { system_roots() } else { rustls::RootCertStore::empty() });
         let client = Client::new(&believed, 1, &roots).map_err(|fault| fault.to_string())?;
-        Ok(Self { tls: client.for_checks(false), directory, asked: watch::Sender::new(None) })
+        Ok(Self { tls: client.for_checks(false), directory, asked: watch::Sender::new(None), time: TIME })
     }
 
     /// For how long the last refusal has asked not to come again, in seconds; forgotten then.
@@ -100,8 +102,8 @@ impl HttpClient for Web {
         let web = self.clone();
         Box::pin(async move {
             let host = request.uri().host().unwrap_or_default().to_owned();
-            let answered = timeout(TIME, web.exchange(request)).await;
-            let answered = answered.unwrap_or_else(|_| Err(format!("no answer within {} s", TIME.as_secs()).into()));
+            let answered = timeout(web.time, web.exchange(request)).await;
+            let answered = answered.unwrap_or_else(|_| Err(format!("no answer within {:?}", web.time).into()));
             answered.map_err(|error| Error::Other(format!("{host}: {error}").into()))
         })
     }
@@ -210,6 +212,26 @@ mod tests {
         ] {
             assert_eq!(seconds(text, now), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn an_authority_has_its_time_and_is_asked_by_tls_alone() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (name, ca, identity, pins, policy) = (None, None, None, Vec::new(), Policy::Intermediate);
+        let believed = UpstreamTls { name, ca, identity, pins, policy, insecure: true };
+        let client = Client::new(&believed, 1, &Arc::new(rustls::RootCertStore::empty())).unwrap();
+        runtime.block_on(async {
+            // It takes the connection, and says nothing of TLS.
+            let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let place = silent.local_addr().unwrap();
+            let (tls, asked, time) = (client.for_checks(false), watch::Sender::new(None), Duration::from_millis(50));
+            let web = Web { tls, directory: Uri::default(), asked, time };
+            for (scheme, words) in [("https", "no answer within 50ms"), ("http", "is not to be asked by TLS")] {
+                let request = Request::get(format!("{scheme}://{place}/dir")).body(BodyWrapper::default()).unwrap();
+                let error = web.request(request).await.err().unwrap().to_string();
+                assert!(error.contains(words), "{scheme}: {error}");
+            }
+        });
     }
 
     #[test]

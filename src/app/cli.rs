@@ -41,6 +41,9 @@ pub(super) enum Command {
         /// The configuration file
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
+        /// Also ask what it names: whether addresses can be listened on, endpoints be reached and believed, certificates last
+        #[arg(long)]
+        online: bool,
     },
     /// Three demo services and a gateway before them; prints what to try
     Demo {

@@ -5,6 +5,7 @@
 mod bind;
 mod cli;
 mod files;
+mod online;
 mod start;
 
 use std::ffi::OsString;
@@ -38,7 +39,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match cli.command {
         Command::Run { config } => run(&config),
         Command::Serve { to, listen } => serve(to, listen),
-        Command::Check { config } => check(&config),
+        Command::Check { config, online } => check(&config, online),
         Command::Demo { listen, admin } => run_demo(listen, admin),
         Command::Schema => print(&format!("{:#}\n", config::schema())),
         Command::Version => print(concat!("ringway ", env!("CARGO_PKG_VERSION"), "\n")),
@@ -81,18 +82,23 @@ fn serve(to: Address, listen: Address) -> Done {
     start::start(Plan { model, path: None, level: "info", ready: Box::new(|_, _| ()) })
 }
 
-fn check(path: &Path) -> Done {
-    let loaded = config::load(path).and_then(files::look).map_err(|report| report.render(cli::colourful()))?;
+fn check(path: &Path, ask: bool) -> Done {
+    let soon = if ask { online::SOON } else { files::SOON };
+    let looked = config::load(path).and_then(|loaded| files::look_ahead(loaded, soon));
+    let (loaded, material) = looked.map_err(|report| report.render(cli::colourful()))?;
     loaded.warnings.iter().for_each(|warning| tell(&warning.to_string()));
-    let model = &loaded.model;
+    let (model, shown) = (&loaded.model, path.display());
+    if ask {
+        let found = online::ask(model, &material).map_err(|error| format!("error: nothing can be asked: {error}"))?;
+        found.iter().for_each(|finding| tell(&finding.to_string()));
+        let bad = found.iter().filter(|finding| finding.is_bad()).count();
+        if bad > 0 {
+            return Err(format!("error: {shown}: its text is fine; of what it names this does not work: {bad}").into());
+        }
+    }
     let routes: usize = model.hosts.iter().map(|host| host.routes.len()).sum();
-    print(&format!(
-        "{}: fine (listeners: {}, upstreams: {}, routes: {})\n",
-        path.display(),
-        model.listeners.len(),
-        model.upstreams.len(),
-        routes
-    ))
+    let (listeners, upstreams) = (model.listeners.len(), model.upstreams.len());
+    print(&format!("{shown}: fine (listeners: {listeners}, upstreams: {upstreams}, routes: {routes})\n"))
 }
 
 fn run_demo(listen: SocketAddr, admin: SocketAddr) -> Done {

@@ -391,13 +391,14 @@ fn hosts(upstreams: u32) -> impl Strategy<Value = Vec<Host>> {
         };
         routes.into_iter().map(route).collect::<Vec<_>>()
     });
-    btree_map(pattern, routes, 1..4).prop_map(|hosts| {
+    btree_map(pattern, (routes, option::of(tls::host_clients())), 1..4).prop_map(|hosts| {
         let pattern = |text: String| match text.strip_prefix("*.") {
             Some(suffix) => HostPattern::Wildcard(suffix.to_owned()),
             None if text == "*" => HostPattern::Any,
             None => HostPattern::Exact(text),
         };
-        hosts.into_iter().map(|(text, routes)| Host { pattern: pattern(text), routes, clients: None }).collect()
+        let host = |(text, (routes, clients))| Host { pattern: pattern(text), routes, clients };
+        hosts.into_iter().map(host).collect()
     })
 }
 

@@ -60,7 +60,8 @@ mod tests {
         let (name, identity, pins, policy, insecure) = (None, None, Vec::new(), Policy::Modern, false);
         upstream.tls = Some(UpstreamTls { name, ca, identity, pins, policy, insecure });
         model.upstreams.push(upstream);
-        let fault = |passing| Faulty { path: "/nowhere/ca.pem".into(), words: "it cannot be read".into(), passing };
+        let (path, words) = ("/nowhere/ca.pem", "it cannot be read");
+        let fault = |passing| Faulty { path: path.into(), words: words.into(), passing, absent: false };
         let files = |passing| Files::of(&store::stamps(&model), &[fault(passing)], now);
         assert!(!files(true).are_due(&model, now + AGAIN - LOOK));
         assert!(files(true).are_due(&model, now + AGAIN));

@@ -2,7 +2,8 @@
 //! what it finds out: that goes to the board of the cores, to a table for whoever asks, and, when a state changes, to
 //! whoever wants to be told.
 //!
-//! Reading order: [`Checks`] (what is checked) → [`schedule`] (when) → [`probe`] (one check) → [`knock`], [`answer`],
+//! Reading order: [`reach`] (whether there is anybody, asked once, by whoever wants to know before it begins) beside
+//! [`Checks`] (what is checked) → [`schedule`] (when) → [`probe`] (one check) → [`knock`], [`answer`],
 //! [`grpc`] (what an endpoint said) → [`course`] (what a row of results means).
 
 mod answer;
@@ -10,7 +11,10 @@ mod course;
 mod grpc;
 mod knock;
 mod probe;
+mod reach;
 mod schedule;
+
+pub use reach::reach;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -100,12 +100,12 @@ async fn check(target: &Target, kept: Option<Kept>, keep: bool) -> (Verdict, Opt
         Err(verdict) => return (verdict, None),
     };
     match &target.settings.probe {
-        Probe::Tcp => match stream.write_all(&opening(target)).await {
+        Probe::Tcp => match stream.write_all(opening(target)).await {
             Ok(()) => (Verdict::Good(Said::Connected), None),
             Err(error) => (fault("the connection broke", &error), None),
         },
         Probe::Grpc { service } => {
-            if let Err(error) = stream.write_all(&opening(target)).await {
+            if let Err(error) = stream.write_all(opening(target)).await {
                 return (fault("the connection broke", &error), None);
             }
             let (verdict, channel) = grpc::ask(stream, &target.authority, service).await;
@@ -121,8 +121,7 @@ async fn check(target: &Target, kept: Option<Kept>, keep: bool) -> (Verdict, Opt
 /// The connection with a TLS handshake behind it, where one is due.
 async fn secured(mut stream: Stream, target: &Target) -> Result<Stream, Verdict> {
     let Some(secure) = &target.secure else { return Ok(stream) };
-    let before = introduction(target);
-    stream.write_all(&before).await.map_err(|error| fault("the connection broke", &error))?;
+    stream.write_all(introduction(target.proxy)).await.map_err(|error| fault("the connection broke", &error))?;
     let connector = TlsConnector::from(secure.config.clone());
     match connector.connect(secure.name.clone(), stream).await {
         Ok(stream) => Ok(Box::new(stream)),
@@ -171,7 +170,7 @@ async fn http(mut stream: Stream, target: &Target, keep: bool) -> Exchange {
         return Exchange::Done(Verdict::Bad("it is no check by HTTP".into()), None);
     };
     let host = host.as_deref().unwrap_or(&target.authority);
-    let Some(request) = request((method, path, host), opening(target), keep) else {
+    let Some(request) = request((method, path, host), opening(target).to_vec(), keep) else {
         return Exchange::Done(Verdict::Bad("the check's own request would be ill-formed".into()), None);
     };
     if let Err(error) = stream.write_all(&request).await {
@@ -212,16 +211,16 @@ fn request((method, path, host): (&str, &str, &str), mut bytes: Vec<u8>, keep: b
 }
 
 /// What the request begins with: under TLS the introduction went before the handshake.
-fn opening(target: &Target) -> Vec<u8> {
-    if target.secure.is_some() { Vec::new() } else { introduction(target) }
+fn opening(target: &Target) -> &'static [u8] {
+    if target.secure.is_some() { b"" } else { introduction(target.proxy) }
 }
 
 /// What a connection begins with: a PROXY protocol header that says that nobody is behind it, where one is due.
-fn introduction(target: &Target) -> Vec<u8> {
-    match target.proxy {
-        None => Vec::new(),
-        Some(ProxyVersion::V1) => b"PROXY UNKNOWN\r\n".to_vec(),
-        Some(ProxyVersion::V2) => b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".to_vec(),
+pub(super) const fn introduction(proxy: Option<ProxyVersion>) -> &'static [u8] {
+    match proxy {
+        None => b"",
+        Some(ProxyVersion::V1) => b"PROXY UNKNOWN\r\n",
+        Some(ProxyVersion::V2) => b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
     }
 }
 

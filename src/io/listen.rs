@@ -72,7 +72,30 @@ pub fn open(address: &Address, count: usize, ours: bool, mode: u32) -> io::Resul
     Ok(Opened { address: Address::Ip(address), sockets, file: None })
 }
 
+/// Whether an address could be listened on, as far as that can be seen without listening. Nobody notices.
+///
+/// # Errors
+/// Why not. [`io::ErrorKind::AddrInUse`] says that somebody listens there, and not who.
+pub fn could(address: &Address) -> io::Result<()> {
+    match address {
+        Address::Ip(address) => bound(*address, true).map(drop),
+        Address::Unix(path) => {
+            let folder = path.parent().is_some_and(std::path::Path::is_dir);
+            if folder { Ok(()) } else { Err(io::Error::new(io::ErrorKind::NotFound, "there is no such folder")) }
+        }
+    }
+}
+
 fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    let socket = bound(address, shared)?;
+    if shared {
+        socket.listen(BACKLOG)?;
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn bound(address: SocketAddr, shared: bool) -> io::Result<socket2::Socket> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -86,11 +109,7 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     // Inherited too.
     socket.set_tcp_notsent_lowat(UNSENT)?;
     socket.bind(&address.into())?;
-    if shared {
-        socket.listen(BACKLOG)?;
-    }
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// A listening socket on a core.

@@ -24,6 +24,8 @@ pub struct Faulty {
     pub words: String,
     /// Whether it may pass without a change of the file: it could not be read.
     pub passing: bool,
+    /// Whether there is none.
+    pub absent: bool,
 }
 
 /// By what it is seen that a file has changed.
@@ -65,7 +67,7 @@ pub fn bytes(path: &Path) -> Result<Vec<u8>, Faulty> {
             ErrorKind::PermissionDenied => "the gateway may not read it".into(),
             _ => format!("it cannot be read: {error}"),
         };
-        Faulty { passing: true, ..faulty(path, words) }
+        Faulty { passing: true, absent: error.kind() == ErrorKind::NotFound, ..faulty(path, words) }
     })
 }
 
@@ -129,7 +131,7 @@ fn sections<T: PemObject>(path: &Path, text: &[u8], what: &str) -> Result<Vec<T>
 }
 
 pub(super) fn faulty(path: &Path, words: String) -> Faulty {
-    Faulty { path: path.to_owned(), words, passing: false }
+    Faulty { path: path.to_owned(), words, passing: false, absent: false }
 }
 
 impl std::fmt::Display for Faulty {

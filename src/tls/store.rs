@@ -119,6 +119,9 @@ impl Store {
                 rules.push(rule);
             }
         }
+        if model.listeners.iter().any(|listener| listener.tls.is_some()) {
+            self.own.begin();
+        }
         let mut reading = Reading {
             store: self,
             zeal,
@@ -219,6 +222,17 @@ impl Reading<'_> {
         }
     }
 
+    /// What stands for a certificate that is got by ACME. It may not be there yet, and if it is not what it was, it is got
+    /// anew: neither is a fault. One that cannot be read is.
+    fn awaited(&mut self, pair: &Pair, fault: Faulty, old: Option<Arc<Loaded>>) -> (Arc<Loaded>, Option<String>) {
+        let stands = old.unwrap_or_else(|| Arc::new(Loaded::pending(pair)));
+        let words = (fault.passing && !fault.absent).then(|| fault.to_string());
+        if words.is_some() && !self.kept.contains(&fault) {
+            self.kept.push(fault);
+        }
+        (stands, words)
+    }
+
     fn server(&mut self, name: &str, settings: &ListenTls, rules: &[&HostClients]) {
         let old = self.store.material.clone();
         let mut loaded = Vec::new();
@@ -228,14 +242,11 @@ impl Reading<'_> {
                 None => Loaded::read(pair).map(Arc::new),
             };
             let before = old.pairs.get(pair).cloned();
-            // What is got by ACME may not be there yet; and if it is not what it was, it is got anew.
             let read = match read {
-                Err(_) if !pair.names.is_empty() => {
-                    Ok(before.clone().unwrap_or_else(|| Arc::new(Loaded::pending(pair))))
-                }
-                read => read,
+                Err(fault) if !pair.names.is_empty() => Some(self.awaited(pair, fault, before)),
+                read => self.or_old(read, before),
             };
-            let Some((read, fault)) = self.or_old(read, before) else { continue };
+            let Some((read, fault)) = read else { continue };
             self.next.pairs.insert(pair.clone(), read.clone());
             if read.key.is_none() {
                 loaded.push(read);

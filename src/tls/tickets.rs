@@ -101,23 +101,29 @@ impl Secrets {
 }
 
 impl Own {
-    /// Those of a process that starts now.
+    /// Those of a process that starts now. None is drawn before one is used: the first to ask for chance pays for what it
+    /// is made of, and that is dear.
     #[must_use]
     pub fn new() -> Self {
-        let mut own = Self { secrets: Secrets { keys: Vec::new(), last: 0 }, draw };
-        own.turn(clock());
-        own
+        Self { secrets: Secrets { keys: Vec::new(), last: 0 }, draw }
     }
 
-    /// Those of now.
+    /// Draws the first secret, if none has been.
+    pub fn begin(&mut self) {
+        if self.secrets.last == 0 {
+            self.turn(clock());
+        }
+    }
+
+    /// Those of now; none before the first is drawn.
     #[must_use]
     pub fn secrets(&self) -> Secrets {
         self.secrets.clone()
     }
 
-    /// Draws a new secret if it is time, and drops what is no longer needed; whether it did.
+    /// Draws a new secret if it is time, and drops what is no longer needed; whether it did. Not before the first.
     pub fn renew(&mut self) -> bool {
-        self.turn(clock())
+        self.secrets.last != 0 && self.turn(clock())
     }
 
     fn turn(&mut self, now: u64) -> bool {
@@ -293,6 +299,18 @@ mod tests {
         assert_eq!(of(|| 1_200).decrypt(&ticket), None, "the lists of what was revoked have ended");
         assert!(of(|| 1_300).encrypt(b"settled").is_none());
         engine::note_end(i64::MAX);
+    }
+
+    #[test]
+    fn nothing_is_drawn_before_it_is_used() {
+        let mut own = Own { draw: || panic!("not asked for"), ..Own::new() };
+        assert!(!own.renew() && own.secrets().keys.is_empty());
+        own.draw = draw;
+        own.begin();
+        assert_eq!(own.secrets().keys.len(), 1);
+        own.draw = || panic!("there is one");
+        own.begin();
+        assert!(!own.renew());
     }
 
     #[test]

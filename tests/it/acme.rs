@@ -22,30 +22,30 @@ use crate::support::simple;
 
 /// A listener `http` with certificates for these names, and the lines `table` in `[acme]`; and a listener `plain` without
 /// TLS, which sends everything on.
-fn config(acme: &Acme, origin: &Origin, lists: &[&[&str]], table: &str, more: &str) -> String {
+pub(crate) fn config(acme: &Acme, origin: &Origin, lists: &[&[&str]], table: &str, more: &str) -> String {
     let lists: Vec<String> = lists.iter().map(|names| format!("{{ acme = {names:?} }}")).collect();
     let plain = "[listen.plain]\nbind = \"127.0.0.1:0\"\nredirect = \"https\"\n";
     let tls = format!("tls = [{}{more}]", lists.join(", "));
     format!("{}{plain}{}", acme.table(table), simple(&[origin], "", &tls))
 }
 
-fn find(acme: &Acme, gateway: &Gateway) {
+pub(crate) fn find(acme: &Acme, gateway: &Gateway) {
     acme.find(gateway.addr("plain"), gateway.http());
 }
 
 /// What is said of the certificate whose first name this is.
-fn standing(gateway: &Gateway, name: &str) -> Value {
+pub(crate) fn standing(gateway: &Gateway, name: &str) -> Value {
     let all = gateway.get_json("/v1/certificates");
     let mut list = all["acme"].as_array().unwrap().iter();
     list.find(|one| one["names"][0] == name).cloned().unwrap_or(Value::Null)
 }
 
-fn wait_for(gateway: &Gateway, name: &str, state: &str) -> Value {
+pub(crate) fn wait_for(gateway: &Gateway, name: &str, state: &str) -> Value {
     eventually(&format!("{name} to be {state}"), || standing(gateway, name)["state"] == state);
     standing(gateway, name)
 }
 
-fn orders(gateway: &Gateway, outcome: &str) -> f64 {
+pub(crate) fn orders(gateway: &Gateway, outcome: &str) -> f64 {
     gateway.metrics().sum("ringway_acme_orders_total", &[("outcome", outcome)])
 }
 
@@ -54,12 +54,12 @@ fn mode(path: &Path) -> u32 {
 }
 
 /// The certificate that a client is shown that asks for this name.
-fn shown(gateway: &Gateway, name: &str) -> Option<Vec<u8>> {
+pub(crate) fn shown(gateway: &Gateway, name: &str) -> Option<Vec<u8>> {
     look(gateway.http(), name, &[b"http/1.1"], false).ok().map(|seen| seen.certificate)
 }
 
 /// Starts it with one certificate, which has been issued.
-fn issued(acme: &Acme, origin: &Origin) -> Gateway {
+pub(crate) fn issued(acme: &Acme, origin: &Origin) -> Gateway {
     acme.lose();
     let gateway = Gateway::start(&config(acme, origin, &[&["shop.example"]], "", ""));
     find(acme, &gateway);
@@ -68,7 +68,7 @@ fn issued(acme: &Acme, origin: &Origin) -> Gateway {
 }
 
 /// What is remembered of orders is forgotten, as after a long time.
-fn forget_orders(acme: &Acme) {
+pub(crate) fn forget_orders(acme: &Acme) {
     std::fs::remove_file(acme.home().join("shop.example.orders.json")).unwrap();
 }
 
@@ -112,6 +112,10 @@ fn a_certificate_is_got_by_either_challenge_while_all_else_is_served() {
         if kind == "http-01" {
             let lines = gateway.wait_log_lines(2, |line| line.ended() == "acme_challenge");
             assert_eq!(lines[0].num("status"), 200);
+            // It is what is wanted, and no error.
+            assert!(gateway.metrics().sum("ringway_request_errors_total", &[]) < 0.5);
+            let errors = gateway.get_json("/v1/overview")["errors"].clone();
+            assert!(errors.as_object().unwrap().values().all(|count| *count == 0), "{errors}");
         }
         // Nothing is answered any more that is not asked.
         assert!(look(gateway.http(), "shop.example", &[b"acme-tls/1"], false).is_err());
@@ -128,6 +132,10 @@ fn a_certificate_is_got_by_either_challenge_while_all_else_is_served() {
 
 #[test]
 fn pebble_issues_by_either_challenge() {
+    if !Pebble::is_there() {
+        println!("skipped: the program pebble is not there (Debian has it as `pebble`)");
+        return;
+    }
     let (origin, own) = (Origin::named("app"), Authority::new());
     let other = own.issue("other", &["other.example"]);
     for (kind, key) in [("http-01", "ecdsa-p384"), ("tls-alpn-01", "rsa-2048")] {

@@ -389,6 +389,12 @@ fn a_listener_may_send_everything_on_to_where_tls_is_spoken() {
     assert_eq!(ask(&mut raw, "GET / HTTP/1.0\r\n\r\n").status, 400, "to which host?");
     assert!(origin.requests().is_empty());
     assert_eq!(gateway.wait_log(|line| line.num("status") == 308).ended(), "redirected");
+    let errors = |cause| gateway.metrics().sum("ringway_request_errors_total", &[("cause", cause)]);
+    assert_eq!(
+        (errors("redirected") as u64, errors("bad_request") as u64),
+        (0, 1),
+        "it is what is wanted, and no error"
+    );
 }
 
 #[test]

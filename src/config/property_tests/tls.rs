@@ -10,6 +10,7 @@ use proptest::sample::select;
 
 use super::time;
 use crate::model::ClientCertificates;
+use crate::model::HostClients;
 use crate::model::Hsts;
 use crate::model::ListenTls;
 use crate::model::Need;
@@ -37,15 +38,23 @@ pub(super) fn listens() -> impl Strategy<Value = (Option<ListenTls>, Option<Hsts
     })
 }
 
+fn clients() -> impl Strategy<Value = ClientCertificates> {
+    (select(vec![Need::Optional, Need::Required]), path(), option::of(path()))
+        .prop_map(|(need, ca, crl)| ClientCertificates { need, ca, crl })
+}
+
+/// What a host says instead of its listener.
+pub(super) fn host_clients() -> impl Strategy<Value = HostClients> {
+    prop_oneof![Just(HostClients::Off), clients().prop_map(HostClients::Asked)]
+}
+
 fn listen() -> impl Strategy<Value = ListenTls> {
     let pair =
         (path(), path(), option::of(path())).prop_map(|(cert, key, ocsp)| Pair { cert, key, ocsp, names: Vec::new() });
-    let clients = (select(vec![Need::Optional, Need::Required]), path(), option::of(path()))
-        .prop_map(|(need, ca, crl)| ClientCertificates { need, ca, crl });
     let names = select(vec![UnknownName::First, UnknownName::Refuse]);
     let bounds = (time(100, 60_000), 1..=1_000_000_u32, 1024..=65_536_usize);
     let tickets = (any::<bool>(), option::of(path()));
-    (vec(pair, 1..4), policy(), names, bounds, tickets, option::of(clients)).prop_map(
+    (vec(pair, 1..4), policy(), names, bounds, tickets, option::of(clients())).prop_map(
         |(certificates, policy, unknown_name, bounds, tickets, clients)| {
             let ((timeout, at_once, hello_bytes), (tickets, ticket_keys)) = (bounds, tickets);
             ListenTls {

@@ -11,7 +11,6 @@ use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 
-use aws_lc_rs::digest;
 use aws_lc_rs::signature;
 use aws_lc_rs::signature::UnparsedPublicKey;
 use rustls::ServerConfig;
@@ -22,15 +21,16 @@ use serde_json::json;
 
 use super::PATIENCE;
 use super::forms::base64;
-use super::forms::content;
 use super::forms::rfc3339;
 use super::forms::unbase64;
-use super::forms::value;
+use super::looks::Point;
+use super::looks::asked_for;
+use super::looks::look_at_certificate;
+use super::looks::look_at_file;
+use super::looks::sha256;
 use super::message::Incoming;
 use super::message::Request;
-use super::raw::Raw;
 use super::tls::Authority;
-use super::tls::look;
 
 /// The authority; it serves as long as the test lives.
 pub struct Acme {
@@ -72,7 +72,16 @@ struct State {
     mute: u32,
     /// What is asked for with every answer to an order.
     retry_after: Option<String>,
+    /// Whether it does not say which certificate an order is for.
+    deaf: bool,
+    /// So many orders are made, and the connection is cut instead of an answer.
+    cut: u32,
+    /// Where it says that its directory is.
+    moved: Option<String>,
 }
+
+/// No status: there is no answer.
+const CUT: u16 = 0;
 
 type Signs = Box<dyn Fn(&[String], Point, (i64, i64)) -> String + Send>;
 
@@ -84,19 +93,6 @@ struct Order {
     seen: Vec<(String, Option<Result<(), String>>)>,
     issued: Option<String>,
     account: usize,
-}
-
-/// A public key, P-256.
-pub struct Point(Vec<u8>);
-
-impl rcgen::PublicKeyData for Point {
-    fn der_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
-        &rcgen::PKCS_ECDSA_P256_SHA256
-    }
 }
 
 /// A refusal: status, kind, words, and for how long one is asked to wait.
@@ -203,6 +199,21 @@ impl Acme {
         self.state().mute = n;
     }
 
+    /// Does not say from now on which certificate an order is for.
+    pub fn deafen(&self) {
+        self.state().deaf = true;
+    }
+
+    /// Makes the next orders, and cuts the connection instead of an answer.
+    pub fn cut(&self, n: u32) {
+        self.state().cut = n;
+    }
+
+    /// Says from now on that its directory is elsewhere.
+    pub fn move_to(&self, url: &str) {
+        self.state().moved = Some(url.to_owned());
+    }
+
     /// Issues for such a life from now on, in seconds from now.
     pub fn issue_for(&self, from: i64, to: i64) {
         self.state().life = (from, to);
@@ -241,6 +252,9 @@ impl Inside {
                 return;
             }
             let Answer(status, fields, content) = self.answer(&request).unwrap_or_else(Problem::answer);
+            if status == CUT {
+                return;
+            }
             let mut text = format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\n", content.len());
             for (name, value) in &fields {
                 text += &format!("{name}: {value}\r\n");
@@ -271,6 +285,11 @@ impl Inside {
         let parts: Vec<&str> = request.target.trim_start_matches('/').split('/').collect();
         let base = &self.base;
         match (request.method.as_str(), parts.as_slice()) {
+            ("GET", ["dir"]) if self.state.lock().unwrap().moved.is_some() => {
+                let place = self.state.lock().unwrap().moved.clone().unwrap();
+                self.say("directory".into());
+                Ok(Answer(302, vec![("Location", place)], String::new()))
+            }
             ("GET", ["dir"]) => {
                 let mut all = json!({
                     "newNonce": format!("{base}/nonce"),
@@ -383,6 +402,7 @@ impl Inside {
         let names: Vec<String> =
             asked["identifiers"].as_array().into_iter().flatten().map(|one| text(&one["value"])).collect();
         let replaces = asked["replaces"].as_str().map(str::to_owned);
+        let deaf = self.state.lock().unwrap().deaf;
         let replacing = replaces.as_ref().map_or_else(String::new, |of| format!(" for {of}"));
         self.say(format!("order {}{replacing}", names.join(" ")));
         let mut state = self.state.lock().unwrap();
@@ -393,8 +413,13 @@ impl Inside {
         let (names, end) = state.strange.clone().unwrap_or((names, String::new()));
         let token = |n| base64(&sha256(format!("{} {n}", state.next).as_bytes()).as_ref()[..16]) + &end;
         let seen = (0..names.len()).map(|n| (token(n), None)).collect();
+        let replaces = replaces.filter(|_| !deaf);
         state.orders.push(Order { names, replaces, seen, issued: None, account });
         let number = state.orders.len() - 1;
+        if state.cut > 0 {
+            state.cut -= 1;
+            return Ok(Answer(CUT, Vec::new(), String::new()));
+        }
         let shown = self.shown(number, &state.orders[number]);
         Ok(Answer(201, vec![("Location", format!("{}/order/{number}", self.base))], shown.to_string()))
     }
@@ -513,52 +538,6 @@ impl Inside {
     }
 }
 
-/// RFC 8555 §8.3.
-fn look_at_file(addr: SocketAddr, name: &str, token: &str, expected: &str) -> Result<(), String> {
-    let mut raw = Raw::connect(addr);
-    raw.send(format!("GET /.well-known/acme-challenge/{token} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n"));
-    let response = raw.read_response();
-    match (response.status, response.text() == expected) {
-        (200, true) => Ok(()),
-        (status, _) => Err(format!("the file has status {status}: {}", response.text())),
-    }
-}
-
-/// RFC 8737 §3.
-fn look_at_certificate(addr: SocketAddr, name: &str, expected: &str) -> Result<(), String> {
-    let seen = look(addr, name, &[b"acme-tls/1"], true).map_err(|fault| format!("no handshake: {fault}"))?;
-    let sum = sha256(expected.as_bytes());
-    // id-pe-acmeIdentifier, critical, an octet string of an octet string.
-    let head = [0x06, 8, 0x2b, 6, 1, 5, 5, 7, 1, 31, 0x01, 1, 0xff, 0x04, 34, 0x04, 32];
-    let extension = [&head[..], sum.as_ref()].concat();
-    let read = ringway::tls::certificate::Certificate::read(&seen.certificate).unwrap_or_default();
-    match () {
-        () if seen.protocol.as_deref() != Some(b"acme-tls/1") => Err("the protocol is not acme-tls/1".into()),
-        () if read.names != [name] => Err(format!("the certificate is for {:?}", read.names)),
-        () if !has(&seen.certificate, &extension) => Err("the certificate has not what is looked for".into()),
-        () if !seen.closed => Err("the connection is still open".into()),
-        () => Ok(()),
-    }
-}
-
-/// The key that a request (PKCS#10) is for, if it is signed by that and for these names.
-fn asked_for(request: &[u8], names: &[String]) -> Result<Point, String> {
-    let point = |info: &[u8]| {
-        // SubjectPublicKeyInfo of an ECDSA key: the curve P-256, then a bit string of 65 bytes.
-        let curve = [0x06, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7, 0x03, 66, 0];
-        let at = info.windows(curve.len()).position(|part| part == curve)? + curve.len();
-        info.get(at..at + 65).map(<[u8]>::to_vec)
-    };
-    let (info, rest) = value(content(request).ok_or("no request")?).ok_or("no content")?;
-    let (_, signed) = value(rest).ok_or("no algorithm")?;
-    let signed = content(signed).and_then(|bits| bits.get(1..)).ok_or("no signature")?;
-    let point = point(info).ok_or("no key")?;
-    let key = UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_ASN1, &point);
-    key.verify(info, signed).map_err(|_| "the request is not signed by its key")?;
-    let missing = names.iter().find(|name| !has(info, name.as_bytes()));
-    missing.map_or(Ok(Point(point.clone())), |name| Err(format!("{name} is not in the request")))
-}
-
 impl Problem {
     fn answer(self) -> Answer {
         let Self(status, kind, words, after) = self;
@@ -582,12 +561,4 @@ fn json_of(bytes: &[u8]) -> Result<Value, Problem> {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
-}
-
-fn has(whole: &[u8], part: &[u8]) -> bool {
-    whole.windows(part.len()).any(|window| window == part)
-}
-
-fn sha256(bytes: &[u8]) -> digest::Digest {
-    digest::digest(&digest::SHA256, bytes)
 }

@@ -19,6 +19,7 @@ mod gate;
 mod gateway;
 mod inside;
 mod log;
+mod looks;
 mod loops;
 mod message;
 mod metrics;

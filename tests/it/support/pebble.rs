@@ -17,6 +17,12 @@ pub struct Pebble {
 }
 
 impl Pebble {
+    /// Whether there is the program. Where there is none, the authority of these tests stands for it, which checks the same.
+    pub fn is_there() -> bool {
+        let there = Command::new("pebble").arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        there.is_ok()
+    }
+
     /// Starts it. It looks for what is to be certified at these ports, by plain HTTP and by TLS.
     #[track_caller]
     pub fn start(plain: u16, secure: u16) -> Self {

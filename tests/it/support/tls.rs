@@ -188,6 +188,13 @@ impl Authority {
         Client { config: Arc::new(self.config(shows, &[version])) }
     }
 
+    /// One that offers these protocols (ALPN).
+    pub fn offering(&self, protocols: &[&[u8]]) -> Client {
+        let mut config = self.config(None, rustls::ALL_VERSIONS);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Client { config: Arc::new(config) }
+    }
+
     /// One of this version that asks for no name.
     pub fn nameless(&self, version: &'static SupportedProtocolVersion) -> Client {
         let mut config = self.config(None, &[version]);
@@ -362,6 +369,23 @@ impl Client {
             stream.conn.complete_io(&mut stream.sock)?;
         }
         Ok(Secure(Incoming::new(stream)))
+    }
+
+    /// Makes a handshake over an open connection, with these bytes before its first words, in one piece with them.
+    #[track_caller]
+    pub fn behind(&self, mut stream: TcpStream, name: &str, before: &[u8]) -> Secure {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut connection = ClientConnection::new(self.config.clone(), name).unwrap();
+        let mut first = before.to_vec();
+        connection.write_tls(&mut first).unwrap();
+        stream.write_all(&first).unwrap();
+        let mut stream = StreamOwned::new(connection, stream);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).unwrap();
+        }
+        Secure(Incoming::new(stream))
     }
 
     /// The bytes by which it would begin a connection that asks for this name.

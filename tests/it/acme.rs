@@ -394,7 +394,7 @@ fn a_gateway_that_is_stopped_within_an_order_does_not_ask_as_soon_as_it_is_back(
     gateway.signal(Signal::Quit);
     gateway.wait_exit();
     let gateway = start();
-    let found = standing(&gateway, "shop.example");
+    let found = wait_for(&gateway, "shop.example", "pending");
     assert_eq!((&found["failures"], &found["next_order_reason"]), (&1.into(), &"again".into()), "{found}");
     assert!(found["next_order_seconds"].as_i64() > Some(30), "{found}");
     assert!(found["last_error"].as_str().unwrap().contains("under way"), "{found}");

@@ -13,6 +13,7 @@ use rustls::crypto::aws_lc_rs;
 
 use crate::support::Authority;
 use crate::support::Gateway;
+use crate::support::Incoming;
 use crate::support::Issued;
 use crate::support::Origin;
 use crate::support::SecureOrigin;
@@ -122,9 +123,12 @@ fn an_upstream_may_ask_for_another_key() {
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock).unwrap();
         }
-        stream.write_all(ok("orders").as_bytes()).unwrap();
-        stream.flush().unwrap();
-        stream.conn.handshake_kind()
+        let kind = stream.conn.handshake_kind();
+        let mut incoming = Incoming::new(stream);
+        assert!(incoming.request_head().is_ok());
+        incoming.stream.write_all(ok("orders").as_bytes()).unwrap();
+        incoming.stream.flush().unwrap();
+        kind
     });
     let gateway = Gateway::start(&towards(addr, &authority));
     assert_eq!(get(gateway.http(), "/").text(), "orders");

@@ -432,6 +432,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn trials_are_asked_of_another_directory_and_kept_apart() {
+        let listen = "[listen.s]\nbind = \"127.0.0.1:8443\"\ntls = [{ acme = [\"a.example\"] }]\n";
+        let upstream = "[upstream.app]\nendpoints = [\"127.0.0.1:9000\"]\n";
+        let host = "[host.\"*\"]\nroutes = [{ path = \"/*\", upstream = \"app\" }]\n";
+        let read = |text: &str| crate::config::load_text("text", text).unwrap().model;
+        let homes = [("", model::PRODUCTION), ("staging = true\n", model::STAGING)].map(|(line, directory)| {
+            let model = read(&format!("[acme]\naccept_terms = true\n{line}{listen}{upstream}{host}"));
+            assert_eq!(read(&crate::config::to_toml(&model)), model);
+            let acme = model.acme.unwrap();
+            assert_eq!(acme.directory, directory);
+            acme.home()
+        });
+        assert_ne!(homes[0], homes[1]);
+    }
+
+    #[test]
     fn a_directory_can_be_asked_and_names_a_folder() {
         let long = |bytes: usize| format!("https://a.example/{}", "x".repeat(bytes - "https://a.example/".len()));
         for (text, good) in [

@@ -49,9 +49,10 @@ fn ending(authority: &Authority, file: &str, name: &str, days: i64) -> Issued {
 #[test]
 fn an_endpoint_that_nobody_reaches_is_an_error_and_one_that_is_there_is_none() {
     let (there, nowhere) = (Origin::named("app"), Origin::refusing());
-    let [(code, text), _] = checks(&simple(&[&there], "", ""));
+    let patient = "timeout = { connect = \"20s\" }";
+    let [(code, text), _] = checks(&simple(&[&there], patient, ""));
     assert!(code == 0 && text.contains(": fine (listeners: 1,") && text.lines().count() == 1, "{text}");
-    let [(code, text), (plain, _)] = checks(&simple(&[&there, &nowhere], "", ""));
+    let [(code, text), (plain, _)] = checks(&simple(&[&there, &nowhere], patient, ""));
     let words = format!("error: upstream \"app\": {}: no connection: refused", nowhere.address());
     assert!(code == 1 && text.contains(&words) && !text.contains("fine ("), "{text}");
     assert!(!text.contains(&format!("{}: no", there.address())), "{text}");
@@ -78,7 +79,7 @@ fn an_endpoint_is_believed_as_it_is_by_requests_and_its_certificate_may_end_soon
         let shown = ending(&authority, "orders", "127.0.0.1", days);
         let origin = SecureOrigin::start(authority.origin(&shown, false), &ok("orders"), true);
         let plain = Origin::refusing();
-        let config = simple(&[&plain], &format!("tls = {tls}"), "");
+        let config = simple(&[&plain], &format!("tls = {tls}\ntimeout = {{ connect = \"20s\" }}"), "");
         let (exit, text) = online(&config.replace(&plain.address().to_string(), &origin.addr.to_string()));
         assert!(exit == code && text.contains(words), "{tls}: {exit}: {text}");
         assert!(words.starts_with(':') || text.contains(&format!("upstream \"app\": {}: ", origin.addr)), "{text}");

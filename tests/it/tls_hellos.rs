@@ -26,7 +26,7 @@ use crate::tls::tls;
 /// A configuration whose upstream speaks TLS at this address, by this authority.
 fn towards(addr: std::net::SocketAddr, authority: &Authority) -> String {
     let plain = Origin::refusing();
-    let tls = format!("tls = {{ ca = \"{}\" }}", authority.ca().display());
+    let tls = format!("tls = {{ ca = \"{}\" }}\ntimeout = {{ connect = \"20s\" }}", authority.ca().display());
     simple(&[&plain], &tls, "").replace(&plain.address().to_string(), &addr.to_string())
 }
 

@@ -55,6 +55,8 @@ struct Entry {
     /// Whom it wakes.
     waker: Option<Waker>,
     fired: bool,
+    /// A wait of it was cut short, for good.
+    early: bool,
     /// When it may be cut short.
     wait: Wait,
     end: End,
@@ -81,8 +83,6 @@ enum Wait {
 struct End {
     /// A direction of it was ended here, for good: whatever is armed later, that end is ours.
     severed: bool,
-    /// A wait of it was cut short.
-    early: bool,
     /// It must not come to a clean end when everything is cut.
     abrupt: bool,
 }
@@ -126,7 +126,7 @@ impl Wheel {
         for entry in &mut self.entries.borrow_mut().list {
             let idle = entry.wait != Wait::Firm && entry.due != 0;
             if let Some(fd) = entry.fd.filter(|_| idle && ends(entry.kin)) {
-                entry.end.early = true;
+                entry.early = true;
                 socket::cut(fd, Cut::Read);
             }
         }
@@ -459,7 +459,7 @@ impl Deadline {
     /// Whether a wait of it was [cut short](Wheel::cut_idle).
     #[must_use]
     pub fn cut_short(&self) -> bool {
-        self.wheel.entries.borrow().list.get(self.index as usize).is_some_and(|entry| entry.end.early)
+        self.wheel.entries.borrow().list.get(self.index as usize).is_some_and(|entry| entry.early)
     }
 
     /// Keeps a waker to be woken when the deadline fires; says whether it has.

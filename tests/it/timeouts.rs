@@ -184,7 +184,7 @@ fn a_body_below_the_minimum_rate_is_cut_off_either_way() {
                 Ok(bytes) => response.body.extend(bytes),
                 Err(end) => break end,
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(100));
         };
         (end, response.body.len())
     });

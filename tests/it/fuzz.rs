@@ -13,13 +13,14 @@ use proptest::sample::Index;
 type Entry = fn(&[u8]);
 
 /// The targets of the fuzzer, by the folders of their seeds.
-const TARGETS: [(&str, Entry); 7] = [
+const TARGETS: [(&str, Entry); 8] = [
     ("h1_request_head", entry::request_head),
     ("h1_response_head", entry::response_head),
     ("chunked", entry::chunked),
     ("target", entry::target),
     ("path", entry::path),
     ("proxy", entry::proxy),
+    ("talk", entry::talk),
     ("tls", entry::tls::tls),
 ];
 /// What is kept of a target.
@@ -222,6 +223,11 @@ fn mutated_paths_are_normal_once_and_for_all() {
 #[test]
 fn mutated_proxy_headers_read_the_same_in_pieces() {
     mutate("proxy", entry::proxy);
+}
+
+#[test]
+fn mutated_frames_of_an_endpoint_are_heard_the_same_in_pieces() {
+    mutate("talk", entry::talk);
 }
 
 #[test]

@@ -5,61 +5,109 @@ use crate::balance::Tried;
 use crate::rand::Rng;
 
 /// Endpoints looked at for one choice.
-const LOOKS: usize = 16;
+pub(super) const LOOKS: usize = 16;
 
-/// The place with the least cost. `cost` is asked of each that is looked at, and is positive; one of which it knows nothing
-/// is passed over.
-#[inline]
-pub(super) fn least(
-    list: &[u32],
-    tried: &Tried,
-    rng: &Rng,
-    mut cost: impl FnMut(usize) -> Option<f32>,
-) -> Option<usize> {
-    let count = list.len();
-    let mut looks = [u32::MAX; LOOKS];
-    if count <= LOOKS {
-        looks.iter_mut().zip(list).for_each(|(look, place)| *look = *place);
-    } else if count < MANY {
-        draw(&mut looks, list, rng);
-    } else {
-        draw_freely(&mut looks, list, rng);
-    }
-    let fresh = tried.is_empty();
-    let mut chance = rng.next();
-    // The bits of the least cost, which are in the order of the costs; below them chance, so that a tie needs no decision.
-    let (mut least, mut best) = (u64::MAX, u32::MAX);
-    for place in looks.into_iter().take(count) {
-        if !fresh && tried.has(place as usize) {
-            continue;
-        }
-        let Some(cost) = cost(place as usize) else { continue };
-        // A step of a linear congruence; its upper half is random enough between equals.
-        chance = chance.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let key = u64::from(cost.to_bits()) << 32 | chance >> 32;
-        best = if key < least { place } else { best };
-        least = least.min(key);
-    }
-    if best != u32::MAX {
-        return Some(best as usize);
-    }
-    // All sixteen had been tried: any that was not is better than none.
-    list.iter().map(|place| *place as usize).find(|place| !tried.has(*place))
+/// Who is looked at for one choice, and the chance of each between equals. Looking is done in steps, none of which has a number
+/// that the next look must wait for: who, what each costs, and the least.
+pub(super) struct Looks {
+    places: [u32; LOOKS],
+    chances: [u32; LOOKS],
+    count: usize,
 }
+
+/// What each look has found: the bits of a cost, which are in the order of the costs.
+pub(super) type Costs = [u32; LOOKS];
+
+/// Nothing is known there: passed over.
+pub(super) const UNKNOWN: u32 = u32::MAX;
 
 /// From so many on, a draw that stands already is so rare that looking twice costs less than to find out.
 const MANY: usize = 256;
 
-/// Draws that may be the same: of 256 endpoints one look in thirty is in vain, of 1,000 one in a hundred and thirty.
-fn draw_freely(looks: &mut [u32; LOOKS], list: &[u32], rng: &Rng) {
-    for pair in looks.chunks_exact_mut(2) {
-        let chance = rng.next();
-        for (look, half) in pair.iter_mut().zip([chance >> 32, chance & 0xffff_ffff]) {
-            let draw = usize::try_from((half * list.len() as u64) >> 32).unwrap_or(0);
-            *look = list.get(draw).copied().unwrap_or(u32::MAX);
+impl Looks {
+    /// Looks at so many of a list, none of them tried.
+    #[inline]
+    pub(super) fn draw(list: &[u32], tried: &Tried, rng: &Rng) -> Self {
+        let mut looks = Self { places: [u32::MAX; LOOKS], chances: [0; LOOKS], count: list.len().min(LOOKS) };
+        if list.len() >= MANY {
+            looks.draw_freely(list, rng);
+        } else {
+            if list.len() <= LOOKS {
+                looks.places.iter_mut().zip(list).for_each(|(look, place)| *look = *place);
+            } else {
+                draw(&mut looks.places, list, rng);
+            }
+            looks.chance(rng.next());
+        }
+        if !tried.is_empty() {
+            looks.leave_out(tried);
+        }
+        looks
+    }
+
+    /// The places.
+    #[inline]
+    pub(super) fn places(&self) -> &[u32] {
+        self.places.get(..self.count).unwrap_or_default()
+    }
+
+    /// The place with the least cost.
+    #[inline]
+    pub(super) fn least(&self, costs: &Costs) -> Option<usize> {
+        const LOOK: u64 = LOOKS as u64 - 1;
+        // Below the cost chance, so that a tie needs no decision; and last whose cost it is.
+        let keys = costs.iter().zip(&self.chances).zip(0..).take(self.count);
+        let keys = keys.map(|((cost, chance), look)| u64::from(*cost) << 32 | u64::from(*chance) & !LOOK | look);
+        let least = keys.min().filter(|least| least >> 32 < u64::from(UNKNOWN))?;
+        self.places.get((least & LOOK) as usize).map(|place| *place as usize)
+    }
+
+    /// Draws that may be the same: of 256 endpoints one look in thirty is in vain, of 1,000 one in a hundred and thirty. What a
+    /// draw leaves over decides between equals.
+    fn draw_freely(&mut self, list: &[u32], rng: &Rng) {
+        let pairs = self.places.chunks_exact_mut(2).zip(self.chances.chunks_exact_mut(2));
+        for (places, chances) in pairs {
+            let chance = rng.next();
+            for ((place, left), half) in places.iter_mut().zip(chances).zip([chance >> 32, chance & 0xffff_ffff]) {
+                let draw = half * list.len() as u64;
+                *place = list.get((draw >> 32) as usize).copied().unwrap_or(u32::MAX);
+                *left = (draw & 0xffff_ffff) as u32;
+            }
         }
     }
+
+    /// The upper halves of steps of a linear congruence, which are random enough between equals.
+    fn chance(&mut self, first: u64) {
+        for (chance, (by, and)) in self.chances.iter_mut().zip(STEPS).take(self.count) {
+            *chance = (first.wrapping_mul(by).wrapping_add(and) >> 32) as u32;
+        }
+    }
+
+    /// Leaves out who was tried.
+    #[cold]
+    fn leave_out(&mut self, tried: &Tried) {
+        let (looked, mut left) = (self.places, 0);
+        for place in looked.iter().take(self.count).filter(|place| !tried.has(**place as usize)) {
+            self.places[left] = *place;
+            left += 1;
+        }
+        self.count = left;
+    }
 }
+
+/// What so many steps of the congruence from one on multiply by and add.
+const STEPS: [(u64, u64); LOOKS] = {
+    let mut steps = [(1, 0); LOOKS];
+    let (mut by, mut and) = (1_u64, 0_u64);
+    let mut step = 0;
+    while step < LOOKS {
+        by = by.wrapping_mul(0xd134_2543_de82_ef95);
+        and = and.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        steps[step] = (by, and);
+        step += 1;
+    }
+    steps
+};
 
 /// Distinct draws of fewer than [`MANY`] (Floyd's way): the j-th from 0..=j, taking j itself when the draw stands already.
 fn draw(looks: &mut [u32; LOOKS], list: &[u32], rng: &Rng) {
@@ -82,12 +130,19 @@ fn draw(looks: &mut [u32; LOOKS], list: &[u32], rng: &Rng) {
 mod tests {
     use super::*;
 
+    fn least(list: &[u32], rng: &Rng, cost: impl Fn(usize) -> f32) -> Option<usize> {
+        let looks = Looks::draw(list, &Tried::default(), rng);
+        let mut costs = [UNKNOWN; LOOKS];
+        costs.iter_mut().zip(looks.places()).for_each(|(bits, place)| *bits = cost(*place as usize).to_bits());
+        looks.least(&costs)
+    }
+
     /// How often each of `count` places is chosen, of so many times.
     fn chosen(count: u32, times: u32, cost: impl Fn(usize) -> f32) -> Vec<u32> {
         let (list, rng) = ((0..count).collect::<Vec<_>>(), Rng::seeded(11));
         let mut chosen = vec![0; list.len()];
         for _ in 0..times {
-            chosen[least(&list, &Tried::default(), &rng, |place| Some(cost(place))).unwrap()] += 1;
+            chosen[least(&list, &rng, &cost).unwrap()] += 1;
         }
         chosen
     }

@@ -79,7 +79,6 @@ pub enum Fault {
 const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
 const RESET: u8 = 3;
 const SETTINGS: u8 = 4;
 const PUSH: u8 = 5;
@@ -236,7 +235,7 @@ impl Talk {
             LEAVE => self.leave(frame),
             WINDOW => self.widen(frame),
             // What nobody knows is no reason to stop (RFC 9113 §5.5); nor is a priority.
-            PRIORITY | _ => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -332,7 +331,7 @@ impl Talk {
     }
 
     fn settle(&mut self, frame: Frame<'_>) -> Result<(), Fault> {
-        if frame.stream != 0 || frame.load.len() % 6 != 0 {
+        if frame.stream != 0 || !frame.load.len().is_multiple_of(6) {
             return Err(Fault::Words("ill-formed settings"));
         }
         if frame.flags & LAST != 0 {

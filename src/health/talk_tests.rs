@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// A kind of frame that says nothing here.
+const PRIORITY: u8 = 2;
+
 fn question() -> Question<'static> {
     Question { secure: false, authority: "orders", path: "/a.B/C", message: &[0, 0, 0, 0, 0] }
 }

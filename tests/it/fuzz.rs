@@ -13,7 +13,7 @@ use proptest::sample::Index;
 type Entry = fn(&[u8]);
 
 /// The targets of the fuzzer, by the folders of their seeds.
-const TARGETS: [(&str, Entry); 8] = [
+const TARGETS: [(&str, Entry); 9] = [
     ("h1_request_head", entry::request_head),
     ("h1_response_head", entry::response_head),
     ("chunked", entry::chunked),
@@ -21,6 +21,7 @@ const TARGETS: [(&str, Entry); 8] = [
     ("path", entry::path),
     ("proxy", entry::proxy),
     ("hello", entry::hello::hello),
+    ("talk", entry::talk),
     ("tls", entry::tls::tls),
 ];
 /// What is kept of a target.
@@ -231,6 +232,11 @@ fn mutated_proxy_headers_read_the_same_in_pieces() {
 #[test]
 fn mutated_hellos_read_the_same_in_pieces_and_as_the_rfcs_say() {
     mutate("hello", entry::hello::hello);
+}
+
+#[test]
+fn mutated_frames_of_an_endpoint_are_heard_the_same_in_pieces() {
+    mutate("talk", entry::talk);
 }
 
 #[test]

@@ -51,17 +51,18 @@ const PATIENT: &str = "retry = { attempts = 3, on = [\"connect\", \"reset\", \"t
 const HASTY: &str = "timeout = { response = \"3s\" }\nretry = { attempts = 3, on = [\"connect\", \"reset\", \"timeout\", \
                      \"500-504\"], budget = { percent = 50, per_second = 100 } }";
 
-/// The policies that faults are survived with, and after how many more answers an endpoint is back. How large a share it has
-/// by the default depends on how fast it is beside the others, and with as few clients as these that may be little; by the
-/// other each has its share.
-const WAYS: [(&str, usize); 2] = [("", 1), (EVEN, 20)];
+/// After so many more answers an endpoint is back: more than its first ones, which only find out whether it is well.
+const BACK: usize = 20;
+
+/// The policies that faults are survived with, and after how many more answers an endpoint is back.
+const WAYS: [(&str, usize); 2] = [("", BACK), (EVEN, BACK)];
 
 /// Attempts at an endpoint that failed.
 fn failures(gateway: &Gateway, endpoint: &Endpoint) -> usize {
     gateway.metrics().get("ringway_endpoint_failures_total", &[("endpoint", &endpoint.name())]) as usize
 }
 
-/// Good answers of the others while an endpoint is not well, in hundred; enough to tell, and not too many to wait for.
+/// Good answers of the others while an endpoint is not well; enough to tell, and not too many to wait for.
 const SPELL: usize = 400;
 
 /// No request may be lost to what can be tried again.

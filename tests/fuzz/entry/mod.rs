@@ -9,6 +9,9 @@ pub mod tls;
 
 use naive::Reading;
 use ringway::address::Peer;
+use ringway::health::talk;
+use ringway::health::talk::Question;
+use ringway::health::talk::Talk;
 use ringway::http::ChunkFault;
 use ringway::http::Fault;
 use ringway::http::Refusal;
@@ -337,6 +340,30 @@ pub fn proxy(bytes: &[u8]) {
         let between = matches!(ends, proxy::Ends::Between(..));
         let wanted = if between { ends } else { proxy::Ends::Own };
         assert_eq!(proxy::parse(&out), Ok(Some((out.len(), wanted))), "{:?}", String::from_utf8_lossy(&out));
+    }
+}
+
+/// What an endpoint says of its health over HTTP/2: in pieces the same, bounded, and nobody is made to say more than was heard.
+pub fn talk(bytes: &[u8]) {
+    let hear = |pieces: &[&[u8]]| {
+        let mut talk = Talk::new(Vec::new());
+        assert!(talk.ask(&Question { secure: false, authority: "orders", path: "/a.B/C", message: &[0; 5] }));
+        drop(talk.say());
+        let mut whole = false;
+        for piece in pieces {
+            whole = talk.hear(piece)?;
+        }
+        let open = talk.is_open();
+        Ok::<_, talk::Fault>((whole.then(|| talk.reply()), open, talk.say()))
+    };
+    let whole = hear(&[bytes]);
+    for at in cuts(bytes) {
+        let (one, two) = bytes.split_at(at);
+        assert_eq!(hear(&[one, two]), whole, "cut at {at}");
+    }
+    if let Ok((reply, _, said)) = whole {
+        assert!(said.len() <= bytes.len() + 13, "{} bytes for {}", said.len(), bytes.len());
+        assert!(reply.is_none_or(|reply| reply.body.len() <= 4096 && (200..1000).contains(&reply.status)));
     }
 }
 

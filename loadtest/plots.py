@@ -21,8 +21,9 @@ class Axis:
         return self.first + min(max(share, 0), 1) * (self.last - self.first)
 
 
-def lines(series, x, y, x_words, y_words, words):
-    """A plot of lines: `series` gives by name its points, each x, y and whether it is sure; `x` and `y` are axes."""
+def lines(series, x, y, x_words, y_words, words, named=True):
+    """A plot of lines: `series` gives by name its points, each x, y and whether it is sure; `x` and `y` are axes. `named`: each
+    has its name at its end."""
     parts = [frame(x, y, x_words, y_words)]
     ends = []
     for name, points in series.items():
@@ -35,7 +36,8 @@ def lines(series, x, y, x_words, y_words, words):
             parts += [f'<circle class="{"dot" if sure else "open"} {name}" cx="{px:.1f}" cy="{py:.1f}" r="3.2"/>'
                       for px, py, sure in places]
         ends.append((places[-1][1], places[-1][0], name))
-    parts += labels(ends)
+    if named:
+        parts += labels(ends)
     return svg(HEIGHT, words, parts)
 
 

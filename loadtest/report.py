@@ -84,7 +84,9 @@ def bars(rows):
         f'<tr><td class="{"met" if met else "missed"}">{"met" if met else "missed"}</td><td>{scenario}</td>'
         f'<td>{FIGURES[figure]}</td><td class="n">{"unknown" if value is None else f"{value:.2f}"} × {other}</td>'
         f'<td class="n">≤ {limit:.2f}</td><td>{kind}</td></tr>' for scenario, figure, other, limit, kind, value, met in found)
-    return ('<h2>Bars</h2><p>A bar decides the exit code of the run; a goal is where this is to go.</p><div class="wide"><table>'
+    count = sum(met for *_, met in found)
+    return (f'<h2>Bars</h2><p><b>{count} of {len(found)} met.</b> A bar decides the exit code of the run; a goal is where this is '
+            'to go.</p><div class="wide"><table>'
             '<tr><th></th><th>scenario</th><th>figure</th><th class="n">measured</th><th class="n">at most</th><th></th></tr>'
             f'{cells}</table></div>')
 
@@ -163,15 +165,15 @@ def sweep(rows, names):
             series[name] = points
         values = [value for points in series.values() for _, value, _ in points]
         most_rate = max(rate for points in series.values() for rate, _, _ in points) * 1.02
-        x = plots.Axis(0, most_rate, plots.LEFT, plots.WIDTH - plots.RIGHT,
+        x = plots.Axis(0, most_rate, plots.LEFT, plots.WIDTH - 24,
                        plots.even_ticks(most_rate, lambda value: f"{value / 1000:g} k"))
         y = plots.Axis(min(values) / 1.2, max(values) * 1.2, plots.HEIGHT - plots.BOTTOM, plots.TOP,
                        plots.log_ticks(min(values) / 1.2, max(values) * 1.2, duration), log=True)
         parts.append(f"<h3>{words}</h3><figure>"
-                     + plots.lines(series, x, y, "requests a second offered", "latency", f"{words} against load") + "</figure>")
+                     + plots.lines(series, x, y, "requests a second offered", "latency", f"{words} against load", named=False) + "</figure>")
     return ('<h2>Latency against offered load</h2><p>From 10 % to 120 % of each proxy’s own peak with 64 connections, arrivals '
             'at random (Poisson). An open dot: the generator itself could not keep time in some round, so what is to its '
-            'right says as much of the generator as of the proxy.</p>' + "".join(parts))
+            'right says as much of the generator as of the proxy.</p>' + plots.legend(names) + "".join(parts))
 
 
 def lost(rows, chosen, names):

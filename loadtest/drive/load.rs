@@ -97,8 +97,9 @@ impl<'a> Load<'a> {
                 self.begin_due(ground);
             }
             let origin = ground.serve_due();
-            let timeout = self.timeout();
-            ground.epoll.wait(&mut ready, origin.map_or(timeout, |due| Some(timeout.map_or(due, |own| own.min(due)))))?;
+            // The sooner of the two, if there is any.
+            let timeout = self.timeout().into_iter().chain(origin).min();
+            ground.epoll.wait(&mut ready, timeout)?;
             for event in ready.drain(..) {
                 if event.key & crate::KEY_KIND == crate::KEY_LOAD {
                     self.turn(event, ground);

@@ -257,13 +257,14 @@ impl Request {
     fn new(head: &Head<'_>) -> Self {
         let target = head.line.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
         let (path, query) = target.split_at(memchr::memchr(b'?', target).unwrap_or(target.len()));
+        let last = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         Self {
             token: head.token.unwrap_or(0),
             body: head.body(true),
             offset: 0,
             wrong: false,
             bare: head.line.starts_with(b"HEAD "),
-            answer: path.rsplit(|&byte| byte == b'/').next().and_then(number).filter(|&bytes| bytes <= ANSWER_BYTES_MAX),
+            answer: number(last).filter(|&bytes| bytes <= ANSWER_BYTES_MAX),
             chunked: query.strip_prefix(b"?").is_some_and(|query| query == b"chunked"),
             close: head.close,
         }

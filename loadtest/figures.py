@@ -2,7 +2,6 @@
 nothing of how they were measured or are shown."""
 
 import csv
-import glob
 import os
 import statistics
 
@@ -63,10 +62,10 @@ def lost(rows, scenarios, proxies, subject="ringway"):
     return sorted(found, key=lambda row: -row[3])
 
 
-def latencies(folder, scenario, proxy):
-    """All rounds' latencies together, from the files that `drive` keeps: rising pairs of 1/(1 - percentile) and µs."""
+def latencies(folder, scenario, proxy, rounds):
+    """These rounds' latencies together, from the files that `drive` keeps: rising pairs of 1/(1 - percentile) and µs."""
     counts = {}
-    for path in glob.glob(os.path.join(glob.escape(folder), f"{scenario}-{proxy}-*.hgrm")):
+    for path in (os.path.join(folder, f"{scenario}-{proxy}-{number}.hgrm") for number in rounds):
         before = 0
         with open(path, encoding="ascii") as source:
             for line in source:

@@ -23,7 +23,7 @@ def write(folder):
         run = json.load(source)
     facts, rows = run["facts"], run["rows"]
     chosen = [row for row in what.EVERY if row.name in facts["scenarios"]]
-    parts = [head(facts), bars(rows), overview(rows, chosen, facts["peers"]), curves(folder, chosen, facts["peers"]),
+    parts = [head(facts), bars(rows), overview(rows, chosen, facts["peers"]), curves(folder, rows, chosen, facts["peers"]),
              sweep(rows, facts["peers"]), lost(rows, chosen, facts["peers"]), tables(rows, chosen, facts),
              method(facts), configurations(facts["peers"])]
     path = os.path.join(folder, "report.html")
@@ -110,21 +110,24 @@ def overview(rows, chosen, names):
             'Logarithmic.</p>' + plots.legend([name for name in names if name in seen]) + f"<figure>{plot}</figure>")
 
 
-def curves(folder, chosen, names):
+def curves(folder, rows, chosen, names):
     """Latency by percentile, of each scenario that comes at a rate of its own."""
     parts = []
     for scenario in chosen:
         if not scenario.opens or "share" in scenario.load or scenario.tool != "drive":
             continue
-        found = {name: [point for point in figures.latencies(folder, scenario.name, name) if point[0] <= 10_000]
-                 for name in names}
+        own = [row for row in rows if row["scenario"] == scenario.name]
+        found = {name: figures.latencies(folder, scenario.name, name, figures.by_round(own, name, "p50_us")) for name in names}
+        found = {name: [point for point in points if point[0] <= 10_000] for name, points in found.items()}
+        late = {row["proxy"] for row in own} - {row["proxy"] for row in own if row["on_time"]}
+        late = f" The generator kept time in no round of {', '.join(sorted(late))}." if late else ""
         found = {name: thinned(points) for name, points in found.items() if points}
         if found:
-            parts.append(f"<h3>{scenario.name}</h3><p>{html.escape(scenario.words)}</p><figure>{curve(found)}</figure>")
+            parts.append(f"<h3>{scenario.name}</h3><p>{html.escape(scenario.words)}.{late}</p><figure>{curve(found)}</figure>")
     if not parts:
         return ""
     return ('<h2>Latency by percentile</h2><p>From the time a request was due to the last byte of its answer, all rounds '
-            'together; both axes logarithmic. The files are beside this report (HdrHistogram’s percentile format).</p>'
+            'together in which the generator kept time; both axes logarithmic. The files are beside this report (HdrHistogram’s percentile format).</p>'
             + "".join(parts))
 
 

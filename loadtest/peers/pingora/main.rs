@@ -24,10 +24,10 @@ impl ProxyHttp for To {
 
     fn new_ctx(&self) {}
 
-    async fn upstream_peer(&self, session: &mut Session, (): &mut ()) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, asked: &mut Session, (): &mut ()) -> Result<Box<HttpPeer>> {
         let mut first = 0;
         if !self.routes.is_empty() {
-            let segment = session.req_header().uri.path().split('/').nth(1).unwrap_or_default();
+            let segment = asked.req_header().uri.path().split('/').nth(1).unwrap_or_default();
             first = self.routes.get(segment).copied().unwrap_or_default();
         }
         let turn = if self.origins.len() > 1 { self.turn.fetch_add(1, Ordering::Relaxed) } else { 0 };

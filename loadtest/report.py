@@ -64,8 +64,11 @@ def notes(scenario, rows, proxy):
 def head(facts):
     its = facts["machine"]
     versions = ", ".join([*its["versions"].values(), *its["tools"].values(), its["rustc"]])
-    left_out = "".join(f"<li>{html.escape(name)}: {html.escape(scenario)}: {html.escape(reason)}</li>"
-                       for name, scenario, reason in facts["skipped"])
+    reasons = {}
+    for name, scenario, reason in facts["skipped"]:
+        reasons.setdefault((name, reason), []).append(scenario)
+    left_out = "".join(f"<li>{html.escape(name)} ({html.escape(', '.join(gone))}): {html.escape(reason)}</li>"
+                       for (name, reason), gone in reasons.items())
     return (f'<h1>Ringway, measured beside others</h1>'
             f'<p class="sub">{its["date"]} · {html.escape(its["cpu"])}, {its["cpus"]} CPUs · Linux {html.escape(its["kernel"])} '
             f'· load {its["load"]} · {facts["rounds"]} rounds of {facts["window_s"]:g} s, {facts["took_s"] / 60:.0f} minutes'

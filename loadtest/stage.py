@@ -25,6 +25,11 @@ _children = []
 _dir = None
 
 
+def target():
+    """The folder that cargo builds in."""
+    return os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
+
+
 def build(profile, binaries=(), examples=(), features=()):
     """Builds what is named with the given cargo profile and features, and gives the folder it lies in."""
     command = ["cargo", "build", "--quiet", "--profile", profile]
@@ -35,8 +40,7 @@ def build(profile, binaries=(), examples=(), features=()):
     for name in features:
         command += ["--features", name]
     subprocess.run(command, cwd=ROOT, check=True)
-    target = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
-    return os.path.join(target, "debug" if profile == "dev" else profile)
+    return os.path.join(target(), "debug" if profile == "dev" else profile)
 
 
 def workdir():
@@ -134,10 +138,11 @@ def await_port(child, address, seconds=10):
 
 
 def fill(template, name, **values):
-    """Fills a template of peers/ in and gives the path of the result."""
+    """Fills a template of peers/ in and gives the path of the result. There are no routes but its own unless `ROUTES` is
+    given."""
     with open(os.path.join(PEERS, template), encoding="utf-8") as source:
         text = source.read()
-    for key, value in values.items():
+    for key, value in {"ROUTES": "", **values}.items():
         text = text.replace(f"@{key}@", str(value))
     path = os.path.join(workdir(), name)
     with open(path, "w", encoding="utf-8") as target:
@@ -167,7 +172,9 @@ class Drive:
 
     def __init__(self, folder, cpu=None):
         self.child = start([os.path.join(folder, "examples", "drive")], cpu=cpu, stdin=subprocess.PIPE, log="drive.log")
-        self.origin, _ = await_line(self.child, "ORIGIN")
+        self.origin, said = await_line(self.child, "ORIGIN")
+        # Its listeners by name: `prompt` and `origin` answer at once, `slow` late, `failing` never.
+        self.listeners = {line.split()[0].lower(): line.split()[-1] for line in said}
 
     def begin(self, **options):
         """Begins a run; `rate=30000` becomes `--rate 30000`, and `True` a flag alone."""
@@ -212,6 +219,19 @@ def rss_kib(pid):
 
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def cpu_ns(pids):
+    """CPU time of processes, all their threads, as the scheduler counts it."""
+    total = 0
+    for pid in pids:
+        try:
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as times:
+                    total += int(times.read().split()[0])
+        except OSError:
+            pass
+    return total
 
 
 def output_of(*command):

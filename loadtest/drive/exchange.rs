@@ -86,6 +86,11 @@ impl Place {
         self.exchange.is_some()
     }
 
+    /// Whether it has a connection, as far as is known.
+    pub fn is_open(&self) -> bool {
+        self.link.is_some()
+    }
+
     /// Begins the connection; the socket is writable once it stands.
     pub fn open(&mut self, to: SocketAddr, epoll: &Epoll) -> io::Result<()> {
         let link = Link::begin(to)?;
@@ -106,6 +111,10 @@ impl Place {
         self.pending.clear();
         self.out.begin(token, plan.body, plan.chunked, |head| {
             head.extend_from_slice(if plan.body.is_some() { b"POST " } else { b"GET " });
+            if let Some(routes) = plan.routes {
+                head.extend_from_slice(b"/r");
+                push_number(head, token % routes.max(1));
+            }
             head.extend_from_slice(plan.path.as_bytes());
             head.extend_from_slice(b" HTTP/1.1\r\nHost: ");
             head.extend_from_slice(plan.host.as_bytes());

@@ -12,7 +12,7 @@ use crate::Ground;
 use crate::cpu::Cpu;
 use crate::exchange::{End, Place};
 use crate::link::Tls;
-use crate::plan::{Abort, LATENCY_NS_MAX, Measured, Plan, Report, Totals};
+use crate::plan::{Abort, LATENCY_NS_MAX, Measured, Plan, Report, Totals, keep};
 use crate::sys::Ready;
 
 /// The state of a run. Times are nanoseconds since its beginning.
@@ -26,6 +26,9 @@ pub struct Load<'a> {
     places: Vec<Place>,
     /// Places that wait for a request, longest first.
     idle: VecDeque<usize>,
+    /// Places of the idle connections: those that have yet to begin, and how many have not had their answer.
+    to_park: VecDeque<usize>,
+    unparked: usize,
     /// Due times of requests that wait for a place.
     queue: VecDeque<u64>,
     /// Places that failed, and when: they pause before they try again.
@@ -39,6 +42,8 @@ pub struct Load<'a> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
+    /// The idle connections come.
+    Parking,
     Warming,
     Measuring,
     Draining,
@@ -52,14 +57,17 @@ impl<'a> Load<'a> {
         let tls = || if plan.resume { tls.clone().map(Tls::with_tickets) } else { tls.clone() };
         let begin = nanoseconds(plan.warmup);
         let end = if plan.requests.is_some() { u64::MAX } else { begin + nanoseconds(plan.seconds) };
+        let (active, all) = (plan.connections as usize, plan.connections + plan.idle);
         let mut load = Self {
             plan,
             started: Instant::now(),
-            phase: Phase::Warming,
+            phase: if plan.idle > 0 { Phase::Parking } else { Phase::Warming },
             window: (begin, end),
             cpu: (Cpu::read(&[]), None),
-            places: (0..plan.connections).map(|place| Place::new(crate::KEY_LOAD | u64::from(place), tls())).collect(),
-            idle: (0..plan.connections as usize).collect(),
+            places: (0..all).map(|place| Place::new(crate::KEY_LOAD | u64::from(place), tls())).collect(),
+            idle: (0..active).collect(),
+            to_park: (active..all as usize).collect(),
+            unparked: plan.idle as usize,
             queue: VecDeque::new(),
             resting: VecDeque::new(),
             next_due: 0,
@@ -76,15 +84,22 @@ impl<'a> Load<'a> {
     pub fn run(mut self, ground: &mut Ground) -> io::Result<Report> {
         let mut ready = Vec::new();
         if self.plan.rate.is_some() && !self.plan.new_connections && self.plan.abort.is_none() {
-            for place in &mut self.places {
+            for place in self.places.iter_mut().take(self.plan.connections as usize) {
                 place.open(self.plan.to, &ground.epoll)?;
             }
         }
         while !self.is_over() {
             self.turn_phase();
             self.revive();
-            self.begin_due(ground);
-            ground.epoll.wait(&mut ready, self.timeout())?;
+            if self.phase == Phase::Parking {
+                self.park(ground);
+            } else {
+                self.begin_due(ground);
+            }
+            let origin = ground.serve_due();
+            // The sooner of the two, if there is any.
+            let timeout = self.timeout().into_iter().chain(origin).min();
+            ground.epoll.wait(&mut ready, timeout)?;
             for event in ready.drain(..) {
                 if event.key & crate::KEY_KIND == crate::KEY_LOAD {
                     self.turn(event, ground);
@@ -93,11 +108,11 @@ impl<'a> Load<'a> {
                 }
             }
         }
-        Ok(self.report())
+        self.report()
     }
 
     fn is_over(&self) -> bool {
-        let busy = self.places.len() - self.idle.len() - self.resting.len();
+        let busy = self.plan.connections as usize - self.idle.len() - self.resting.len();
         let quiet = busy == 0 && self.queue.is_empty();
         match self.plan.requests {
             Some(requests) => quiet && self.begun >= requests,
@@ -108,8 +123,26 @@ impl<'a> Load<'a> {
         }
     }
 
+    /// Has the idle connections make their requests, some at a time.
+    fn park(&mut self, ground: &mut Ground) {
+        while self.unparked - self.to_park.len() < PARKING {
+            let Some(place) = self.to_park.pop_front() else { return };
+            self.begun += 1;
+            let now = self.now();
+            if let Some(end) = self.places[place].begin(self.plan, self.begun, now, (&ground.epoll, &ground.pattern)) {
+                self.finish(place, end);
+            }
+        }
+    }
+
     fn turn_phase(&mut self) {
         let now = self.now();
+        if self.phase == Phase::Parking && self.unparked == 0 {
+            self.phase = Phase::Warming;
+            // The clock of the run begins anew.
+            self.started = Instant::now();
+            return;
+        }
         if self.phase == Phase::Warming && now >= self.window.0 {
             self.phase = Phase::Measuring;
             self.cpu.0 = Cpu::read(&self.plan.pids);
@@ -217,7 +250,9 @@ impl<'a> Load<'a> {
         if good && self.is_measured(counts_from) {
             self.measured.latency.saturating_record((now - exchange.intended).clamp(1, LATENCY_NS_MAX));
         }
-        if matches!(end, End::ConnectFailed | End::Unanswered) {
+        if place >= self.plan.connections as usize {
+            self.unparked = self.unparked.saturating_sub(1);
+        } else if matches!(end, End::ConnectFailed | End::Unanswered) {
             self.resting.push_back((now, place));
         } else {
             self.idle.push_back(place);
@@ -226,15 +261,15 @@ impl<'a> Load<'a> {
 
     /// Whether `at` lies in the window.
     fn is_measured(&self, at: u64) -> bool {
-        self.phase != Phase::Warming && at >= self.window.0 && at < self.window.1
+        matches!(self.phase, Phase::Measuring | Phase::Draining) && at >= self.window.0 && at < self.window.1
     }
 
     /// How long to sleep. In an open loop only when the next request is far: it must begin at its time.
     fn timeout(&self) -> Option<Duration> {
         let now = self.now();
-        let phase_end = if self.phase == Phase::Warming { self.window.0 } else { self.window.1 };
+        let phase_end = if self.phase == Phase::Measuring { self.window.1 } else { self.window.0 };
         let mut until = if self.phase == Phase::Draining { now + DRAIN_LOOK_NS } else { phase_end };
-        if self.plan.rate.is_some() && self.phase != Phase::Draining {
+        if self.plan.rate.is_some() && matches!(self.phase, Phase::Warming | Phase::Measuring) {
             until = until.min(self.next_due.saturating_sub(SPIN_NS));
         }
         if let Some((since, _)) = self.resting.front() {
@@ -243,11 +278,13 @@ impl<'a> Load<'a> {
         (until != u64::MAX).then(|| Duration::from_nanos(until.saturating_sub(now)))
     }
 
-    fn report(mut self) -> Report {
+    fn report(mut self) -> io::Result<Report> {
         if self.phase != Phase::Draining {
             self.end_window(self.now());
         }
         let now = self.now();
+        let parked = self.places.iter().skip(self.plan.connections as usize);
+        self.totals.idle_lost = parked.filter(|place| !place.is_open()).count() as u64;
         let cut: Vec<(u64, bool)> = self.places.iter_mut().filter_map(Place::abandon).collect();
         let waiting = std::mem::take(&mut self.queue);
         for (intended, begun) in cut.into_iter().chain(waiting.into_iter().map(|due| (due, false))) {
@@ -263,7 +300,10 @@ impl<'a> Load<'a> {
             }
         }
         let seconds = (self.window.1 - self.window.0) as f64 / 1e9;
-        self.measured.report(self.plan, seconds, self.cpu.1, self.totals)
+        if let Some(path) = &self.plan.histogram {
+            keep(&self.measured.latency, path)?;
+        }
+        Ok(self.measured.report(self.plan, seconds, self.cpu.1, self.totals))
     }
 
     /// Nanoseconds to the next request of a Poisson process of the planned rate.
@@ -284,6 +324,8 @@ fn nanoseconds(seconds: f64) -> u64 {
     (seconds.max(0.0) * 1e9) as u64
 }
 
+/// Idle connections that come at once.
+const PARKING: usize = 64;
 /// A place that failed waits that long.
 const REST_NS: u64 = 10_000_000;
 /// The last that much of the way to the next request is spent looking instead of sleeping.

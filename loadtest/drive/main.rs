@@ -1,7 +1,7 @@
 //! Load generator and origin in one thread, so that they do not fight for a core. It refuses to know which proxy stands
 //! between the two.
 //!
-//! It prints `ORIGIN address`, then does one run for each line on standard input (`--to ADDRESS --connections 64
+//! It prints `ORIGIN address`, and before it the addresses of more origins, of which one is slow and one fails, then does one run for each line on standard input (`--to ADDRESS --connections 64
 //! --seconds 2 …`, see [`plan::Plan`]), prints each report as a line of JSON, and ends with standard input. In between
 //! and meanwhile it is the origin.
 
@@ -20,11 +20,12 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 use clap::Parser;
 
 use load::Load;
-use origin::Origin;
+use origin::{Manner, Origin};
 use plan::Plan;
 use sys::{Epoll, Interest, Ready};
 use wire::Pattern;
@@ -62,8 +63,14 @@ fn main() -> io::Result<()> {
     let args = Args::parse();
     sys::without_timer_slack();
     let epoll = Epoll::new()?;
-    let origin = Origin::listen(args.origin_only.unwrap_or(args.origin), &epoll, KEY_LISTENER, KEY_ORIGIN)?;
-    say(&format!("ORIGIN {}", origin.address()?))?;
+    let mut origin = Origin::new(KEY_LISTENER, KEY_ORIGIN);
+    if args.origin_only.is_none() {
+        for (word, manner) in [("PROMPT", Manner::Prompt), ("SLOW", Manner::Slow), ("FAILING", Manner::Failing)] {
+            say(&format!("{word} {}", origin.listen((args.origin.ip(), 0).into(), manner, &epoll)?))?;
+        }
+    }
+    let address = origin.listen(args.origin_only.unwrap_or(args.origin), Manner::Prompt, &epoll)?;
+    say(&format!("ORIGIN {address}"))?;
     let mut ground = Ground { epoll, pattern: Pattern::new(), scratch: vec![0; 256 * 1024], origin };
     let mut ready = Vec::new();
     if args.origin_only.is_some() {
@@ -107,7 +114,8 @@ impl Ground {
 
     /// Waits once, and serves the origin's connections. True: standard input is ready.
     fn turn(&mut self, ready: &mut Vec<Ready>) -> io::Result<bool> {
-        self.epoll.wait(ready, None)?;
+        let due = self.serve_due();
+        self.epoll.wait(ready, due)?;
         let mut input = false;
         for event in ready.drain(..) {
             input |= event.key == KEY_STDIN;
@@ -116,10 +124,15 @@ impl Ground {
         Ok(input)
     }
 
+    /// Sends the answers that were held back until now, and says how long it is to the next.
+    pub fn serve_due(&mut self) -> Option<Duration> {
+        self.origin.serve_due(&self.epoll, &self.pattern)
+    }
+
     /// Serves what is ready at the origin.
     pub fn serve_origin(&mut self, event: Ready) {
         match event.key & KEY_KIND {
-            KEY_LISTENER => self.origin.accept(&self.epoll),
+            KEY_LISTENER => self.origin.accept(event, &self.epoll),
             KEY_ORIGIN => self.origin.serve(event, &self.epoll, &self.pattern, &mut self.scratch),
             _ => {}
         }

@@ -1,23 +1,39 @@
 //! The origin: answers `GET /N` and `POST /N` with N bytes, chunked if the query says `chunked`, `HEAD /N` with the head
-//! of that answer, and echoes `X-Token`. A request body that is not the one its token promises is answered with 422. It
+//! of that answer, behind any other segments of the path, and echoes `X-Token`. A request body that is not the one its token promises is answered with 422. It
 //! refuses to know who asks.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::sys::{Epoll, Interest, Ready};
 use crate::wire::{Body, Head, Outgoing, Pattern, number, push_number};
 
-/// A listener and the connections it accepted.
+/// How the connections of a listener are served.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// At once.
+    Prompt,
+    /// [`SLOW`] after the request has ended.
+    Slow,
+    /// Not at all: reset once the request has ended.
+    Failing,
+}
+
+/// Listeners and the connections they accepted.
 pub struct Origin {
-    listener: TcpListener,
+    listeners: Vec<(TcpListener, Manner)>,
+    /// Answers held back, in the order in which they are due: the connection's place and its number.
+    held: VecDeque<(Instant, usize, u64)>,
+    accepted: u64,
     peers: Vec<Option<Peer>>,
     free: Vec<usize>,
-    /// What all its keys begin with, before the place of a connection.
-    key_base: u64,
+    /// What the keys of its listeners and of its connections begin with.
+    keys: (u64, u64),
 }
 
 struct Peer {
@@ -27,7 +43,12 @@ struct Peer {
     request: Option<Request>,
     answer: Outgoing,
     answering: bool,
+    /// The answer is held back.
+    held: bool,
     watched: Interest,
+    manner: Manner,
+    /// Tells it from others that had its place before.
+    number: u64,
 }
 
 /// A request whose head was read.
@@ -53,9 +74,15 @@ enum Gone {
 }
 
 impl Origin {
-    /// Listens on `address`. `key_base` is what the keys of its connections begin with; its low 32 bits must be zero,
-    /// and `key_listener` is the listener's own key.
-    pub fn listen(address: SocketAddr, epoll: &Epoll, key_listener: u64, key_base: u64) -> io::Result<Self> {
+    /// One that does not listen yet. The keys of its listeners and of its connections begin with these two, whose low 32
+    /// bits must be zero.
+    pub fn new(listeners: u64, connections: u64) -> Self {
+        let (held, peers, free) = (VecDeque::new(), Vec::new(), Vec::new());
+        Self { listeners: Vec::new(), held, accepted: 0, peers, free, keys: (listeners, connections) }
+    }
+
+    /// Listens on `address`, whose port may be 0; gives the true one.
+    pub fn listen(&mut self, address: SocketAddr, manner: Manner, epoll: &Epoll) -> io::Result<SocketAddr> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
@@ -64,17 +91,16 @@ impl Origin {
         socket.listen(4096)?;
         socket.set_nonblocking(true)?;
         let listener = TcpListener::from(socket);
-        epoll.add(listener.as_raw_fd(), key_listener, Interest::Read)?;
-        Ok(Self { listener, peers: Vec::new(), free: Vec::new(), key_base })
+        epoll.add(listener.as_raw_fd(), self.keys.0 | self.listeners.len() as u64, Interest::Read)?;
+        let address = listener.local_addr();
+        self.listeners.push((listener, manner));
+        address
     }
 
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-
-    /// Takes all connections that wait.
-    pub fn accept(&mut self, epoll: &Epoll) {
-        while let Ok((stream, _)) = self.listener.accept() {
+    /// Takes all connections that wait at a listener.
+    pub fn accept(&mut self, ready: Ready, epoll: &Epoll) {
+        let Some((listener, manner)) = self.listeners.get((ready.key & u64::from(u32::MAX)) as usize) else { return };
+        while let Ok((stream, _)) = listener.accept() {
             if stream.set_nonblocking(true).is_err() || stream.set_nodelay(true).is_err() {
                 continue;
             }
@@ -82,17 +108,21 @@ impl Origin {
                 self.peers.push(None);
                 self.peers.len() - 1
             });
-            if epoll.add(stream.as_raw_fd(), self.key_base | place as u64, Interest::Read).is_err() {
+            if epoll.add(stream.as_raw_fd(), self.keys.1 | place as u64, Interest::Read).is_err() {
                 self.free.push(place);
                 continue;
             }
+            self.accepted += 1;
             self.peers[place] = Some(Peer {
                 stream,
                 pending: Vec::new(),
                 request: None,
                 answer: Outgoing::default(),
                 answering: false,
+                held: false,
                 watched: Interest::Read,
+                manner: *manner,
+                number: self.accepted,
             });
         }
     }
@@ -101,15 +131,52 @@ impl Origin {
     pub fn serve(&mut self, ready: Ready, epoll: &Epoll, pattern: &Pattern, scratch: &mut [u8]) {
         let place = (ready.key & u64::from(u32::MAX)) as usize;
         let Some(Some(peer)) = self.peers.get_mut(place) else { return };
-        let served = if peer.answering {
+        let served = if peer.held {
+            // Nothing is watched but the end.
+            Err(Gone::Closed)
+        } else if peer.answering {
             peer.answer(pattern).and_then(|()| peer.drain_pending(pattern))
         } else {
             peer.read(pattern, scratch)
         };
-        let wanted = if peer.answering { Interest::Write } else { Interest::Read };
-        let watched = wanted == peer.watched || epoll.modify(peer.stream.as_raw_fd(), ready.key, wanted).is_ok();
+        self.served(place, served.is_ok(), epoll);
+    }
+
+    /// Sends the answers that were held back until now, and says how long it is to the next.
+    pub fn serve_due(&mut self, epoll: &Epoll, pattern: &Pattern) -> Option<Duration> {
+        while let Some(&(due, place, number)) = self.held.front() {
+            if let Some(wait) = due.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero()) {
+                return Some(wait);
+            }
+            self.held.pop_front();
+            let Some(Some(peer)) = self.peers.get_mut(place) else { continue };
+            if peer.number == number {
+                peer.held = false;
+                let served = peer.answer(pattern).and_then(|()| peer.drain_pending(pattern));
+                self.served(place, served.is_ok(), epoll);
+            }
+        }
+        None
+    }
+
+    /// After a turn of a connection: what it is watched for, or its end.
+    fn served(&mut self, place: usize, good: bool, epoll: &Epoll) {
+        let Some(Some(peer)) = self.peers.get_mut(place) else { return };
+        let wanted = match (peer.held, peer.answering) {
+            (true, _) => Interest::Nothing,
+            (false, true) => Interest::Write,
+            (false, false) => Interest::Read,
+        };
+        if peer.held {
+            self.held.push_back((Instant::now() + SLOW, place, peer.number));
+        }
+        let key = self.keys.1 | place as u64;
+        let watched = wanted == peer.watched || epoll.modify(peer.stream.as_raw_fd(), key, wanted).is_ok();
         peer.watched = wanted;
-        if served.is_err() || !watched {
+        if !good || !watched {
+            if peer.manner == Manner::Failing {
+                drop(SockRef::from(&peer.stream).set_linger(Some(Duration::ZERO)));
+            }
             self.peers[place] = None;
             self.free.push(place);
         }
@@ -157,7 +224,11 @@ impl Peer {
                 }
                 request.begin_answer(&mut self.answer);
                 self.answering = true;
-                self.answer(pattern)?;
+                match self.manner {
+                    Manner::Prompt => self.answer(pattern)?,
+                    Manner::Slow => self.held = true,
+                    Manner::Failing => return Err(Gone::Fault),
+                }
             } else if at < bytes.len() {
                 let Some(head) = Head::read(&bytes[at..]).map_err(|_| Gone::Fault)? else { break };
                 at += head.bytes;
@@ -186,13 +257,14 @@ impl Request {
     fn new(head: &Head<'_>) -> Self {
         let target = head.line.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
         let (path, query) = target.split_at(memchr::memchr(b'?', target).unwrap_or(target.len()));
+        let last = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         Self {
             token: head.token.unwrap_or(0),
             body: head.body(true),
             offset: 0,
             wrong: false,
             bare: head.line.starts_with(b"HEAD "),
-            answer: path.strip_prefix(b"/").and_then(number).filter(|&bytes| bytes <= ANSWER_BYTES_MAX),
+            answer: number(last).filter(|&bytes| bytes <= ANSWER_BYTES_MAX),
             chunked: query.strip_prefix(b"?").is_some_and(|query| query == b"chunked"),
             close: head.close,
         }
@@ -226,5 +298,7 @@ impl Request {
     }
 }
 
+/// How long a slow endpoint takes for an answer.
+const SLOW: Duration = Duration::from_millis(20);
 /// Largest answer, 4 GiB.
 const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;

@@ -1,7 +1,10 @@
 //! What one run is asked to do, and what it says afterwards. It refuses to know how.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
 use hdrhistogram::Histogram;
@@ -21,6 +24,15 @@ pub struct Plan {
     /// Connections kept open.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub connections: u32,
+    /// Connections besides, each of which makes a request before the window and then stays without one.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=15_000))]
+    pub idle: u32,
+    /// Spread the requests over that many routes: `/rN` before the path.
+    #[arg(long)]
+    pub routes: Option<u64>,
+    /// Where the window's latencies are kept, by percentile, as the plotter of HdrHistogram reads them.
+    #[arg(long)]
+    pub histogram: Option<PathBuf>,
     /// Length of the measured window.
     #[arg(long, default_value_t = 1.0)]
     pub seconds: f64,
@@ -37,7 +49,7 @@ pub struct Plan {
     /// Of the distances' random numbers.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// The request target; `/N` or `/N?chunked`.
+    /// The request target; `/N` or `/N?chunked`, behind any other segments.
     #[arg(long, default_value = "/128")]
     pub path: String,
     /// The Host field.
@@ -118,6 +130,8 @@ pub struct Totals {
     pub unfinished: u64,
     /// Responses that are not HTTP.
     pub unreadable: u64,
+    /// Connections of `--idle` that did not last.
+    pub idle_lost: u64,
 }
 
 /// What the window held.
@@ -144,6 +158,7 @@ pub struct Report {
     pub p90_us: f64,
     pub p99_us: f64,
     pub p99_9_us: f64,
+    pub p99_99_us: f64,
     pub max_us: f64,
     pub lag_p99_us: f64,
     /// The generator kept to its schedule: its own lag is at most 1 ms at p99. Otherwise the latencies are not to be
@@ -173,6 +188,7 @@ impl Measured {
             p90_us: at(0.9),
             p99_us: at(0.99),
             p99_9_us: at(0.999),
+            p99_99_us: at(0.9999),
             max_us: self.latency.max() as f64 / 1e3,
             lag_p99_us,
             on_time: lag_p99_us <= LAG_P99_US_MAX,
@@ -181,6 +197,27 @@ impl Measured {
             totals,
         }
     }
+}
+
+/// Writes the latencies down once the run is over: value in µs, percentile, count up to it, and 1/(1 - percentile).
+///
+/// # Errors
+/// The file cannot be written.
+#[expect(clippy::disallowed_methods, reason = "nothing runs any more that a slow disk could hold up")]
+pub fn keep(latency: &Histogram<u64>, path: &Path) -> io::Result<()> {
+    let mut target = BufWriter::new(File::create(path)?);
+    writeln!(target, "{:>12} {:>14} {:>10} {:>14}\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)")?;
+    let mut count = 0;
+    for step in latency.iter_recorded() {
+        count += step.count_since_last_iteration();
+        let (us, share) = (step.value_iterated_to() as f64 / 1e3, count as f64 / latency.len() as f64);
+        let turned = if count < latency.len() { format!("{:.2}", 1.0 / (1.0 - share)) } else { "inf".to_owned() };
+        writeln!(target, "{us:12.3} {share:14.10} {count:10} {turned:>14}")?;
+    }
+    let (mean, deviation, max) = (latency.mean() / 1e3, latency.stdev() / 1e3, latency.max() as f64 / 1e3);
+    writeln!(target, "#[Mean    = {mean:12.3}, StdDeviation   = {deviation:12.3}]")?;
+    writeln!(target, "#[Max     = {max:12.3}, Total count    = {count:12}]")?;
+    target.flush()
 }
 
 fn histogram() -> Histogram<u64> {

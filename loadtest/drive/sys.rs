@@ -29,6 +29,8 @@ pub enum Interest {
     Read,
     Write,
     Both,
+    /// Its end or an error alone.
+    Nothing,
 }
 
 impl Epoll {
@@ -85,6 +87,7 @@ impl Epoll {
 
     fn control(&self, operation: i32, fd: RawFd, key: u64, interest: Interest) -> io::Result<()> {
         let bits = match interest {
+            Interest::Nothing => 0,
             Interest::Read => libc::EPOLLIN,
             Interest::Write => libc::EPOLLOUT,
             Interest::Both => libc::EPOLLIN | libc::EPOLLOUT,

@@ -64,6 +64,7 @@ const BORROWED_NAMES: &[(&str, &str, &str)] = &[
     ("loadtest/", "in_memory_sessions", "rustls::client::Resumption::in_memory_sessions"),
     ("loadtest/", "session_storage", "a field of rustls::ServerConfig"),
     ("loadtest/", "NoServerSessionStorage", "rustls::server::NoServerSessionStorage"),
+    ("loadtest/peers/pingora/", "Session", "pingora_proxy::Session, what its hooks are given"),
     ("tests/it/tidy.rs", "", "the list itself"),
 ];
 

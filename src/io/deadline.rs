@@ -358,6 +358,17 @@ impl Deadline {
         self.set(after, None, false);
     }
 
+    /// Ends what is said, now, as if it had fired: by a reset where `reading` says that it must not come to a clean end.
+    pub(super) fn sever_words(&self, reading: &Self) {
+        let entries = self.wheel.entries.borrow();
+        let abrupt = entries.list.get(reading.index as usize).filter(|entry| entry.end.abrupt);
+        if let Some(fd) = abrupt.and_then(|entry| entry.fd) {
+            socket::abort(fd);
+        }
+        drop(entries);
+        self.sever(Cut::Write);
+    }
+
     /// Ends directions of the socket now, as if it had fired.
     pub(super) fn sever(&self, how: Cut) {
         if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize)

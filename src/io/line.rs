@@ -316,8 +316,8 @@ impl Line {
             if more.is_none() {
                 given_up.set(true);
                 // Its own direction alone: what the other side says meanwhile may still be wanted, and the end of it must
-                // be its own.
-                self.writing.sever(Cut::Write);
+                // be its own. But whoever takes its time must not find a clean end behind the half that it was given.
+                self.writing.sever_words(&self.reading);
             }
             more
         };
@@ -441,3 +441,7 @@ const LINGER_ROOM: usize = 16 * 1024;
 const SETTLING_BYTES: usize = 72 * 1024;
 /// Room for what is said while a cipher is settled.
 const SETTLING_ROOM: usize = 4000;
+
+#[cfg(test)]
+#[path = "line_tests.rs"]
+mod tests;

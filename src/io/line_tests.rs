@@ -23,7 +23,7 @@ fn end_of_a_late_taker(wanted: Wanted, abrupt: bool) -> Result<(), ErrorKind> {
     let address = listener.local_addr().unwrap().into();
     let wheel = Rc::new(Wheel::new(Instant::now()));
     let (given, turned) = (wheel.clone(), wheel.clone());
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
     let ended = ring::run(Plan { wanted, entries: 64, completions: 128 }, &wheel, |_| async move {
         task::spawn_bare(async move {
             loop {

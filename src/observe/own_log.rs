@@ -178,8 +178,8 @@ mod tests {
         let log = OwnLog::start_at(ours).unwrap();
         let line = [b'x'; 1023].iter().chain(b"\n").copied().collect::<Vec<_>>();
         const LINES: usize = 1_000;
-        // More than a pipe has place for: with these the thread waits for a reader.
-        (0..100).for_each(|_| log.say(&line));
+        // More than a pipe has place for, and taken all at once: with these the thread waits for a reader.
+        log.say(&line.repeat(100));
         while !log.0.lock().lines.is_empty() {
             thread::yield_now();
         }

@@ -1,13 +1,14 @@
 //! The pure parts of a request, each done so many times and nothing else: `counts PIECE TIMES`. Callgrind counts the
 //! instructions (loadtest/instructions). It refuses to measure time.
 
+mod heads;
+
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ringway::address::Peer;
 use ringway::balance::Ask;
 use ringway::balance::Picker;
 use ringway::balance::Tried;
@@ -16,41 +17,23 @@ use ringway::balance::ledger::Ledger;
 use ringway::balance::plan::Candidate;
 use ringway::balance::plan::Plan;
 use ringway::balance::plan::Rules;
-use ringway::http::forward::Answer;
-use ringway::http::forward::Hop;
-use ringway::http::forward::Server;
 use ringway::http::forward::encode_request;
-use ringway::http::forward::encode_response;
 use ringway::http::framing;
 use ringway::http::framing::Framing;
-use ringway::http::head::HeadLimits;
-use ringway::http::head::Method;
 use ringway::http::head::RequestHead;
 use ringway::http::head::ResponseHead;
-use ringway::http::head::Version;
-use ringway::http::identity::Marks;
 use ringway::id::CoreId;
 use ringway::id::EndpointSlot;
 use ringway::id::UpstreamSlot;
-use ringway::limits;
 use ringway::model::Balance;
 use ringway::rand::Rng;
 use ringway::route::Table;
 
-const LIMITS: HeadLimits = HeadLimits {
-    head_bytes: limits::REQUEST_HEAD_BYTES,
-    fields: limits::REQUEST_FIELDS,
-    target_bytes: limits::REQUEST_TARGET_BYTES,
-};
+use heads::LIMITS;
 
 const REQUEST: &[u8] = b"GET /orders/1?page=2 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n\
     Accept: text/html,application/xhtml+xml\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-GB,en;q=0.9\r\n\
     Cookie: sid=8d1f0c3a5e7b4f6d9a2c1b0e8f7d6c5b; theme=dark\r\n\r\n";
-
-const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nServer: orders\r\nDate: Tue, 24 Nov 2026 22:50:06 GMT\r\n\
-    Content-Type: application/json\r\nContent-Length: 128\r\nCache-Control: no-store\r\n\r\n";
-
-const REQUEST_ID: &[u8] = b"0123456789abcdef0123";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -120,10 +103,8 @@ fn pick(times: u64) {
 fn encode(times: u64) {
     let mut head = RequestHead::default();
     head.parse(REQUEST, &LIMITS).expect("a request");
-    let marks = Marks::of(Peer::Ip(([192, 0, 2, 1], 7).into()), Some(8080), "http");
-    let hop =
-        Hop { marks: &marks, trusted: false, request_id: REQUEST_ID, authority: b"orders", anew: &[], upgrade: b"" };
-    let mut out = Vec::with_capacity(4096);
+    let (marks, mut out) = (heads::marks(), Vec::with_capacity(4096));
+    let hop = heads::hop(&marks, false);
     for _ in 0..times {
         out.clear();
         encode_request(&mut out, black_box(&head).view(REQUEST), Framing::None, &hop);
@@ -135,21 +116,6 @@ fn encode(times: u64) {
 fn answer(times: u64) {
     let (mut head, mut out) = (ResponseHead::default(), Vec::with_capacity(4096));
     for _ in 0..times {
-        head.reset();
-        head.parse(black_box(RESPONSE), &LIMITS).expect("a response");
-        let response = head.view(RESPONSE);
-        let answer = Answer {
-            framing: framing::response(response, Method::Get).expect("a length"),
-            close: false,
-            client_version: Version::Http11,
-            request_id: REQUEST_ID,
-            date: b"Tue, 24 Nov 2026 22:50:06 GMT",
-            server: Server::Pass,
-            kept: [""; 2],
-            added: b"",
-        };
-        out.clear();
-        encode_response(&mut out, response, &answer);
-        black_box(out.len());
+        black_box(heads::answer(&mut head, &mut out));
     }
 }

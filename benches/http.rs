@@ -1,5 +1,7 @@
 //! The codec by the nanosecond: heads parsed and written, framing, chunks. Nothing here knows sockets.
 
+mod heads;
+
 use std::hint::black_box;
 
 use criterion::BatchSize;
@@ -7,32 +9,18 @@ use criterion::Criterion;
 use criterion::criterion_group;
 use criterion::criterion_main;
 
-use ringway::address::Peer;
-use ringway::http::forward::Answer;
-use ringway::http::forward::Hop;
-use ringway::http::forward::Server;
 use ringway::http::forward::encode_request;
-use ringway::http::forward::encode_response;
 use ringway::http::framing;
 use ringway::http::framing::Framing;
 use ringway::http::h1::chunked::Chunked;
 use ringway::http::h1::chunked::size_line;
-use ringway::http::head::HeadLimits;
-use ringway::http::head::Method;
 use ringway::http::head::RequestHead;
 use ringway::http::head::ResponseHead;
-use ringway::http::head::Version;
-use ringway::http::identity::Marks;
 use ringway::http::path::Rule;
 use ringway::http::path::Rules;
 use ringway::http::path::normalise;
-use ringway::limits;
 
-const LIMITS: HeadLimits = HeadLimits {
-    head_bytes: limits::REQUEST_HEAD_BYTES,
-    fields: limits::REQUEST_FIELDS,
-    target_bytes: limits::REQUEST_TARGET_BYTES,
-};
+use heads::LIMITS;
 
 const SMALL: &[u8] = b"GET /orders/1 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: curl/8.14.1\r\nAccept: */*\r\n\r\n";
 
@@ -44,11 +32,6 @@ const BROWSER: &[u8] = b"GET /orders/1?page=2&sort=date HTTP/1.1\r\nHost: shop.e
     Sec-Fetch-Dest: document\r\nReferer: https://shop.example/orders?page=1&sort=date\r\n\
     Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-GB,en;q=0.9,de;q=0.8\r\n\
     Cookie: sid=8d1f0c3a5e7b4f6d9a2c1b0e8f7d6c5b; theme=dark; consent=1; cart=4f2a91c0\r\nIf-None-Match: W/\"5f-18c\"\r\n\r\n";
-
-const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nServer: orders\r\nDate: Tue, 24 Nov 2026 22:50:06 GMT\r\n\
-    Content-Type: application/json\r\nContent-Length: 128\r\nCache-Control: no-store\r\n\r\n";
-
-const REQUEST_ID: &[u8] = b"0123456789abcdef0123";
 
 fn requests(criterion: &mut Criterion) {
     for (name, bytes) in [("small", SMALL), ("browser", BROWSER)] {
@@ -65,10 +48,9 @@ fn requests(criterion: &mut Criterion) {
             bencher.iter(|| framing::request(black_box(&head).view(bytes)));
         });
         let mut out = Vec::with_capacity(4096);
-        let marks = Marks::of(Peer::Ip(([192, 0, 2, 1], 7).into()), Some(8080), "http");
+        let marks = heads::marks();
         for (whose, trusted) in [("", false), (" of a trusted peer", true)] {
-            let hop =
-                Hop { marks: &marks, trusted, request_id: REQUEST_ID, authority: b"orders", anew: &[], upgrade: b"" };
+            let hop = heads::hop(&marks, trusted);
             criterion.bench_function(&format!("request/encode/{name}{whose}"), |bencher| {
                 bencher.iter(|| {
                     out.clear();
@@ -83,25 +65,7 @@ fn requests(criterion: &mut Criterion) {
 fn responses(criterion: &mut Criterion) {
     let (mut head, mut out) = (ResponseHead::default(), Vec::with_capacity(4096));
     criterion.bench_function("response/parse+encode", |bencher| {
-        bencher.iter(|| {
-            head.reset();
-            head.parse(black_box(RESPONSE), &LIMITS).expect("a response");
-            let response = head.view(RESPONSE);
-            let framing = framing::response(response, Method::Get).expect("a length");
-            let answer = Answer {
-                framing,
-                close: false,
-                client_version: Version::Http11,
-                request_id: REQUEST_ID,
-                date: b"Tue, 24 Nov 2026 22:50:06 GMT",
-                server: Server::Pass,
-                kept: [""; 2],
-                added: b"",
-            };
-            out.clear();
-            encode_response(&mut out, response, &answer);
-            out.len()
-        });
+        bencher.iter(|| heads::answer(&mut head, &mut out));
     });
 }
 

@@ -145,23 +145,7 @@ impl Kind for Routes {
 
 /// A route for every path that says nothing else.
 pub(super) fn plain() -> Route {
-    Route {
-        path: PathPattern::Prefix(String::new()),
-        upstream: UpstreamIndex(0),
-        max_body: None,
-        upgrade: Vec::new(),
-        connect: false,
-        tunnel_timeout: None,
-        connect_timeout: None,
-        response_timeout: None,
-        body_timeout: None,
-        min_rate: None,
-        response_rate: None,
-        attempts: None,
-        total_timeout: None,
-        hedge: None,
-        class: keys::CLASS.default().unwrap_or_default(),
-    }
+    Route::plain(PathPattern::Prefix(String::new()), UpstreamIndex(0))
 }
 
 /// What a route says besides its path and its upstream. Where that is faulty, nothing depends on what stands in for it.

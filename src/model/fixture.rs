@@ -91,21 +91,5 @@ pub(crate) fn upstream(name: &str, endpoints: &[Address]) -> Upstream {
 }
 
 pub(crate) fn route(path: PathPattern, upstream: u32) -> Route {
-    Route {
-        path,
-        upstream: UpstreamIndex(upstream),
-        max_body: None,
-        upgrade: Vec::new(),
-        connect: false,
-        tunnel_timeout: None,
-        connect_timeout: None,
-        response_timeout: None,
-        body_timeout: None,
-        min_rate: None,
-        response_rate: None,
-        attempts: None,
-        total_timeout: None,
-        hedge: None,
-        class: Class::Normal,
-    }
+    Route::plain(path, UpstreamIndex(upstream))
 }

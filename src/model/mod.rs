@@ -313,6 +313,30 @@ pub struct Route {
     pub class: Class,
 }
 
+impl Route {
+    /// One that says nothing but which paths it takes and where they go.
+    #[must_use]
+    pub fn plain(path: PathPattern, upstream: UpstreamIndex) -> Self {
+        Self {
+            path,
+            upstream,
+            max_body: None,
+            upgrade: Vec::new(),
+            connect: false,
+            tunnel_timeout: None,
+            connect_timeout: None,
+            response_timeout: None,
+            body_timeout: None,
+            min_rate: None,
+            response_rate: None,
+            attempts: None,
+            total_timeout: None,
+            hedge: None,
+            class: Class::default(),
+        }
+    }
+}
+
 /// `hedge`: idempotent requests alone, and within the budget of `percent` of the route's requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hedge {

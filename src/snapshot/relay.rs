@@ -5,7 +5,6 @@ use crate::id::RouteIndex;
 use crate::id::RouteSlot;
 use crate::id::UpstreamIndex;
 use crate::model;
-use crate::model::Class;
 use crate::model::Host;
 use crate::model::HostPattern;
 use crate::model::PathPattern;
@@ -62,23 +61,8 @@ impl Relay {
 
 /// A route that says nothing of requests.
 fn route(upstream: UpstreamIndex, relay: &model::Relay) -> model::Route {
-    model::Route {
-        path: PathPattern::Prefix(String::new()),
-        upstream,
-        max_body: None,
-        upgrade: Vec::new(),
-        connect: false,
-        tunnel_timeout: Some(relay.idle),
-        connect_timeout: None,
-        response_timeout: None,
-        body_timeout: None,
-        min_rate: None,
-        response_rate: None,
-        attempts: None,
-        total_timeout: None,
-        hedge: None,
-        class: Class::default(),
-    }
+    let plain = model::Route::plain(PathPattern::Prefix(String::new()), upstream);
+    model::Route { tunnel_timeout: Some(relay.idle), ..plain }
 }
 
 #[cfg(test)]

@@ -14,8 +14,6 @@ use std::sync::MutexGuard;
 use aws_lc_rs::signature;
 use aws_lc_rs::signature::UnparsedPublicKey;
 use rustls::ServerConfig;
-use rustls::ServerConnection;
-use rustls::StreamOwned;
 use serde_json::Value;
 use serde_json::json;
 
@@ -28,8 +26,8 @@ use super::looks::asked_for;
 use super::looks::look_at_certificate;
 use super::looks::look_at_file;
 use super::looks::sha256;
-use super::message::Incoming;
 use super::message::Request;
+use super::tls;
 use super::tls::Authority;
 
 /// The authority; it serves as long as the test lives.
@@ -244,9 +242,7 @@ impl Acme {
 
 impl Inside {
     fn serve(self: &Arc<Self>, stream: TcpStream, config: &Arc<ServerConfig>) {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let connection = ServerConnection::new(config.clone()).unwrap();
-        let mut incoming = Incoming::new(StreamOwned::new(connection, stream));
+        let mut incoming = tls::incoming(stream, config);
         while let Ok(mut request) = incoming.request_head() {
             if incoming.request_body(&mut request).is_err() {
                 return;

@@ -510,6 +510,15 @@ impl SecureOrigin {
     }
 }
 
+/// What comes to a server by a connection that speaks TLS from its first byte.
+pub(super) fn incoming(
+    stream: TcpStream,
+    config: &Arc<ServerConfig>,
+) -> Incoming<StreamOwned<ServerConnection, TcpStream>> {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    Incoming::new(StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream))
+}
+
 fn serve(
     stream: TcpStream,
     config: &Arc<ServerConfig>,
@@ -517,9 +526,7 @@ fn serve(
     notes: &Mutex<Vec<(Request, bool)>>,
     clean: bool,
 ) {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let connection = ServerConnection::new(config.clone()).unwrap();
-    let mut incoming = Incoming::new(StreamOwned::new(connection, stream));
+    let mut incoming = incoming(stream, config);
     while let Ok(mut request) = incoming.request_head() {
         if incoming.request_body(&mut request).is_err() {
             return;

@@ -9,7 +9,7 @@ pub(super) struct Faulty(pub(super) &'static str);
 /// The first byte of a block: no table is kept. Whatever the other side allows, this is no more.
 pub(super) const NO_TABLE: u8 = 0x20;
 
-/// The name of the first and the second pseudo-field, and the first and the last place of the status, in the fixed table.
+/// The first and the last place of the status in the fixed table.
 const STATUS: std::ops::RangeInclusive<usize> = 8..=14;
 /// The statuses at those places.
 const STATUSES: [&[u8]; 7] = [b"200", b"204", b"206", b"304", b"400", b"404", b"500"];

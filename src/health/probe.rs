@@ -4,9 +4,12 @@ use std::future::poll_fn;
 use std::io;
 use std::io::ErrorKind;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWrite;
@@ -15,6 +18,7 @@ use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::address::Address;
 use crate::health::Said;
@@ -25,6 +29,7 @@ use crate::health::grpc;
 use crate::health::grpc::Channel;
 use crate::health::knock;
 use crate::health::knock::Knock;
+use crate::health::talk;
 use crate::model::Probe;
 use crate::model::ProxyVersion;
 use crate::tls::client;
@@ -85,17 +90,7 @@ async fn check(target: &Target, kept: Option<Kept>, keep: bool) -> (Verdict, Opt
     {
         return done;
     }
-    let stream: Stream = match &target.address {
-        Address::Ip(address) => match TcpStream::connect(*address).await {
-            Ok(stream) => Box::new(stream),
-            Err(error) => return (fault("no connection", &error), None),
-        },
-        Address::Unix(path) => match UnixStream::connect(path).await {
-            Ok(stream) => Box::new(stream),
-            Err(error) => return (fault("no connection", &error), None),
-        },
-    };
-    let mut stream = match secured(stream, target).await {
+    let mut stream = match reached(target).await {
         Ok(stream) => stream,
         Err(verdict) => return (verdict, None),
     };
@@ -115,18 +110,33 @@ async fn check(target: &Target, kept: Option<Kept>, keep: bool) -> (Verdict, Opt
     }
 }
 
-/// The connection with a TLS handshake behind it, where one is due.
-async fn secured(mut stream: Stream, target: &Target) -> Result<Stream, Verdict> {
+/// A connection with a TLS handshake behind it, where one is due.
+async fn reached(target: &Target) -> Result<Stream, Verdict> {
+    let stream = connected(&target.address).await?;
     let Some(secure) = &target.secure else { return Ok(stream) };
-    stream.write_all(introduction(target.proxy)).await.map_err(|error| fault("the connection broke", &error))?;
-    let connector = TlsConnector::from(secure.config.clone());
-    match connector.connect(secure.name.clone(), stream).await {
-        Ok(stream) => Ok(Box::new(stream)),
-        Err(error) => {
-            let why = client::reason(client::sort_of(&error));
-            Err(Verdict::Bad(format!("no secure connection: {why}")))
-        }
-    }
+    Ok(Box::new(secured(stream, target.proxy, (&secure.config, secure.name.clone())).await?))
+}
+
+/// A connection to an endpoint.
+pub(super) async fn connected(address: &Address) -> Result<Stream, Verdict> {
+    let connected: io::Result<Stream> = match address {
+        Address::Ip(address) => TcpStream::connect(*address).await.map(|stream| Box::new(stream) as Stream),
+        Address::Unix(path) => UnixStream::connect(path).await.map(|stream| Box::new(stream) as Stream),
+    };
+    connected.map_err(|error| fault("no connection", &error))
+}
+
+/// The connection with a TLS handshake behind it, and what goes before one.
+pub(super) async fn secured(
+    mut stream: Stream,
+    proxy: Option<ProxyVersion>,
+    (config, name): (&Arc<ClientConfig>, ServerName<'static>),
+) -> Result<TlsStream<Stream>, Verdict> {
+    stream.write_all(introduction(proxy)).await.map_err(|error| fault("the connection broke", &error))?;
+    TlsConnector::from(config.clone()).connect(name, stream).await.map_err(|error| {
+        let why = client::reason(client::sort_of(&error));
+        Verdict::Bad(format!("no secure connection: {why}"))
+    })
 }
 
 /// How an exchange over HTTP/1.1 went.
@@ -198,8 +208,7 @@ async fn http(mut stream: Stream, target: &Target, keep: bool) -> Exchange {
 
 /// The request of an HTTP check; none if it would not be one.
 fn request((method, path, host): (&str, &str, &str), mut bytes: Vec<u8>, keep: bool) -> Option<Vec<u8>> {
-    let visible = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
-    if ![method, path, host].into_iter().all(visible) {
+    if ![method, path, host].into_iter().all(talk::is_visible) {
         return None;
     }
     let length = if matches!(method, "POST" | "PUT" | "PATCH") { "Content-Length: 0\r\n" } else { "" };
@@ -217,7 +226,7 @@ fn opening(target: &Target) -> &'static [u8] {
 }
 
 /// What a connection begins with: a PROXY protocol header that says that nobody is behind it, where one is due.
-pub(super) const fn introduction(proxy: Option<ProxyVersion>) -> &'static [u8] {
+const fn introduction(proxy: Option<ProxyVersion>) -> &'static [u8] {
     match proxy {
         None => b"",
         Some(ProxyVersion::V1) => b"PROXY UNKNOWN\r\n",

@@ -19,8 +19,8 @@ pub struct Talk {
     /// The stream of the last question; 0: there was none.
     stream: u32,
     stage: Stage,
-    /// Fields that have not come whole, and whether they end the answer.
-    block: Option<(Vec<u8>, bool)>,
+    /// Fields that have not come whole.
+    block: Option<Block>,
     reply: Reply,
     /// Bytes of questions that the other side still takes on this connection, and of each.
     room: u32,
@@ -31,6 +31,15 @@ pub struct Talk {
     greeted: bool,
     /// Whether no other question can be asked.
     ends: bool,
+}
+
+/// Fields of a stream that have not come whole.
+#[derive(Debug)]
+struct Block {
+    stream: u32,
+    fields: Vec<u8>,
+    /// Whether they end the answer.
+    last: bool,
 }
 
 /// How far an answer has come.
@@ -143,10 +152,9 @@ impl Talk {
     /// Asks. False: it cannot be asked, for want of room or since it would be ill-formed.
     pub fn ask(&mut self, question: &Question<'_>) -> bool {
         let Question { secure, authority, path, message } = *question;
-        let visible = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
         let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
         let fits = length <= self.room.min(self.room_each) && message.len() <= FRAME && authority.len() < FRAME / 4;
-        if !fits || !visible(authority) || !visible(path) || self.stage != Stage::Whole || !self.is_open() {
+        if !fits || !is_visible(authority) || !is_visible(path) || self.stage != Stage::Whole || !self.is_open() {
             return false;
         }
         self.stream = if self.stream == 0 { 1 } else { self.stream + 2 };
@@ -211,7 +219,8 @@ impl Talk {
         if !self.greeted && frame.kind != SETTINGS {
             return Err(Fault::Words("it does not begin with its settings"));
         }
-        if self.block.is_some() && frame.kind != CONTINUATION {
+        let goes_on = |block: &Block| frame.kind == CONTINUATION && frame.stream == block.stream;
+        if !self.block.as_ref().is_none_or(goes_on) {
             return Err(Fault::Words("fields do not end"));
         }
         match frame.kind {
@@ -279,29 +288,29 @@ impl Talk {
         }
         // Those that come late have no table to change.
         self.is_its(frame)?;
-        self.block = Some((load.to_vec(), frame.flags & LAST != 0));
+        self.block = Some(Block { stream: frame.stream, fields: load.to_vec(), last: frame.flags & LAST != 0 });
         self.end_block(frame)
     }
 
     fn go_on(&mut self, frame: Frame<'_>) -> Result<(), Fault> {
-        self.is_its(frame)?;
-        let Some((block, _)) = &mut self.block else {
+        let Some(Block { fields, .. }) = &mut self.block else {
             return Err(Fault::Words("fields that go on, and have not begun"));
         };
-        if block.len() + frame.load.len() > FIELDS {
+        if fields.len() + frame.load.len() > FIELDS {
             return Err(Fault::Words("too many fields"));
         }
-        block.extend_from_slice(frame.load);
+        fields.extend_from_slice(frame.load);
         self.end_block(frame)
     }
 
     fn end_block(&mut self, frame: Frame<'_>) -> Result<(), Fault> {
-        let Some((block, last)) = self.block.take_if(|_| frame.flags & WHOLE != 0) else { return Ok(()) };
+        let whole = self.block.take_if(|_| frame.flags & WHOLE != 0);
+        let Some(Block { fields, last, .. }) = whole else { return Ok(()) };
         if !self.is_its(frame)? {
             return Ok(());
         }
         let (mut status, mut code, mut message) = (None, None, None);
-        fields::each(&block, |name, value| match name {
+        fields::each(&fields, |name, value| match name {
             b":status" => status = value.plain(),
             b"grpc-status" => code = value.plain(),
             b"grpc-message" => message = value.plain(),
@@ -309,14 +318,13 @@ impl Talk {
         })?;
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).chars().take(WORDS).collect::<String>();
         if self.stage == Stage::Head {
-            let status = status.map(text).filter(|status| status.len() == 3);
-            self.reply.status =
-                status.and_then(|status| status.parse().ok()).ok_or(Fault::Words("a head without a status"))?;
+            self.reply.status = status.and_then(number).ok_or(Fault::Words("a head without a status"))?;
             match (self.reply.status, last) {
                 // Another head follows.
                 (100..=199, false) => return Ok(()),
                 (100..=199, true) => return Err(Fault::Words("it ends before its answer")),
-                _ => self.stage = Stage::Body,
+                (200..=999, _) => self.stage = Stage::Body,
+                _ => return Err(Fault::Words("a head without a status")),
             }
         } else if !last {
             return Err(Fault::Words("two heads"));
@@ -397,6 +405,18 @@ fn next(bytes: &[u8]) -> Result<Option<(Frame<'_>, &[u8])>, Fault> {
 fn code(bytes: &[u8], at: usize, length: usize) -> Option<u32> {
     let bytes = bytes.get(at..at + length)?;
     Some(bytes.iter().fold(0, |code, byte| code << 8 | u32::from(*byte)))
+}
+
+/// Whether it may stand in a request: something, and all of it visible ASCII.
+pub(super) fn is_visible(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The number that three digits are.
+fn number(status: Vec<u8>) -> Option<u16> {
+    let digits: [u8; 3] = status.try_into().ok()?;
+    let digit = |byte: u8| byte.is_ascii_digit().then(|| u16::from(byte - b'0'));
+    digits.into_iter().try_fold(0, |sum, byte| Some(sum * 10 + digit(byte)?))
 }
 
 /// What is in a frame without what fills it up.

@@ -112,7 +112,11 @@ fn what_is_no_answer_is_told_from_one() {
         (vec![wire(DATA, 0, 1, b"x")], "content without a head"),
         (vec![wire(HEADERS, WHOLE, 1, &trailers("0"))], "without a status"),
         (vec![wire(HEADERS, WHOLE, 1, b"\x08\x02ab")], "without a status"),
+        (vec![wire(HEADERS, WHOLE, 1, b"\x08\x03099")], "without a status"),
+        (vec![wire(HEADERS, WHOLE, 1, b"\x08\x03+20")], "without a status"),
+        (vec![wire(HEADERS, WHOLE, 1, b"\x08\x0320x")], "without a status"),
         (vec![wire(HEADERS, WHOLE | LAST, 1, b"\x08\x03100")], "ends before"),
+        (vec![wire(HEADERS, 0, 1, &[0x88]), wire(CONTINUATION, WHOLE, 3, &trailers("0"))], "do not end"),
         (vec![wire(HEADERS, WHOLE, 3, &[0x88])], "nobody has asked"),
         (vec![wire(HEADERS, WHOLE, 2, &[0x88])], "nobody has asked"),
         (vec![wire(HEADERS, WHOLE, 0, &[0x88])], "nobody has asked"),
@@ -259,8 +263,7 @@ async fn over_the_library(code: &'static str, words: &'static str) -> Vec<Reply>
 #[test]
 fn it_talks_with_a_server_that_packs_what_it_says() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let letters: &'static str =
-        "~the quick brown fox <JUMPS> {over} 13 [lazy] dogs; \"why\", he said: |A+B|^2 = 'C'*100% & $5 #@`!?()_-./\\";
+    let letters: &'static str = ('!'..='~').chain([' ', '~']).collect::<String>().leak();
     for (code, words) in [("0", ""), ("14", "away"), ("2", letters)] {
         let expected = Reply { status: 200, code: Some((code.to_owned(), words.to_owned())), body: b"abc".to_vec() };
         assert_eq!(runtime.block_on(over_the_library(code, words)), [expected.clone(), expected], "{words}");

@@ -133,10 +133,13 @@ fn written_request(bytes: &[u8], head: &RequestHead, framing: Framing) {
     let allowed = ["websocket".to_owned()];
     let list = upgrade::passed(request, &allowed);
     if !list.is_empty() {
-        upgrade::append(&mut out, &list);
+        out.clear();
+        encode_request(&mut out, request, framing, &Hop { upgrade: &list, ..hop });
         let mut again = RequestHead::default();
         assert_eq!(again.parse(&out, &WIDE), Ok(Parse::Whole), "{:?}", String::from_utf8_lossy(&out));
-        assert_eq!(upgrade::passed(again.view(&out), &allowed), list);
+        let second = again.view(&out);
+        assert_eq!(upgrade::passed(second, &allowed), list);
+        assert_eq!(second.fields().filter(|field| field.0 == Known::Connection).count(), 1);
     }
 }
 

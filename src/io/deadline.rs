@@ -391,7 +391,6 @@ impl Deadline {
         entry.fired = false;
         entry.wait = if idle { Wait::Idle } else { Wait::Firm };
         entry.cut = how;
-        entry.waker = None;
         let due = self.wheel.after(after, entry.lot);
         entries.schedule(self.index, due, self.wheel.now.get());
     }
@@ -450,8 +449,15 @@ impl Deadline {
         if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize) {
             entry.due = 0;
             entry.wait = Wait::Firm;
-            entry.waker = None;
         }
+    }
+
+    /// Forgets whom it would wake. That is kept from one wait to the next, since mostly it is the same task; but it keeps that
+    /// task's memory, which whoever waits no more is not to do.
+    pub(super) fn forget(&self) {
+        let waker =
+            self.wheel.entries.borrow_mut().list.get_mut(self.index as usize).and_then(|entry| entry.waker.take());
+        drop(waker);
     }
 
     /// Whether it has fired since it was last armed.

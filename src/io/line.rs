@@ -210,6 +210,20 @@ impl Line {
         }
     }
 
+    /// Which of these lines [have news](Self::has_news), a bit for each; of those past [`LOOKS`](Self::LOOKS) it says nothing. One
+    /// system call for all that are said in the open.
+    #[must_use]
+    pub fn news<'a>(lines: impl Iterator<Item = &'a Self> + Clone) -> u16 {
+        let open = lines.clone().all(|line| line.veil.is_none());
+        let told = open.then(|| socket::news(lines.clone().map(|line| line.socket.fd()))).flatten();
+        told.unwrap_or_else(|| {
+            lines.take(Self::LOOKS).zip(0..).fold(0, |bits, (line, nth)| bits | u16::from(line.has_news()) << nth)
+        })
+    }
+
+    /// Lines that [`news`](Self::news) looks at, at the most.
+    pub const LOOKS: usize = socket::LOOKS;
+
     /// Whether a part of something has come, of which nothing can be read before the rest has.
     #[must_use]
     pub fn is_amid(&self) -> bool {
@@ -226,6 +240,12 @@ impl Line {
     pub fn shed(&self) {
         self.canceller.set(None);
         self.veil.iter().for_each(|veil| veil.shed());
+    }
+
+    /// Lets go of the task that has used it, for another may.
+    pub fn part(&self) {
+        self.reading.forget();
+        self.writing.forget();
     }
 
     /// Lays a cipher over the socket, for good; `wire` has come of what it is to open.

@@ -207,6 +207,27 @@ impl Socket {
     }
 }
 
+/// Sockets that [`news`] looks at, at the most.
+pub(super) const LOOKS: usize = 16;
+
+/// Of which sockets the other side has said anything (bytes, the end, a reset), without reading it, a bit for each; nothing
+/// where the kernel would not say. One system call for all: some 300 ns, and 60 for each.
+pub(super) fn news(sockets: impl Iterator<Item = RawFd>) -> Option<u16> {
+    let mut asked = [libc::pollfd { fd: -1, events: libc::POLLIN | libc::POLLRDHUP, revents: 0 }; LOOKS];
+    let mut count = 0;
+    for (place, fd) in asked.iter_mut().zip(sockets) {
+        place.fd = fd;
+        count += 1;
+    }
+    // SAFETY: the kernel reads and writes `count` entries of ours, which outlive the call; it does not wait.
+    let told = unsafe { libc::poll(asked.as_mut_ptr(), count, 0) };
+    match told {
+        0 => Some(0),
+        1.. => Some(asked.iter().rev().fold(0, |bits, place| bits << 1 | u16::from(place.revents != 0))),
+        _ => None,
+    }
+}
+
 /// Whether the sockets of this thread's loop are to be non-blocking: those of a ring are not, since it would give up at
 /// once what is to wait.
 pub(super) fn is_nonblocking() -> bool {

@@ -334,7 +334,7 @@ pub(crate) async fn lend<'a>(
     let connect = client.request.view(client.inbound.bytes()).method_kind() == Method::Connect;
     let fresh = fresh || connect || upstream.settings.proxy_protocol.is_some();
     let flight = shard.ledger.begin(endpoint.slot, began);
-    let reason = match lease::lend(&shard.pools, &dial, shard.clock.coarse_age(), fresh).await {
+    let reason = match lease::lend(&shard.pools, &dial, (shard.clock.coarse_age(), began), fresh).await {
         Ok(lease) => {
             scene.course.count_retry(scene);
             return Ok(Held { lease, endpoint, place, began, flight, room });

@@ -36,18 +36,23 @@ struct Loan {
 
 /// Lends a kept connection, or opens one.
 ///
-/// `fresh` wants a new one.
+/// `fresh` wants a new one. The time is coarse and exact, as in [`Pools::take`].
 ///
 /// # Errors
 /// [`NoConnection`]; nothing was sent.
-pub async fn lend(pools: &Rc<Pools>, dial: &Dial<'_>, now: Duration, fresh: bool) -> Result<Lease, NoConnection> {
+pub async fn lend(
+    pools: &Rc<Pools>,
+    dial: &Dial<'_>,
+    now: (Duration, u64),
+    fresh: bool,
+) -> Result<Lease, NoConnection> {
     let loan = Loan::new(pools, dial.slot);
     if !fresh && let Some(connection) = pools.take(dial.slot, (dial.address, dial.identity()), now) {
         pools.slab.endpoint(dial.slot).attempts.add(1);
         return Ok(Lease { connection, inbound: Block::none(), reused: true, slot: dial.slot, loan });
     }
     // Large, and seldom needed: every attempt would be as large.
-    let connection = Box::pin(connect(dial, &pools.wheel, &pools.slab, pools.begin(now))).await;
+    let connection = Box::pin(connect(dial, &pools.wheel, &pools.slab, pools.begin(now.0))).await;
     match connection {
         // One that may have no more connections was looked at, and not tried. Idle ones of other cores count too.
         Err(NoConnection::Full) => dial.shared.ask(),

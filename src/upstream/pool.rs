@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::id::EndpointSlot;
 use crate::io::deadline::Wheel;
+use crate::io::line::Line;
 use crate::observe::metrics::Parting;
 use crate::observe::metrics::Slab;
 use crate::rand::Rng;
@@ -46,6 +47,8 @@ struct Stack {
     terms: Option<Terms>,
     /// How often other cores had been in want of a connection's place, when that was last looked at.
     asked: u32,
+    /// How many have been lent on the strength of the last look.
+    lent: usize,
 }
 
 /// On which terms an endpoint's connections are kept.
@@ -71,6 +74,35 @@ struct Idle {
     connection: Box<Connection>,
     /// On the core's clock.
     since: Duration,
+    /// When it was last found silent, in microseconds on the clock that all cores share.
+    seen_us: Option<u64>,
+}
+
+impl Stack {
+    /// Takes the last of those that were found silent a moment ago.
+    fn take_seen(&mut self, now_us: u64) -> Option<Idle> {
+        let fresh = |idle: &Idle| idle.seen_us.is_some_and(|seen| now_us.saturating_sub(seen) < SEEN_US);
+        let place = self.idle.iter().rev().take(Line::LOOKS).position(fresh)?;
+        self.lent += 1;
+        self.idle.remove(self.idle.len() - 1 - place)
+    }
+
+    /// Looks at the last ones, at more of them the more were lent on the strength of the look before, and closes those on
+    /// which something was said; says how many.
+    fn look(&mut self, now_us: u64) -> usize {
+        let count = (2 * mem::take(&mut self.lent)).clamp(1, Line::LOOKS);
+        let before = self.idle.len();
+        let from = before.saturating_sub(count);
+        let news = Line::news(self.idle.range(from..).map(|idle| &idle.connection.line));
+        for place in (from..before).rev() {
+            if news >> (place - from) & 1 == 1 {
+                self.idle.remove(place);
+            } else if let Some(idle) = self.idle.get_mut(place) {
+                idle.seen_us = Some(now_us);
+            }
+        }
+        before - self.idle.len()
+    }
 }
 
 impl Terms {
@@ -91,6 +123,11 @@ impl Terms {
         })
     }
 }
+
+/// For how long a connection that was found silent is taken to be so, in microseconds: less than a word of the other side
+/// takes to come here, so that a later look would know little more, and long enough for all that one turn of a busy loop
+/// lends.
+const SEEN_US: u64 = 100;
 
 /// Ticks in which every pool is looked at once.
 const ROUND: usize = 20;
@@ -137,27 +174,32 @@ impl Pools {
         Life { began: now, served: 0, share: Share::draw(&self.rng) }
     }
 
-    /// The connection that was put back last, if it is still good: its socket is looked at, since an end, or words that
-    /// nobody asked for (a late 408, say), must not become the answer to the next request. One system call.
+    /// The connection that was put back last, or nearly so, if it is still good: its socket is looked at, since an end, or
+    /// words that nobody asked for (a late 408, say), must not become the answer to the next request. One system call at the
+    /// most, mostly; on a busy core one for many, since they are looked at together.
     ///
     /// Past `limits::LABELS` endpoints share a slot, and requests of a configuration that was go on: a connection to another
     /// address, or that was made secure in another way than `identity` says, is closed, never lent.
+    ///
+    /// `now` is coarse, for ages; `now_us` is exact, in microseconds on the clock that all cores share.
     #[must_use]
     pub fn take(
         &self,
         slot: EndpointSlot,
         (address, identity): (&Address, u64),
-        now: Duration,
+        (now, now_us): (Duration, u64),
     ) -> Option<Box<Connection>> {
         let mut stacks = self.stacks.borrow_mut();
         let stack = stacks.get_mut(slot.index())?;
         let terms = stack.terms?;
-        while let Some(idle) = stack.idle.pop_back() {
+        while !stack.idle.is_empty() {
+            let Some(idle) = stack.take_seen(now_us) else {
+                (0..stack.look(now_us)).for_each(|_| self.part(Parting::Endpoint));
+                continue;
+            };
             let over = terms.over(&idle, stack.idle.len(), now);
             let other = idle.connection.address != *address || idle.connection.identity != identity;
-            let over = over.or_else(|| other.then_some(Parting::Surplus));
-            let over = over.or_else(|| idle.connection.line.has_news().then_some(Parting::Endpoint));
-            match over {
+            match over.or_else(|| other.then_some(Parting::Surplus)) {
                 None => return Some(idle.connection),
                 Some(parting) => self.part(parting),
             }
@@ -186,7 +228,8 @@ impl Pools {
                 return;
             }
         }
-        stack.idle.push_back(Idle { connection, since: now });
+        connection.line.part();
+        stack.idle.push_back(Idle { connection, since: now, seen_us: None });
     }
 
     /// Keeps a connection that nobody has asked for yet, below all others. One that there is no room for, or whose
@@ -198,7 +241,10 @@ impl Pools {
             None => self.part(Parting::Removed),
             Some(terms) if connection.identity != terms.identity => self.part(Parting::Removed),
             Some(terms) if stack.idle.len() >= terms.most => self.part(Parting::Surplus),
-            Some(_) => stack.idle.push_front(Idle { connection, since: now }),
+            Some(_) => {
+                connection.line.part();
+                stack.idle.push_front(Idle { connection, since: now, seen_us: None });
+            }
         }
     }
 
@@ -256,7 +302,10 @@ impl Pools {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::net::Shutdown;
     use std::net::TcpListener;
+    use std::net::TcpStream;
     use std::time::Instant;
 
     use super::*;
@@ -301,6 +350,10 @@ mod tests {
             connect(&dial, &self.pools.wheel, &self.pools.slab, self.pools.begin(self.now)).await.unwrap()
         }
 
+        fn moment(&self) -> (Duration, u64) {
+            (self.now, u64::try_from(self.now.as_micros()).unwrap())
+        }
+
         /// Opens that many and lends none of them.
         async fn lay(&self, count: usize) {
             for _ in 0..count {
@@ -312,7 +365,7 @@ mod tests {
         /// As many exchanges as the kept connection carries.
         fn exchanges(&self) -> u32 {
             let mut count = 0;
-            while let Some(connection) = self.pools.take(SLOT, (&self.address(), 0), self.now) {
+            while let Some(connection) = self.pools.take(SLOT, (&self.address(), 0), self.moment()) {
                 count += 1;
                 self.pools.put(SLOT, connection, self.now);
             }
@@ -338,10 +391,13 @@ mod tests {
             let other = Address::Ip(TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
             let connection = yard.open().await;
             yard.pools.put(SLOT, connection, yard.now);
-            assert!(yard.pools.take(SLOT, (&other, 0), yard.now).is_none(), "a request would go to the wrong service");
+            assert!(
+                yard.pools.take(SLOT, (&other, 0), yard.moment()).is_none(),
+                "a request would go to the wrong service"
+            );
             let connection = yard.open().await;
             yard.pools.put(SLOT, connection, yard.now);
-            assert!(yard.pools.take(SLOT, (&yard.address(), 0), yard.now).is_some());
+            assert!(yard.pools.take(SLOT, (&yard.address(), 0), yard.moment()).is_some());
         });
     }
 
@@ -350,9 +406,12 @@ mod tests {
         Yard::run(TERMS, |yard| async move {
             let keep = async || yard.pools.put(SLOT, yard.open().await, yard.now);
             keep().await;
-            assert!(yard.pools.take(SLOT, (&yard.address(), 7), yard.now).is_none(), "it would not have been verified");
+            assert!(
+                yard.pools.take(SLOT, (&yard.address(), 7), yard.moment()).is_none(),
+                "it would not have been verified"
+            );
             keep().await;
-            assert!(yard.pools.take(SLOT, (&yard.address(), 0), yard.now).is_some());
+            assert!(yard.pools.take(SLOT, (&yard.address(), 0), yard.moment()).is_some());
             // The settings change: what was made before goes, and what comes back or is laid in is not kept.
             keep().await;
             let lent = yard.open().await;
@@ -374,11 +433,38 @@ mod tests {
                 yard.pools.put(SLOT, connection, yard.now);
             }
             let (mut lent, address) = (Vec::new(), yard.address());
-            while let Some(connection) = yard.pools.take(SLOT, (&address, 0), yard.now) {
+            while let Some(connection) = yard.pools.take(SLOT, (&address, 0), yard.moment()) {
                 lent.push(connection);
             }
             fds.reverse();
             assert_eq!(lent.iter().map(|connection| connection.line.socket().fd()).collect::<Vec<_>>(), fds);
+        });
+    }
+
+    #[test]
+    fn one_that_has_said_something_is_never_lent_and_those_found_silent_are_lent_without_another_look() {
+        Yard::run(TERMS, |mut yard| async move {
+            let address = yard.address();
+            let mut ends = Vec::new();
+            for _ in 0..6 {
+                let connection = yard.open().await;
+                ends.push(yard.origin.accept().unwrap().0);
+                yard.pools.put(SLOT, connection, yard.now);
+            }
+            let take = |yard: &Yard| yard.pools.take(SLOT, (&address, 0), yard.moment());
+            let ours = |end: &TcpStream| end.peer_addr().unwrap();
+            let whose = |lent: &Connection| lent.line.socket().local_address().unwrap();
+            // The first look is at the last alone, the next at two.
+            let lent = [take(&yard).unwrap(), take(&yard).unwrap()];
+            assert_eq!([whose(&lent[0]), whose(&lent[1])], [ours(&ends[5]), ours(&ends[4])]);
+            // One says what nobody asked for, and one ends: both are found so, wherever they stand.
+            ends[3].write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").unwrap();
+            ends[1].shutdown(Shutdown::Both).unwrap();
+            yard.now += Duration::from_micros(SEEN_US);
+            let lent = [take(&yard).unwrap(), take(&yard).unwrap()];
+            assert_eq!([whose(&lent[0]), whose(&lent[1])], [ours(&ends[2]), ours(&ends[0])]);
+            assert!(take(&yard).is_none());
+            assert_eq!(yard.partings(Parting::Endpoint), 2);
         });
     }
 
@@ -405,11 +491,11 @@ mod tests {
             yard.now += AGE * 8 / 10;
             yard.sweep(false);
             assert_eq!(yard.idle(), 2);
-            let lent = yard.pools.take(SLOT, (&yard.address(), 0), yard.now).unwrap();
+            let lent = yard.pools.take(SLOT, (&yard.address(), 0), yard.moment()).unwrap();
             yard.now += AGE * 2 / 10;
             yard.pools.put(SLOT, lent, yard.now);
             assert_eq!((yard.idle(), yard.partings(Parting::Age)), (1, 1));
-            assert!(yard.pools.take(SLOT, (&yard.address(), 0), yard.now).is_none());
+            assert!(yard.pools.take(SLOT, (&yard.address(), 0), yard.moment()).is_none());
             yard.lay(1).await;
             yard.now += AGE;
             yard.sweep(false);
@@ -426,7 +512,10 @@ mod tests {
             assert_eq!((yard.idle(), yard.partings(Parting::Idle)), (2, 3));
             assert_eq!(yard.pools.slab.endpoint(SLOT).idle.get(), 2);
             yard.now += IDLE;
-            assert!(yard.pools.take(SLOT, (&yard.address(), 0), yard.now).is_some(), "a warm one is there to be lent");
+            assert!(
+                yard.pools.take(SLOT, (&yard.address(), 0), yard.moment()).is_some(),
+                "a warm one is there to be lent"
+            );
         });
     }
 
@@ -450,7 +539,7 @@ mod tests {
     fn an_endpoint_that_leaves_takes_its_connections_along() {
         Yard::run(Terms { warm: 2, ..TERMS }, |yard| async move {
             yard.lay(3).await;
-            let lent = yard.pools.take(SLOT, (&yard.address(), 0), yard.now).unwrap();
+            let lent = yard.pools.take(SLOT, (&yard.address(), 0), yard.moment()).unwrap();
             yard.pools.bind(std::iter::empty());
             assert_eq!((yard.idle(), yard.partings(Parting::Removed)), (0, 2));
             yard.pools.put(SLOT, lent, yard.now);

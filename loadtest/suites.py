@@ -61,13 +61,8 @@ def by_oha(url, seconds, cpu, load):
 def output(words, cpu):
     def pin():
         os.sched_setaffinity(0, {cpu})
-        try:
-            # As the proxies and the origin have it.
-            os.setpriority(os.PRIO_PROCESS, 0, -15)
-            with open("/proc/self/autogroup", "w", encoding="ascii") as group:
-                group.write("-15")
-        except OSError:
-            pass
+        # As the proxies and the origin have it.
+        stage.prefer([os.getpid()])
     done = subprocess.run(words, capture_output=True, text=True, check=False, preexec_fn=pin, start_new_session=True)
     if done.returncode:
         stage.fail(f"{words[0]}: {done.stderr or done.stdout}")

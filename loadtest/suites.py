@@ -11,8 +11,8 @@ import subprocess
 import proxies
 import stage
 
-INSTALL = {"wrk": lambda: proxies.from_debian("wrk"), "oha": lambda: proxies.from_crates("oha")}
-VERSIONS = {"wrk": lambda: " ".join(stage.output_of("wrk", "-v").split()[:2]),
+INSTALL = {"wrk": lambda: proxies.from_debian("wrk"), "oha": lambda: proxies.from_crates("oha", "~1.16")}
+VERSIONS = {"wrk": lambda: " ".join(stage.output_of(proxies.find("wrk"), "-v").split()[:2]),
             "oha": lambda: stage.output_of(proxies.find("oha"), "--version")}
 UNITS_US = {"us": 1, "ms": 1e3, "s": 1e6, "m": 6e7}
 

@@ -39,9 +39,9 @@ mod watch;
 /// `[upstream.NAME]` and `[defaults.upstream]`, all but `endpoints`.
 #[derive(Default)]
 pub(super) struct UpstreamForm {
-    balance: Field<Balance>,
+    pub(super) balance: Field<Balance>,
     sticky: StickyForm,
-    feedback: Field<Option<Feedback>>,
+    pub(super) feedback: Field<Option<Feedback>>,
     slow_start: Field<Duration>,
     panic: Field<u32>,
     timeout: TimeoutForm,

@@ -202,6 +202,7 @@ fn limits(settings: &model::Limits, adaptive: Option<u64>) -> Value {
     json!({
         "requests": settings.requests,
         "endpoint_requests": settings.endpoint_requests,
+        "connections": settings.connections,
         "queue": settings.queue,
         "queue_time_ms": ms(settings.queue_time),
         "adaptive": settings.adaptive,

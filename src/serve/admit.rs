@@ -234,10 +234,12 @@ impl<'a> Room<'a> {
 /// Whether there is room for the request at an endpoint, as far as can be seen without taking it.
 pub(crate) fn has_room(scene: &Scene<'_>, endpoint: &Endpoint) -> bool {
     let Scene { shard, upstream, route, .. } = *scene;
-    let Limits { endpoint_requests, .. } = upstream.settings.limits;
+    let Limits { endpoint_requests, connections, .. } = upstream.settings.limits;
     let share = |most| class::share(most, route.settings.class, upstream.top);
+    let opens = endpoint.connections.taken() < upstream.settings.connections_max
+        && connections.is_none_or(|most| upstream.connections.taken() < most);
     endpoint_requests.is_none_or(|most| endpoint.requests.taken() < share(most))
-        && (endpoint.connections.taken() < upstream.settings.connections_max || shard.pools.idle(endpoint.slot) > 0)
+        && (opens || shard.pools.idle(endpoint.slot) > 0)
 }
 
 impl Drop for Room<'_> {

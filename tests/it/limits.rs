@@ -336,3 +336,35 @@ fn a_wait_for_a_connection_is_a_wait() {
     gate.open();
     assert_eq!(held.read_response().status, 200);
 }
+
+#[test]
+fn an_upstream_has_a_bound_on_its_connections_over_all_endpoints_and_cores() {
+    let gate = Gate::new();
+    let origins = [holding(&gate), holding(&gate)];
+    let gateway = gateway(2, &addresses(&origins), "{ connections = 2 }");
+    let mut held: Vec<_> = (1..=2)
+        .map(|n| {
+            let raw = send(&gateway, "/normal/held");
+            gate.wait_for_waiting(n);
+            raw
+        })
+        .collect();
+    // The kernel spreads so many clients over the cores.
+    let mut more: Vec<_> = (0..16).map(|_| send(&gateway, "/normal/more")).collect();
+    for raw in &mut more {
+        let response = raw.read_response();
+        assert!(response.status == 503 && response.text().contains("no_endpoint"), "{response:?}");
+    }
+    let open = || origins.iter().map(Origin::open_connections).sum::<usize>();
+    assert_eq!((open(), origins.iter().map(Origin::connections).sum::<usize>()), (2, 2));
+    gate.open();
+    held.iter_mut().for_each(|raw| assert_eq!(raw.read_response().status, 200));
+    // What idles on one core, or at one endpoint, is given up for another.
+    for raw in &mut more {
+        assert_eq!(raw.get("/normal/again").status, 200);
+    }
+    let cores = gateway.get_json("/v1/cores");
+    let served = |core: usize| cores["cores"][core]["exchanges"].as_u64().unwrap();
+    assert!(served(0) > 0 && served(1) > 0, "one core served them all: {cores}");
+    eventually("no more are open than may be", || open() <= 2);
+}

@@ -78,7 +78,10 @@ const SHARED_MUTABLE: &[(&str, &str)] = &[
     ("src/balance/turn.rs", "who folds, and what came of it: words with the number of the turn that wrote them"),
     ("src/balance/budget.rs", "retries spent, all cores together: touched when a retry is wanted"),
     ("src/shard/mailbox.rs", "the only way into a core: a bounded queue, its bell and its acknowledgements"),
-    ("src/snapshot/slots.rs", "open connections of the process, to one endpoint or of one listener, one counter each"),
+    (
+        "src/snapshot/slots.rs",
+        "open connections of the process, to one upstream or endpoint or of one listener, one counter each",
+    ),
     ("src/snapshot/overload.rs", "how short the gateway is of something: one word that control writes and cores read"),
     ("src/snapshot/clients.rs", "open connections of one client, where bounded: locked when one opens or closes"),
     ("src/app.rs", "one flag: stop"),

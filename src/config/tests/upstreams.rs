@@ -81,7 +81,7 @@ fn what_is_not_said_is_what_the_model_calls_default() {
 fn whole() -> Model {
     let loaded = load(Path::new("tests/config/good/upstreams.toml")).unwrap_or_else(|report| panic!("{report}"));
     // A report is of use to `latency` alone, which is the default.
-    let odd: Vec<_> = loaded.warnings.iter().map(|warning| warning.message()).collect();
+    let odd: Vec<_> = loaded.warnings.iter().map(|warning| warning.message().to_owned()).collect();
     assert_eq!(odd, ["upstream \"full\" listens to what its endpoints report, and its `balance` does not use it"]);
     loaded.model
 }
@@ -129,6 +129,7 @@ fn what_a_file_says_of_an_upstream_is_what_the_model_holds() {
             limits: Limits {
                 requests: Some(7),
                 endpoint_requests: Some(9),
+                connections: Some(10),
                 queue: 0,
                 queue_time: ms(11),
                 adaptive: true

@@ -47,6 +47,8 @@ pub enum Kind {
     Health,
     /// An endpoint is left out because of its answers, or comes back.
     Ejection,
+    /// So few endpoints of an upstream may be chosen that all are taken, or that is over.
+    Panic,
     /// An operator's order to an endpoint.
     Order,
     /// A weight that an operator has given an endpoint.
@@ -120,6 +122,7 @@ impl Kind {
         match self {
             Self::Health => "health",
             Self::Ejection => "ejection",
+            Self::Panic => "panic",
             Self::Order => "order",
             Self::Weight => "weight",
             Self::Reload => "reload",

@@ -231,6 +231,14 @@ impl Reading {
         self.found.borrow().get(&endpoint).cloned()
     }
 
+    /// How many requests the bound of an upstream that follows its latency lets in, if it has one: the sum over the cores
+    /// that have had any.
+    #[must_use]
+    pub fn adaptive(&self, upstream: &Upstream) -> Option<u64> {
+        let limit = || self.sum(|slab| slab.peek_upstream(upstream.slot).map_or(0, |counts| counts.adaptive.get()));
+        upstream.settings.limits.adaptive.then(limit)
+    }
+
     /// The sum over all cores of what `of` reads from each.
     pub fn sum(&self, of: impl Fn(&Slab) -> u64) -> u64 {
         self.cores.iter().map(|core| of(&core.slab)).fold(0, u64::wrapping_add)

@@ -57,6 +57,7 @@ fn view(reading: &Reading, upstream: &Upstream) -> Value {
             "insecure": tls.insecure,
         })),
         "eligible": states.iter().filter(|state| state.is_eligible()).count(),
+        "panic": !board.in_panic(&upstream.plan).is_empty(),
         "panic_percent": settings.panic_percent,
         "slow_start_ms": ms(settings.slow_start),
         "median_ms": board.median(upstream.slot).map(milliseconds),
@@ -76,7 +77,7 @@ fn view(reading: &Reading, upstream: &Upstream) -> Value {
         "proxy_protocol": settings.proxy_protocol.map(ProxyVersion::word),
         "attempts": settings.retry.attempts,
         "retry": retry(&settings.retry),
-        "limit": limits(&settings.limits),
+        "limit": limits(&settings.limits, reading.adaptive(upstream)),
         "health": settings.health.as_ref().map(check),
         "ejection": ejection(&settings.ejection),
         "deadline": settings.deadline,
@@ -197,13 +198,15 @@ fn retry(settings: &model::Retry) -> Value {
     })
 }
 
-fn limits(settings: &model::Limits) -> Value {
+fn limits(settings: &model::Limits, adaptive: Option<u64>) -> Value {
     json!({
         "requests": settings.requests,
         "endpoint_requests": settings.endpoint_requests,
+        "connections": settings.connections,
         "queue": settings.queue,
         "queue_time_ms": ms(settings.queue_time),
         "adaptive": settings.adaptive,
+        "adaptive_now": adaptive,
     })
 }
 

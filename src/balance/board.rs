@@ -61,7 +61,8 @@ pub struct Load {
     pub sum_us: Count,
     /// Failures ever.
     pub bad: Count,
-    /// Good answers ever that broke off afterwards, and are among the failures too.
+    /// Good answers ever that are none: those that broke off afterwards, and are among the failures too, and times without an
+    /// answer.
     pub(super) soured: Count,
     /// The last report that the endpoint made of itself, and its time, packed.
     pub(super) report: Count,

@@ -93,12 +93,32 @@ impl Ledger {
         Flight { ledger: self.clone(), slot, sent: now, state: Cell::new(State::Waits) }
     }
 
+    /// Another endpoint has answered in the place of one that was asked at `sent` and has not: how long that has taken so
+    /// far is less than its answer would have, and counts as its time if that is long for it. As an answer it counts
+    /// neither way.
+    pub fn outrun(&self, slot: EndpointSlot, sent: u64, now: u64) {
+        let standing = self.board.standing(slot);
+        let mean = fold::mean_us(standing.folded.one(fold::MEAN));
+        let waited = now.saturating_sub(sent);
+        if waited > mean && sent >= standing.folded.one(fold::EJECTED_AT) {
+            let load = self.row().load(slot);
+            load.sum_us.add(clipped(waited, mean));
+            load.good.add(1);
+            load.soured.add(1);
+        }
+    }
+
     /// Notes what an endpoint says of itself.
     pub fn reported(&self, slot: EndpointSlot, report: &orca::Report, now: u64) {
         if let Some(strain) = report.strain() {
             self.row().load(slot).report.set(orca::pack(strain, now));
         }
     }
+}
+
+/// A time as it is added up: so many means at the most, if one is known.
+fn clipped(took_us: u64, mean: u64) -> u64 {
+    if mean > 0 { took_us.min(cost::CLIP * mean) } else { took_us }
 }
 
 impl Flight {
@@ -119,7 +139,7 @@ impl Flight {
         let took = match self.state.get() {
             State::Waits => {
                 load.heard(self.sent);
-                if mean > 0 { took_us.min(cost::CLIP * mean) } else { took_us }
+                clipped(took_us, mean)
             }
             // The mean is to stay where it is.
             State::Untimed => mean,

@@ -5,6 +5,7 @@ pub mod board;
 pub mod budget;
 mod choose;
 pub mod cost;
+mod crew;
 pub mod fold;
 pub mod hash;
 pub mod ledger;

@@ -164,6 +164,29 @@ fn a_slow_answer_counts_for_three_means_at_the_most() {
 }
 
 #[test]
+fn who_is_outrun_is_as_slow_as_it_was_waited_for_and_neither_good_nor_bad() {
+    let mut stage = latency(1, 3, Rules::default());
+    let before = stage.state(0);
+    let outrun = |stage: &mut Stage, waited: u64| {
+        let (flight, sent) = (stage.begin(0, 0), stage.now);
+        stage.now += waited;
+        stage.ledgers[0].outrun(slot(0), sent, stage.now);
+        drop(flight);
+        stage.pass(11 * MS);
+        stage.state(0)
+    };
+    assert_eq!(outrun(&mut stage, 9 * MS), before, "it may still have been as fast as ever");
+    (0..4).for_each(|_| stage.bad(0, 0));
+    stage.pass(11 * MS);
+    let after = outrun(&mut stage, 100 * MS);
+    assert!(after.mean_us > Some(10_500) && after.mean_us < Some(30_000), "as an answer of three means: {after:?}");
+    assert_eq!((after.failures_in_row, after.bad), (4, before.bad + 4));
+    stage.bad(0, 0);
+    stage.pass(11 * MS);
+    assert!(!stage.state(0).is_eligible(), "the fifth failure in a row");
+}
+
+#[test]
 fn a_slow_endpoint_is_left_within_half_a_second_and_comes_back_when_idle() {
     let mut stage = latency(1, 4, lenient());
     for _ in 0..40 {
@@ -323,6 +346,43 @@ fn with_fewer_than_half_eligible_all_are_taken_but_what_an_operator_took_out() {
     board.standing(slot(2)).set_health(Health::Up);
     let shares = stage.shares(0, 600, 6);
     assert_eq!((shares[3] + shares[4] + shares[5], board.panics(tests::FLEET)), (0, 600), "{shares:?}");
+}
+
+#[test]
+fn panic_is_what_the_rules_say_it_is() {
+    for (percent, down, panic) in
+        [(90, 1, false), (90, 2, true), (72, 2, false), (72, 3, true), (100, 1, true), (50, 5, false)]
+    {
+        let rules = Rules { balance: Balance::LeastRequest, panic_percent: percent, ..Rules::default() };
+        let mut stage = Stage::new(1, rules, candidates(&[1; 10]), 8);
+        let board = stage.ledgers[0].board().clone();
+        (0..down).for_each(|place| board.standing(slot(place)).set_health(Health::Down));
+        let shares = stage.shares(0, 1000, 10);
+        assert_eq!(shares[..down].iter().any(|share| *share > 0), panic, "{percent}, {down}: {shares:?}");
+        assert_eq!(board.panics(tests::FLEET) > 0, panic);
+        assert_eq!(board.in_panic(&stage.pickers[0].plan), if panic { vec![0] } else { vec![] });
+    }
+}
+
+#[test]
+fn where_another_priority_makes_up_for_it_there_is_no_panic() {
+    // Percent, how many of the ten of each of two priorities are down, and which of these are in panic.
+    for (percent, down, panic) in [
+        (90, [2, 0], vec![]),
+        (50, [10, 0], vec![]),
+        (50, [6, 4], vec![]),
+        (50, [6, 6], vec![0, 1]),
+        (90, [2, 10], vec![0]),
+    ] {
+        let mut members = candidates(&[1; 20]);
+        members[10..].iter_mut().for_each(|backup| backup.priority = 1);
+        let rules = Rules { balance: Balance::LeastRequest, panic_percent: percent, ..Rules::default() };
+        let stage = Stage::new(1, rules, members, 8);
+        let board = stage.ledgers[0].board();
+        let places = (0..down[0]).chain(10..10 + down[1]);
+        places.for_each(|place| board.standing(slot(place)).set_health(Health::Down));
+        assert_eq!(board.in_panic(&stage.pickers[0].plan), panic, "{percent}, {down:?}");
+    }
 }
 
 #[test]

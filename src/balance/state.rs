@@ -1,10 +1,13 @@
 //! What the board says of an endpoint, put together for people: the admin interface, events and metrics.
 
+use std::collections::BTreeMap;
+
 use crate::balance::board::Board;
 use crate::balance::board::Health;
 use crate::balance::board::Order;
 use crate::balance::cost;
 use crate::balance::cost::Penalty;
+use crate::balance::crew::Crew;
 use crate::balance::fold;
 use crate::balance::fold::Reason;
 use crate::balance::fold::Tally;
@@ -99,6 +102,18 @@ impl Board {
     #[must_use]
     pub fn median(&self, upstream: UpstreamSlot) -> Option<u64> {
         Some(self.fleet(upstream).folded.one(fold::MEDIAN)).filter(|median| *median > 0)
+    }
+
+    /// The priorities of a plan of which all endpoints are taken now, because too few are eligible; the lowest first.
+    #[must_use]
+    pub fn in_panic(&self, plan: &Plan) -> Vec<u8> {
+        let mut crews: BTreeMap<u8, Crew> = BTreeMap::new();
+        for candidate in &plan.candidates {
+            crews.entry(candidate.priority).or_default().count(self.standing(candidate.slot));
+        }
+        let sum = crews.values().map(Crew::capacity).sum();
+        let panics = crews.iter().filter(|(_, crew)| crew.panics(sum, plan.rules.panic_percent));
+        panics.map(|(priority, _)| *priority).collect()
     }
 
     /// Endpoints of a plan that are eligible, and all that no operator has taken out.

@@ -14,6 +14,8 @@ use crate::balance::choose::Looks;
 use crate::balance::cost;
 use crate::balance::cost::Facts;
 use crate::balance::cost::Penalty;
+use crate::balance::crew::Crew;
+use crate::balance::crew::WHOLE;
 use crate::balance::fold;
 use crate::balance::plan::Plan;
 use crate::id::CoreId;
@@ -62,9 +64,7 @@ pub(super) struct Level {
     pub(super) in_flight: u64,
     /// Requests in flight, and weights, of `near` and `far`.
     zones: [(u64, u64); 2],
-    members: u32,
-    eligible: u32,
-    ready: u32,
+    crew: Crew,
 }
 
 /// What one core sees.
@@ -99,9 +99,6 @@ pub(super) struct Seen<'a> {
 
 /// Of a hundred requests, so many go to the other zones in any case.
 const FAR_PERCENT: usize = 3;
-/// A level takes its whole part while this times its eligible share is one, in hundredths (Envoy's overprovisioning).
-const SPARE_PERCENT: u64 = 140;
-const WHOLE: u64 = 1 << 32;
 
 impl View {
     pub(super) fn new(plan: &Plan, board: &Board) -> Self {
@@ -158,22 +155,13 @@ impl View {
             let Some(level) = self.levels.iter_mut().find(|level| level.priority == candidate.priority) else {
                 continue;
             };
-            level.members += 1;
-            if standing.order() != Order::Ready {
-                continue;
-            }
-            level.ready += 1;
             let until = standing.folded.one(fold::OUT_UNTIL);
-            if standing.health() == Health::Down {
-                continue;
-            }
-            if until > 0 {
+            if level.crew.count(standing) {
+                level.all.push(place);
+            } else if until > 0 && standing.order() == Order::Ready && standing.health() != Health::Down {
                 self.out.push((place, until));
                 self.next_trial = self.next_trial.min(until);
-                continue;
             }
-            level.eligible += 1;
-            level.all.push(place);
         }
         self.spread(seen);
         for (place, candidate) in plan.candidates.iter().enumerate() {
@@ -197,23 +185,14 @@ impl View {
     /// How much each level takes, and whether there is panic.
     fn spread(&mut self, seen: Seen<'_>) {
         let Seen { plan, board, .. } = seen;
-        let capacity = |level: &Level| {
-            let share = WHOLE * u64::from(level.eligible) * SPARE_PERCENT / 100;
-            (share / u64::from(level.members.max(1))).min(WHOLE)
-        };
-        let sum: u64 = self.levels.iter().map(capacity).sum();
-        let panic = u64::from(plan.rules.panic_percent);
-        if sum < WHOLE {
-            // No level can make up for the others: those with too few take all that an operator leaves them.
-            for level in &mut self.levels {
-                if level.ready > 0 && u64::from(level.eligible) * 100 < panic * u64::from(level.ready) {
-                    level.panic = true;
-                    let places = (0..).zip(&plan.candidates).filter(|(_, other)| other.priority == level.priority);
-                    let ready = places.filter(|(_, other)| board.standing(other.slot).order() == Order::Ready);
-                    level.all.clear();
-                    level.all.extend(ready.map(|(place, _): (u32, _)| place));
-                }
-            }
+        let sum: u64 = self.levels.iter().map(|level| level.crew.capacity()).sum();
+        // Those with too few, for which no other can make up, take all that an operator leaves them.
+        for level in self.levels.iter_mut().filter(|level| level.crew.panics(sum, plan.rules.panic_percent)) {
+            level.panic = true;
+            let places = (0..).zip(&plan.candidates).filter(|(_, other)| other.priority == level.priority);
+            let ready = places.filter(|(_, other)| board.standing(other.slot).order() == Order::Ready);
+            level.all.clear();
+            level.all.extend(ready.map(|(place, _): (u32, _)| place));
         }
         let mut before = 0;
         if sum == 0 {
@@ -225,14 +204,14 @@ impl View {
             return;
         }
         for level in &mut self.levels {
-            let part = capacity(level);
+            let part = level.crew.capacity();
             // Where all levels together are too little, each takes its part of what there is.
             let part = if sum < WHOLE { part * (WHOLE >> 8) / (sum >> 8).max(1) } else { part };
             before = (before + part).min(WHOLE);
             level.up_to = before;
         }
         // What rounding left over is the last one's that has anything.
-        if let Some(last) = self.levels.iter().rposition(|level| level.eligible > 0) {
+        if let Some(last) = self.levels.iter().rposition(|level| level.crew.eligible > 0) {
             self.levels[last..].iter_mut().for_each(|level| level.up_to = WHOLE);
         }
     }
@@ -463,7 +442,7 @@ fn thousandths(share: f32) -> u32 {
 impl Level {
     fn clear(&mut self) {
         self.panic = false;
-        (self.members, self.eligible, self.ready) = (0, 0, 0);
+        self.crew = Crew::default();
         for list in [&mut self.all, &mut self.near, &mut self.far] {
             list.clear();
         }

@@ -31,6 +31,7 @@ use super::upstreams::UpstreamForm;
 use crate::address::Address;
 use crate::address::Networks;
 use crate::id::UpstreamIndex;
+use crate::model::Balance;
 use crate::model::Chunks;
 use crate::model::Endpoint;
 use crate::model::Host;
@@ -304,8 +305,17 @@ fn oddities(
         let message = format!("every endpoint of upstream {name} is a backup: none has priority 0");
         Fault::wrong(named.at, message).help("the lowest number is taken first: begin with 0")
     });
+    let feedback = &named.form.1.feedback;
+    let deaf = feedback.or(&defaults.feedback).value().is_some_and(Option::is_some)
+        && !matches!(named.form.1.balance.or(&defaults.balance).value(), None | Some(Balance::Latency));
+    let deaf = deaf.then(|| {
+        let message =
+            format!("upstream {name} listens to what its endpoints report, and its `balance` does not use it");
+        let at = feedback.at().unwrap_or(named.at);
+        Fault::wrong(at, message).help("only `balance = \"latency\"` does: take that, or `feedback = \"off\"`")
+    });
     let insecure = tls::oddity(&format!("upstream {name}"), named.form.1.tls.or(&defaults.tls));
-    zoned.into_iter().chain(backups).chain(insecure)
+    zoned.into_iter().chain(backups).chain(deaf).chain(insecure)
 }
 
 /// The names of the upstreams that routes refer to. A name that no table has is a fault; a table that is itself faulty

@@ -39,9 +39,9 @@ mod watch;
 /// `[upstream.NAME]` and `[defaults.upstream]`, all but `endpoints`.
 #[derive(Default)]
 pub(super) struct UpstreamForm {
-    balance: Field<Balance>,
+    pub(super) balance: Field<Balance>,
     sticky: StickyForm,
-    feedback: Field<Option<Feedback>>,
+    pub(super) feedback: Field<Option<Feedback>>,
     slow_start: Field<Duration>,
     panic: Field<u32>,
     timeout: TimeoutForm,
@@ -208,6 +208,7 @@ pub(super) fn lines(upstream: &Upstream, lines: &mut Lines) {
     let mut limit = Lines::default();
     limit.add(&keys::LIMIT_REQUESTS, &upstream.limits.requests);
     limit.add(&keys::LIMIT_ENDPOINT_REQUESTS, &upstream.limits.endpoint_requests);
+    limit.add(&keys::LIMIT_CONNECTIONS, &upstream.limits.connections);
     limit.add(&keys::LIMIT_QUEUE, &upstream.limits.queue);
     limit.add(&keys::LIMIT_QUEUE_TIME, &upstream.limits.queue_time);
     limit.add(&keys::LIMIT_ADAPTIVE, &upstream.limits.adaptive);
@@ -482,6 +483,7 @@ impl Both<'_, KeepForm> {
 struct LimitForm {
     requests: Field<Option<u32>>,
     endpoint_requests: Field<Option<u32>>,
+    connections: Field<Option<u32>>,
     queue: Field<u32>,
     queue_time: Field<Duration>,
     adaptive: Field<bool>,
@@ -494,6 +496,7 @@ impl LimitForm {
         Self {
             requests: get(table, &keys::LIMIT_REQUESTS, faults),
             endpoint_requests: get(table, &keys::LIMIT_ENDPOINT_REQUESTS, faults),
+            connections: get(table, &keys::LIMIT_CONNECTIONS, faults),
             queue: get(table, &keys::LIMIT_QUEUE, faults),
             queue_time: get(table, &keys::LIMIT_QUEUE_TIME, faults),
             adaptive: get(table, &keys::LIMIT_ADAPTIVE, faults),
@@ -508,6 +511,7 @@ impl Both<'_, LimitForm> {
         Some(Limits {
             requests: resolve(&own.requests, &defaults.requests, &keys::LIMIT_REQUESTS)?,
             endpoint_requests: resolve(&own.endpoint_requests, endpoint_requests, &keys::LIMIT_ENDPOINT_REQUESTS)?,
+            connections: resolve(&own.connections, &defaults.connections, &keys::LIMIT_CONNECTIONS)?,
             queue: resolve(&own.queue, &defaults.queue, &keys::LIMIT_QUEUE)?,
             queue_time: resolve(&own.queue_time, &defaults.queue_time, &keys::LIMIT_QUEUE_TIME)?,
             adaptive: resolve(&own.adaptive, &defaults.adaptive, &keys::LIMIT_ADAPTIVE)?,

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use serde_json::json;
+use tracing::info;
+use tracing::warn;
 
 use crate::admin::events::Event;
 use crate::admin::events::Journal;
@@ -17,6 +19,7 @@ use crate::health;
 use crate::health::Tell;
 use crate::health::Transition;
 use crate::id::EndpointSlot;
+use crate::id::UpstreamSlot;
 use crate::snapshot::Endpoint;
 use crate::snapshot::Snapshot;
 use crate::snapshot::Upstream;
@@ -91,12 +94,15 @@ pub(super) struct Watcher {
     restarts: Vec<u64>,
     /// Endpoints that were out.
     out: HashSet<EndpointSlot>,
+    /// Upstreams that were in panic.
+    panics: HashSet<UpstreamSlot>,
 }
 
 impl Watcher {
     /// Compares what is with what was, and notes what differs.
     pub(super) fn look(&mut self, snapshot: &Snapshot, cores: &[Post], journal: &Journal) {
         self.look_at_endpoints(snapshot, journal);
+        self.look_for_panic(snapshot, journal);
         self.restarts.resize(cores.len(), 0);
         for (core, before) in cores.iter().zip(&mut self.restarts) {
             let restarts = core.link.slab.restarts.get();
@@ -143,5 +149,31 @@ impl Watcher {
             }
         }
         self.out = out;
+    }
+
+    fn look_for_panic(&mut self, snapshot: &Snapshot, journal: &Journal) {
+        let mut panics = HashSet::new();
+        for upstream in &snapshot.upstreams {
+            let (name, plan) = (&upstream.settings.name, &upstream.plan);
+            let is = !snapshot.board.in_panic(plan).is_empty();
+            if is {
+                panics.insert(upstream.slot);
+            }
+            if is == self.panics.contains(&upstream.slot) {
+                continue;
+            }
+            let (eligible, ready) = snapshot.board.eligible(plan);
+            let reason =
+                format!("{eligible} of {ready} endpoints are eligible, and `panic` is {}", plan.rules.panic_percent);
+            let (from, to) = if is { ("calm", "panic") } else { ("panic", "calm") };
+            if is {
+                warn!(upstream = name, "all endpoints are taken: {reason}");
+            } else {
+                info!(upstream = name, "only what is eligible is taken again: {reason}");
+            }
+            let what = format!("upstream {name}");
+            journal.note(Event { kind: Kind::Panic, upstream: None, what, from: from.into(), to: to.into(), reason });
+        }
+        self.panics = panics;
     }
 }

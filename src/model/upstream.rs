@@ -209,6 +209,8 @@ pub struct Limits {
     pub requests: Option<u32>,
     /// Requests in flight at one endpoint, the whole process together; absent: no bound.
     pub endpoint_requests: Option<u32>,
+    /// Open connections to all its endpoints, the whole process together; absent: no bound but that of each endpoint.
+    pub connections: Option<u32>,
     /// Requests that may wait for a place, on each core; 0: none waits.
     pub queue: u32,
     /// How long one may wait.
@@ -377,6 +379,7 @@ impl Default for Limits {
         Self {
             requests: None,
             endpoint_requests: None,
+            connections: None,
             queue: 1000,
             queue_time: Duration::from_secs(1),
             adaptive: false,

@@ -249,8 +249,10 @@ pub struct UpstreamCounts {
     pub hedges: [Count; HEDGES.len()],
     /// Requests that hold a place of a bounded upstream now.
     pub places: Count,
-    /// Requests that wait for a place now.
+    /// Requests that wait for a place or a connection now.
     pub waiting: Count,
+    /// How many requests a bound that follows the latency lets in, as of the last one.
+    pub adaptive: Count,
     /// How long those waited that do no longer, whether they got one or not.
     pub queue: OnceLock<Box<Histogram>>,
 }

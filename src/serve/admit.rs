@@ -11,6 +11,7 @@ use crate::io::deadline::within;
 use crate::io::queue::Turn;
 use crate::model::Limits;
 use crate::observe::ended::Cause;
+use crate::observe::ended::Who;
 use crate::observe::metrics::Slab;
 use crate::policy::class;
 use crate::serve::attempt::Scene;
@@ -88,8 +89,7 @@ fn take<'a>(scene: &Scene<'a>, gate: &Rc<Gate>) -> Option<Place<'a>> {
     let Scene { shard, upstream, route, .. } = *scene;
     let Limits { requests, endpoint_requests, adaptive, .. } = upstream.settings.limits;
     let share = |all| class::share(all, route.settings.class, upstream.top);
-    let most = gate.gradient.borrow().limit(requests.unwrap_or(u32::MAX));
-    if adaptive && gate.passed.get() >= share(most) {
+    if adaptive && gate.passed.get() >= share(adapted(scene.shard, upstream, gate)) {
         return None;
     }
     // A place at the upstream is of no use without one at an endpoint.
@@ -104,6 +104,13 @@ fn take<'a>(scene: &Scene<'a>, gate: &Rc<Gate>) -> Option<Place<'a>> {
     let (slab, gate, shared) = (&*shard.slab, gate.clone(), requests.is_some());
     slab.upstream(upstream.slot).places.add(u64::from(shared));
     Some(Place { held: Some(Held { slab, upstream, gate, shared, handed: false }) })
+}
+
+/// How many requests the latency lets in, which is told as well.
+fn adapted(shard: &Shard, upstream: &Upstream, gate: &Gate) -> u32 {
+    let most = gate.gradient.borrow().limit(upstream.settings.limits.requests.unwrap_or(u32::MAX));
+    shard.slab.upstream(upstream.slot).adaptive.set(most.into());
+    most
 }
 
 /// Waits for a place until there is one, the time is over, or the client has gone.
@@ -146,15 +153,18 @@ async fn wait<'a>(scene: &Scene<'a>, client: &Client<'_>, gate: &Rc<Gate>) -> Re
 
 impl Place<'_> {
     /// Tells a bound that follows the latency how the exchange went, and gives the place back.
-    pub(crate) fn settle(self, tally: &Tally) {
+    pub(crate) fn settle(self, shard: &Shard, tally: &Tally, cause: Cause) {
         let adaptive = self.held.as_ref().filter(|held| held.upstream.settings.limits.adaptive);
-        if let Some(Held { gate, .. }) = adaptive {
+        if let Some(Held { gate, upstream, .. }) = adaptive {
             let mut gradient = gate.gradient.borrow_mut();
             match tally.upstream_us.get() {
-                // Nothing came of it. A client that went away says nothing of the service, but is rare.
+                // Nothing came of it: where its client went away, or sent what it must not, that says nothing of the service.
+                0 if cause.row().who == Who::Client => {}
                 0 => gradient.lost(),
                 us => gradient.answered(us, gate.passed.get()),
             }
+            drop(gradient);
+            adapted(shard, upstream, gate);
         }
     }
 
@@ -224,10 +234,12 @@ impl<'a> Room<'a> {
 /// Whether there is room for the request at an endpoint, as far as can be seen without taking it.
 pub(crate) fn has_room(scene: &Scene<'_>, endpoint: &Endpoint) -> bool {
     let Scene { shard, upstream, route, .. } = *scene;
-    let Limits { endpoint_requests, .. } = upstream.settings.limits;
+    let Limits { endpoint_requests, connections, .. } = upstream.settings.limits;
     let share = |most| class::share(most, route.settings.class, upstream.top);
+    let opens = endpoint.connections.taken() < upstream.settings.connections_max
+        && connections.is_none_or(|most| upstream.connections.taken() < most);
     endpoint_requests.is_none_or(|most| endpoint.requests.taken() < share(most))
-        && (endpoint.connections.taken() < upstream.settings.connections_max || shard.pools.idle(endpoint.slot) > 0)
+        && (opens || shard.pools.idle(endpoint.slot) > 0)
 }
 
 impl Drop for Room<'_> {

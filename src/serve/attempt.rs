@@ -322,14 +322,7 @@ pub(crate) async fn lend<'a>(
         Ok(secure) => secure,
         Err(reason) => return Err(unconnected(reason)),
     };
-    let dial = Dial {
-        slot: endpoint.slot,
-        address: &endpoint.address,
-        shared: &endpoint.connections,
-        connections_max: upstream.settings.connections_max,
-        patience: scene.patience(scene.terms.connect),
-        secure,
-    };
+    let dial = Dial::to(upstream, endpoint, scene.patience(scene.terms.connect), secure);
     // CONNECT is not idempotent: a kept connection that has died meanwhile could not be made good.
     let connect = client.request.view(client.inbound.bytes()).method_kind() == Method::Connect;
     let fresh = fresh || connect || upstream.settings.proxy_protocol.is_some();

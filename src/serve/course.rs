@@ -56,6 +56,8 @@ pub(crate) struct Course {
     uncounted: Cell<bool>,
     /// Looks left at an endpoint whose connections are all taken.
     patience: Cell<u32>,
+    /// Waited for them, in microseconds.
+    queued: Cell<u64>,
     next: Cell<Option<Next>>,
 }
 
@@ -68,6 +70,14 @@ pub(crate) struct Next {
     pub(crate) fresh: bool,
     /// After how long.
     pause: Duration,
+    /// Whether that is a wait for a connection, none of its endpoint's being free.
+    waits: bool,
+}
+
+impl Next {
+    fn at_once(place: usize, fresh: bool) -> Self {
+        Self { place, fresh, pause: Duration::ZERO, waits: false }
+    }
 }
 
 /// Looks at endpoints for one request, attempts or not: an endpoint without room costs a look and no attempt.
@@ -104,7 +114,8 @@ pub(crate) async fn run(
     match admit::admit(&scene, client).await {
         Ok(place) => {
             let outcome = course.follow(&scene, client, body).await;
-            place.settle(tally);
+            course.count_wait(&scene);
+            place.settle(shard, tally, outcome.0.cause);
             outcome
         }
         Err(Cause::ClientAbort) => (tally.ended(Cause::ClientAbort), Fate::Close),
@@ -130,6 +141,7 @@ impl Course {
             retries: Cell::new(0),
             uncounted: Cell::new(false),
             patience: Cell::new(PATIENCE),
+            queued: Cell::new(0),
             next: Cell::new(None),
         }
     }
@@ -139,10 +151,10 @@ impl Course {
         let Scene { shard, tally, .. } = *scene;
         let mut last = Failed::none();
         let first = pick(scene, &Tried::default());
-        self.next.set(first.map(|place| Next { place, fresh: false, pause: Duration::ZERO }));
+        self.next.set(first.map(|place| Next::at_once(place, false)));
         for _ in 0..LOOKS {
             let Some(next) = self.next.take() else { break };
-            if !next.pause.is_zero() && !waits_out(client, next.pause).await {
+            if !next.pause.is_zero() && !waits_out(scene, client, next).await {
                 return (tally.ended(Cause::ClientAbort), Fate::Close);
             }
             match attempt::attempt(scene, client, body, next).await {
@@ -166,10 +178,10 @@ impl Course {
     pub(crate) async fn open<'a>(&self, scene: &Scene<'a>, client: &Client<'_>) -> Result<Held<'a>, Failed> {
         let mut last = Failed::none();
         let first = pick(scene, &Tried::default());
-        self.next.set(first.map(|place| Next { place, fresh: true, pause: Duration::ZERO }));
+        self.next.set(first.map(|place| Next::at_once(place, true)));
         for _ in 0..LOOKS {
             let Some(next) = self.next.take() else { break };
-            if !next.pause.is_zero() && !waits_out(client, next.pause).await {
+            if !next.pause.is_zero() && !waits_out(scene, client, next).await {
                 return Err(Failed { cause: Cause::ClientAbort, ..last });
             }
             let lend = attempt::lend(scene, client, next.place, true);
@@ -207,7 +219,7 @@ impl Course {
         if fault == Fault::Stale {
             // This says nothing of the endpoint and was no attempt at it: the same once more.
             tally.attempts.set(tally.attempts.get().saturating_sub(1));
-            self.next.set(Some(Next { place, fresh: true, pause: Duration::ZERO }));
+            self.next.set(Some(Next::at_once(place, true)));
             return true;
         }
         if !fault.is_free() && tally.attempts.get() >= self.attempts {
@@ -217,7 +229,7 @@ impl Course {
             return fault == Fault::Full && self.look_again(scene, place);
         };
         if fault.is_free() {
-            self.next.set(Some(Next { place, fresh: false, pause: Duration::ZERO }));
+            self.next.set(Some(Next::at_once(place, false)));
             return true;
         }
         let nth = self.retries.get() + 1;
@@ -231,7 +243,7 @@ impl Course {
         }
         self.uncounted.set(true);
         self.retries.set(nth);
-        self.next.set(Some(Next { place, fresh: same, pause }));
+        self.next.set(Some(Next { pause, ..Next::at_once(place, same) }));
         true
     }
 
@@ -243,7 +255,7 @@ impl Course {
             return false;
         }
         self.patience.set(left - 1);
-        self.next.set(Some(Next { place, fresh: false, pause: TICK }));
+        self.next.set(Some(Next { pause: TICK, waits: true, ..Next::at_once(place, false) }));
         true
     }
 
@@ -256,6 +268,14 @@ impl Course {
     pub(crate) fn count_retry(&self, scene: &Scene<'_>) {
         if self.uncounted.take() {
             scene.shard.slab.upstream(scene.upstream.slot).retries.add(1);
+        }
+    }
+
+    /// Counts what was waited for connections, once for all.
+    pub(crate) fn count_wait(&self, scene: &Scene<'_>) {
+        match self.queued.take() {
+            0 => {}
+            waited => scene.shard.slab.upstream(scene.upstream.slot).waited(waited),
         }
     }
 
@@ -297,9 +317,18 @@ impl Course {
 }
 
 /// Lets a pause pass. False: the client has gone meanwhile.
-async fn waits_out(client: &Client<'_>, pause: Duration) -> bool {
+async fn waits_out(scene: &Scene<'_>, client: &Client<'_>, next: Next) -> bool {
+    let Scene { shard, upstream, tally, .. } = *scene;
+    let (began, counts) = (shard.clock.now_us(), shard.slab.upstream(upstream.slot));
+    counts.waiting.add(u64::from(next.waits));
     // Boxed, since it is rare, and so aligned that every exchange would be.
-    let (over, _) = Box::pin(beside(task::sleep(pause), client.seat.line.gone(), |()| true)).await;
+    let (over, _) = Box::pin(beside(task::sleep(next.pause), client.seat.line.gone(), |()| true)).await;
+    counts.waiting.sub(u64::from(next.waits));
+    if next.waits {
+        let waited = shard.clock.now_us().saturating_sub(began);
+        scene.course.queued.set(scene.course.queued.get() + waited);
+        tally.queue_us.set(tally.queue_us.get() + waited);
+    }
     over.is_some()
 }
 

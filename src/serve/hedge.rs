@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::future::pending;
 use std::time::Duration;
 
+use crate::buf::Block;
 use crate::http::head::HeadLimits;
 use crate::http::head::ResponseHead;
 use crate::io::both::beside;
@@ -90,17 +91,23 @@ pub(crate) async fn race<'a>(
     if begun.get() && ended.get() < 2 {
         count(CANCELLED);
     }
+    let since = tally.began + tally.queue_us.get();
     if won.is_some_and(|won| won != place) {
         count(WON);
+        // One that never answers is cancelled each time: else nothing would ever be said of it.
+        if let Some(slow) = upstream.endpoints.get(place).filter(|_| ended.get() < 2) {
+            shard.ledger.outrun(slow.slot, since, shard.clock.now_us());
+        }
     }
     if let Some(Ok(held)) = &outcome {
         tally.endpoint.set(Some(held.place));
-        tally.upstream_us.set(held.began.saturating_sub(tally.began).saturating_sub(tally.queue_us.get()));
+        tally.upstream_us.set(held.began.saturating_sub(since));
     }
     outcome
 }
 
-/// Sends the request to one endpoint and awaits the head of its response, which stays where it was read.
+/// Sends the request to one endpoint and awaits the final head of its response. That stays where it was read, and so do the
+/// interim ones before it: they are an answer of nobody, and go to the client if this one is.
 async fn open<'a>(
     scene: &Scene<'a>,
     client: &Client<'_>,
@@ -117,9 +124,19 @@ async fn open<'a>(
         line.reading().arm(scene.patience(scene.terms.response()), Cut::Both);
         // It is large, and read here only to know that it is whole.
         let mut head = Box::<ResponseHead>::default();
-        match h1::read_response(line, inbound, &mut head, &limits).await {
-            Ok(()) => return Ok(held),
-            Err(reason) => attempt::failed(&respond::unheard(scene, reason, !inbound.is_empty()), reused),
+        let (mut interim, mut left) = (Vec::new(), scene.upstream.settings.response.interim);
+        loop {
+            if let Err(reason) = h1::read_response(line, inbound, &mut head, &limits).await {
+                let heard = !(inbound.is_empty() && interim.is_empty());
+                break attempt::failed(&respond::unheard(scene, reason, heard), reused);
+            }
+            if left == 0 || !matches!(head.view(inbound.bytes()).status(), 100 | 102..=199) {
+                put_back(inbound, &interim);
+                return Ok(held);
+            }
+            left -= 1;
+            interim.extend_from_slice(inbound.bytes().get(..head.len()).unwrap_or(&[]));
+            inbound.consume(head.len());
         }
     } else {
         let fault = if reused { Fault::Stale } else { Fault::Reset };
@@ -128,4 +145,14 @@ async fn open<'a>(
     scene.tally.endpoint.set(Some(place));
     attempt::count_failure(scene, (&held.flight, held.began), &failed);
     Err(failed)
+}
+
+/// Puts what was taken off the front of a block there again.
+fn put_back(inbound: &mut Block, taken: &[u8]) {
+    if !taken.is_empty() {
+        let mut whole = Block::with_room(taken.len() + inbound.len());
+        whole.tail().extend_from_slice(taken);
+        whole.tail().extend_from_slice(inbound.bytes());
+        *inbound = whole;
+    }
 }

@@ -137,9 +137,6 @@ pub(crate) async fn respond(
     line.reading().disarm();
     let passed = shard.clock.now_us().saturating_sub(asked.began);
     tally.upstream_us.set(tally.upstream_us.get() + passed);
-    if route.settings.hedge.is_some_and(|hedge| matches!(hedge.after, HedgeAfter::Percentile(_))) {
-        shard.gates.times(route.slot).borrow_mut().note(passed);
-    }
     if switch.is_some() {
         asked.flight.answered(passed);
     } else if let Some(refused) = judge(scene, asked, (inbound, head), passed) {
@@ -156,6 +153,10 @@ pub(crate) async fn respond(
         *inbound = Block::none();
     }
     shard.slab.upstream(upstream.slot).observe(metrics::class(status), passed);
+    // Since the first attempt: the time of a hedge alone would make the next one come sooner, and that the one after it.
+    if route.settings.hedge.is_some_and(|hedge| matches!(hedge.after, HedgeAfter::Percentile(_))) {
+        shard.gates.times(route.slot).borrow_mut().note(tally.upstream_us.get());
+    }
     tally.status.set(status);
     tally.phase.set(Phase::Response);
     let until_close = framing == Framing::UntilClose;

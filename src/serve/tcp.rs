@@ -229,8 +229,9 @@ async fn find(
 /// Opens a connection to an endpoint, and lays out what goes to it first.
 async fn open(scene: &Scene<'_>, client: &mut Client<'_>, kind: Tunnel, place: admit::Place<'_>) -> Result<Way, Cause> {
     let Scene { shard, facts, upstream, route, tally, .. } = *scene;
-    let Held { lease, began, flight, room, .. } =
-        Box::pin(scene.course.open(scene, client)).await.map_err(|failed| failed.cause)?;
+    let opened = Box::pin(scene.course.open(scene, client)).await;
+    scene.course.count_wait(scene);
+    let Held { lease, began, flight, room, .. } = opened.map_err(|failed| failed.cause)?;
     let now = shard.clock.now_us();
     // How long it took to be there is all that tells how fast an endpoint is.
     flight.answered(now.saturating_sub(began));

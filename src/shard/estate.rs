@@ -24,8 +24,8 @@ type BySlot<T> = RefCell<Vec<Option<T>>>;
 pub struct Estate {
     listeners: BySlot<(Arc<Shared>, Arc<Clients>)>,
     upstreams: BySlot<Arc<Shared>>,
-    /// Open connections, requests in flight.
-    endpoints: BySlot<[Arc<Shared>; 2]>,
+    /// Open connections, those of the whole upstream, requests in flight.
+    endpoints: BySlot<[Arc<Shared>; 3]>,
     process: RefCell<Option<Arc<Shared>>>,
 }
 
@@ -42,7 +42,7 @@ impl Estate {
             note(&mut upstreams, upstream.slot.index(), || upstream.requests.clone());
             for endpoint in &upstream.endpoints {
                 note(&mut endpoints, endpoint.slot.index(), || {
-                    [endpoint.connections.clone(), endpoint.requests.clone()]
+                    [endpoint.connections.clone(), upstream.connections.clone(), endpoint.requests.clone()]
                 });
             }
         }
@@ -69,7 +69,8 @@ impl Estate {
         }
         for (slot, shared) in (0..).map(EndpointSlot).zip(self.endpoints.borrow().iter()) {
             let counts = slab.endpoint(slot);
-            if let Some([connections, requests]) = shared {
+            if let Some([connections, all, requests]) = shared {
+                (0..counts.connections.get()).for_each(|_| all.leave());
                 give_back(&counts.connections, connections);
                 give_back(&counts.places, requests);
             }

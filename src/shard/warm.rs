@@ -110,14 +110,7 @@ impl Warm {
             let (index, upstream) = (upstream, generation.snapshot.upstream(upstream));
             let Some(endpoint) = upstream.endpoints.get(endpoint) else { return };
             let Ok(secure) = generation.secure(index, b"") else { return };
-            let dial = Dial {
-                slot: endpoint.slot,
-                address: &endpoint.address,
-                shared: &endpoint.connections,
-                connections_max: upstream.settings.connections_max,
-                patience: upstream.settings.timeout.connect,
-                secure,
-            };
+            let dial = Dial::to(upstream, endpoint, upstream.settings.timeout.connect, secure);
             let opened = connect(&dial, &pools.wheel, &pools.slab, pools.begin(now)).await;
             dialing.tries.settle(opened.as_ref().err(), lot);
             match opened {

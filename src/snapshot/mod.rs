@@ -92,6 +92,8 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// Its requests in flight, all cores together; counted only where `limits` bounds them.
     pub requests: Arc<Shared>,
+    /// Its open connections, all endpoints and cores together.
+    pub connections: Arc<Shared>,
     /// What signs its cookies, if it keeps clients at its endpoints.
     pub seal: Option<Seal>,
     /// The highest class of the routes that lead to it.
@@ -166,7 +168,8 @@ impl Snapshot {
             let plan = slots.plan(slot, |before| Plan::of(settings, &places, zone, before));
             let seal = slots.seal(settings);
             let tls = settings.tls.as_ref().and_then(|_| material.clients.get(&settings.name).cloned());
-            Upstream { slot, settings: settings.clone(), endpoints, requests, seal, top, carried_alone, plan, tls }
+            let (settings, connections) = (settings.clone(), slots.connections(slot));
+            Upstream { slot, settings, endpoints, requests, connections, seal, top, carried_alone, plan, tls }
         });
         let upstreams = upstreams.collect();
         let (mut routes, mut rules) = (Vec::new(), Vec::new());

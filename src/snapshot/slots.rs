@@ -83,6 +83,7 @@ pub struct Slots {
     listeners: Names,
     clients: HashMap<ListenerSlot, Arc<Clients>>,
     requests: HashMap<EndpointSlot, Arc<Shared>>,
+    connections: HashMap<UpstreamSlot, Arc<Shared>>,
     /// The last plan of each upstream, for as long as somebody has it.
     plans: HashMap<UpstreamSlot, Weak<Plan>>,
     /// What cookies are signed with where the configuration has no secret for them.
@@ -122,6 +123,7 @@ impl Slots {
             listeners: Names::default(),
             clients: HashMap::default(),
             requests: HashMap::default(),
+            connections: HashMap::default(),
             plans: HashMap::default(),
             secret: rand::secret(),
             store: Store::new(),
@@ -209,6 +211,11 @@ impl Slots {
     /// Requests in flight at an endpoint, where they are bounded. Names past the bound share no count.
     pub(super) fn requests(&mut self, slot: EndpointSlot) -> Arc<Shared> {
         if slot == EndpointSlot(0) { Arc::default() } else { self.requests.entry(slot).or_default().clone() }
+    }
+
+    /// Open connections to all endpoints of an upstream. Names past the bound share no count.
+    pub(super) fn connections(&mut self, slot: UpstreamSlot) -> Arc<Shared> {
+        if slot == UpstreamSlot(0) { Arc::default() } else { self.connections.entry(slot).or_default().clone() }
     }
 
     pub(super) fn endpoint(&mut self, name: &str) -> (EndpointSlot, Arc<Shared>) {

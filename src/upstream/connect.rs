@@ -19,6 +19,8 @@ use crate::io::socket::Cut;
 use crate::io::socket::Socket;
 use crate::observe::metrics::Slab;
 use crate::rand::Share;
+use crate::snapshot::Endpoint;
+use crate::snapshot::Upstream;
 use crate::snapshot::slots::Shared;
 use crate::tls::client;
 use crate::tls::client::Client;
@@ -27,7 +29,7 @@ use crate::tls::engine::Engine;
 /// Why there is no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoConnection {
-    /// As many as the endpoint may have are open.
+    /// As many as the endpoint or its upstream may have are open.
     Full,
     /// Refused, or no way there.
     Refused,
@@ -69,7 +71,8 @@ pub struct Life {
 struct Open {
     slab: Arc<Slab>,
     slot: EndpointSlot,
-    shared: Arc<Shared>,
+    /// At its endpoint, and at the whole upstream.
+    shared: [Arc<Shared>; 2],
 }
 
 /// Where to connect, and within which bounds.
@@ -79,17 +82,30 @@ pub struct Dial<'a> {
     pub slot: EndpointSlot,
     /// Where it listens.
     pub address: &'a Address,
-    /// Its open connections, all cores together.
-    pub shared: &'a Arc<Shared>,
-    /// How many there may be.
-    pub connections_max: u32,
+    /// Its open connections and those of its whole upstream, all cores together, and how many there may be of each.
+    pub shared: [(&'a Arc<Shared>, u32); 2],
     /// How long it may take.
     pub patience: Duration,
     /// What makes it secure, if it is to be.
     pub secure: Option<Secure<'a>>,
 }
 
-impl Dial<'_> {
+impl<'a> Dial<'a> {
+    /// To an endpoint of an upstream.
+    #[must_use]
+    pub fn to(upstream: &'a Upstream, endpoint: &'a Endpoint, patience: Duration, secure: Option<Secure<'a>>) -> Self {
+        let settings = &upstream.settings;
+        let whole = settings.limits.connections.unwrap_or(u32::MAX);
+        let shared = [(&endpoint.connections, settings.connections_max), (&upstream.connections, whole)];
+        Self { slot: endpoint.slot, address: &endpoint.address, shared, patience, secure }
+    }
+
+    /// Asks whoever holds one idle for its place, where there is none.
+    pub(super) fn ask(&self) {
+        let full = self.shared.iter().filter(|(shared, most)| shared.taken() >= *most);
+        full.for_each(|(shared, _)| shared.ask());
+    }
+
     /// What a connection is made secure with; 0: it is not.
     pub(super) fn identity(&self) -> u64 {
         self.secure.map_or(0, |secure| secure.client.number)
@@ -117,11 +133,7 @@ pub async fn connect(
     slab: &Arc<Slab>,
     life: Life,
 ) -> Result<Box<Connection>, NoConnection> {
-    if !dial.shared.enter(dial.connections_max) {
-        return Err(NoConnection::Full);
-    }
-    slab.endpoint(dial.slot).connections.add(1);
-    let open = Open { slab: slab.clone(), slot: dial.slot, shared: dial.shared.clone() };
+    let open = Open::enter(dial, slab).ok_or(NoConnection::Full)?;
     match within(wheel, dial.patience, Socket::connect(dial.address)).await {
         None => Err(NoConnection::TimedOut),
         Some(Err(error)) => Err(verdict(&error)),
@@ -169,7 +181,7 @@ const FIRST_BYTES: usize = 72 * 1024;
 impl Connection {
     /// How often another core was in want of its place.
     pub(super) fn asked(&self) -> u32 {
-        self.open.shared.asked()
+        self.open.shared.iter().fold(0, |asked, shared| asked.wrapping_add(shared.asked()))
     }
 }
 
@@ -183,9 +195,25 @@ fn verdict(error: &io::Error) -> NoConnection {
     }
 }
 
+impl Open {
+    /// Takes a place for one, if there is one of each.
+    fn enter(dial: &Dial<'_>, slab: &Arc<Slab>) -> Option<Self> {
+        let [(endpoint, most), (upstream, whole)] = dial.shared;
+        if !endpoint.enter(most) {
+            return None;
+        }
+        if !upstream.enter(whole) {
+            endpoint.leave();
+            return None;
+        }
+        slab.endpoint(dial.slot).connections.add(1);
+        Some(Self { slab: slab.clone(), slot: dial.slot, shared: [endpoint.clone(), upstream.clone()] })
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
         self.slab.endpoint(self.slot).connections.sub(1);
-        self.shared.leave();
+        self.shared.iter().for_each(|shared| shared.leave());
     }
 }

@@ -55,7 +55,7 @@ pub async fn lend(
     let connection = Box::pin(connect(dial, &pools.wheel, &pools.slab, pools.begin(now.0))).await;
     match connection {
         // One that may have no more connections was looked at, and not tried. Idle ones of other cores count too.
-        Err(NoConnection::Full) => dial.shared.ask(),
+        Err(NoConnection::Full) => dial.ask(),
         _ => pools.slab.endpoint(dial.slot).attempts.add(1),
     }
     Ok(Lease { connection: connection?, inbound: Block::none(), reused: false, slot: dial.slot, loan })

@@ -345,8 +345,7 @@ mod tests {
 
         async fn open(&self) -> Box<Connection> {
             let (shared, patience, address) = (Arc::default(), Duration::from_secs(20), self.address());
-            let dial =
-                Dial { slot: SLOT, address: &address, shared: &shared, connections_max: 8, patience, secure: None };
+            let dial = Dial { slot: SLOT, address: &address, shared: [(&shared, 8); 2], patience, secure: None };
             connect(&dial, &self.pools.wheel, &self.pools.slab, self.pools.begin(self.now)).await.unwrap()
         }
 

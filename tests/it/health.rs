@@ -441,3 +441,27 @@ fn so_many_may_follow_and_no_more_and_a_place_is_free_again() {
     });
     assert_eq!(gateway.ask("GET", "/readyz").status, 200);
 }
+
+#[test]
+fn panic_is_shown_and_told() {
+    let well = Arc::new(AtomicBool::new(true));
+    let ill = Arc::new(AtomicBool::new(true));
+    let origins = [patient("a", &well), patient("b", &ill), patient("c", &ill)];
+    let health = format!("health = {{ path = \"/healthz\", {QUICK}, rise = 1, fall = 1 }}\npanic = 60");
+    let gateway = Gateway::start(&simple(&origins.each_ref(), &health, ""));
+    let mut events = Events::follow(gateway.admin(), "0");
+    let shows = || gateway.get_json("/v1/upstreams/app")["panic"].clone();
+    becomes(&gateway, 2, "up");
+    assert_eq!(shows(), false);
+    ill.store(false, SeqCst);
+    events.wait("event: panic");
+    assert_eq!(shows(), true);
+    ill.store(true, SeqCst);
+    events.wait("\"to\":\"calm\"");
+    assert_eq!(shows(), false);
+    let told = events.of("panic");
+    let words: Vec<_> = told.iter().map(|event| [&event["what"], &event["from"], &event["to"]]).collect();
+    assert_eq!(words, [["upstream app", "calm", "panic"], ["upstream app", "panic", "calm"]]);
+    assert_eq!(told[0]["reason"], "1 of 3 endpoints are eligible, and `panic` is 60");
+    gateway.wait_stderr("all endpoints are taken");
+}

@@ -1,6 +1,8 @@
 //! A second attempt beside one that takes long: who wins, what becomes of the other, and what is never hedged. The first
 //! attempt goes to the endpoint of the lower priority number.
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use crate::support::Gate;
@@ -212,4 +214,65 @@ fn a_client_that_leaves_takes_both_attempts_with_it() {
     assert_eq!(gateway.wait_log(|_| true).ended(), "client_abort");
     first.wait_for_open(0);
     second.wait_for_open(0);
+}
+
+#[test]
+fn a_hedged_request_counts_with_its_whole_time() {
+    const TIME: Duration = Duration::from_millis(30);
+    let (gate, asked) = (Gate::new(), AtomicUsize::new(0));
+    let held = gate.clone();
+    let first = Origin::answer(move |_| {
+        match asked.fetch_add(1, SeqCst) {
+            0..100 => std::thread::sleep(TIME), // what its service takes
+            _ => held.wait_long(),
+        }
+        ok("first")
+    });
+    let second = Origin::named("second");
+    let gateway = pair(&first, &second, "{ after = \"p50\", percent = 100 }");
+    let mut clients: Vec<_> = (0..10).map(|_| Raw::connect(gateway.http())).collect();
+    for answer in std::iter::repeat_n("first", 10).chain(std::iter::repeat_n("second", 12)) {
+        clients.iter_mut().for_each(|client| client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+        clients.iter_mut().for_each(|client| assert_eq!(client.read_response().text(), answer));
+    }
+    // More than half were hedged, and the next hedge comes no sooner for that.
+    assert_eq!(clients[0].get("/last").text(), "second");
+    let line = gateway.wait_log(|line| line.path() == "/last");
+    assert!(u128::from(line.num("upstream_us")) >= TIME.as_micros(), "{line:?}");
+    gate.open();
+}
+
+#[test]
+fn an_endpoint_that_never_answers_is_found_out_though_hedges_cancel_it() {
+    let (silent, well) = (Origin::silent(), Origin::named("well"));
+    let gateway = pair(&silent, &well, "{ after = \"20ms\", percent = 100 }");
+    let level = simple_pair(&silent, &well, "{ after = \"20ms\", percent = 100 }").replace(", priority = 1", "");
+    assert_eq!(gateway.reload(&level).status, 200);
+    let mut raw = Raw::connect(gateway.http());
+    (0..60).for_each(|_| assert_eq!(raw.get("/").text(), "well"));
+    let asked = silent.requests().len();
+    assert!((1..10).contains(&asked), "it would be chosen each other time: {asked}");
+    let shown = gateway.get_json("/v1/upstreams/app");
+    assert!(shown["endpoints"][0]["mean_ms"].as_f64() > shown["endpoints"][1]["mean_ms"].as_f64(), "{shown}");
+}
+
+#[test]
+fn an_interim_head_is_no_answer() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let hints = |name: &str| format!("HTTP/1.1 103 Early Hints\r\nLink: <{name}>\r\n\r\n");
+    let first = Origin::script(move |conn| {
+        conn.read_request();
+        conn.write(hints("first"));
+        held.wait();
+    });
+    let second = Origin::answer(move |_| format!("{}{}{}", hints("1"), hints("2"), ok("second")));
+    let gateway = pair(&first, &second, "\"20ms\"");
+    let mut raw = Raw::connect(gateway.http());
+    let response = raw.get("/");
+    assert_eq!(response.text(), "second");
+    let links: Vec<_> = response.interim.iter().map(|(_, fields)| fields[0].1.as_str()).collect();
+    assert_eq!(links, ["<1>", "<2>"], "those of the one that has answered, and all of them");
+    assert_eq!(hedges(&gateway), [1, 1, 1]);
+    gate.open();
 }

@@ -294,3 +294,77 @@ fn the_one_endpoint_with_room_is_found_among_many_without() {
     gate.open();
     clients.iter_mut().for_each(|client| assert_eq!(client.read_response().status, 200));
 }
+
+#[test]
+fn a_bound_that_follows_the_latency_is_shown_and_not_shrunk_by_clients_that_leave() {
+    let breaks = Origin::script(|conn| {
+        // What is asked for by /gone is not answered; anything else ends its connection.
+        if conn.read_request().is_some_and(|request| request.target.ends_with("/gone")) {
+            conn.wait_closed();
+        }
+    });
+    let gateway = gateway(1, &list(&breaks), "{ adaptive = true, requests = 30 }");
+    let limits = || {
+        let shown = gateway.get_json("/v1/upstreams/app");
+        let metric = gateway.metrics().get("ringway_upstream_adaptive_limit", &[("upstream", "app")]) as u64;
+        (metric, shown["limit"]["adaptive_now"].as_u64())
+    };
+    let leaves = send(&gateway, "/high/gone");
+    breaks.wait_for(1);
+    assert_eq!(limits(), (20, Some(20)));
+    leaves.reset();
+    assert_eq!(gateway.wait_log(|line| line.path() == "/high/gone").ended(), "client_abort");
+    assert_eq!(limits(), (20, Some(20)), "that says nothing of the service");
+    assert_eq!(get(gateway.http(), "/high/broken").status, 502);
+    assert_eq!(limits(), (18, Some(18)));
+}
+
+#[test]
+fn a_wait_for_a_connection_is_a_wait() {
+    let gate = Gate::new();
+    let origin = holding(&gate);
+    let gateway = waiting("connections = 1", &origin);
+    let mut held = send(&gateway, "/held");
+    gate.wait_for_waiting(1);
+    assert_eq!(get(gateway.http(), "/late").status, 503);
+    let line = gateway.wait_log(|line| line.path() == "/late");
+    assert!(line.num("queue_us") >= 100_000 && line.num("queue_us") <= line.num("duration_us"), "{line:?}");
+    assert_eq!((line.ended(), line.num("attempts")), ("no_endpoint", 0));
+    let metrics = gateway.metrics();
+    assert!((metrics.get("ringway_upstream_queue_seconds_count", &[]) - 1.0).abs() < 0.1, "all its looks are one wait");
+    assert!(metrics.get("ringway_upstream_waiting", &[]) < 0.5);
+    gate.open();
+    assert_eq!(held.read_response().status, 200);
+}
+
+#[test]
+fn an_upstream_has_a_bound_on_its_connections_over_all_endpoints_and_cores() {
+    let gate = Gate::new();
+    let origins = [holding(&gate), holding(&gate)];
+    let gateway = gateway(2, &addresses(&origins), "{ connections = 2 }");
+    let mut held: Vec<_> = (1..=2)
+        .map(|n| {
+            let raw = send(&gateway, "/normal/held");
+            gate.wait_for_waiting(n);
+            raw
+        })
+        .collect();
+    // The kernel spreads so many clients over the cores.
+    let mut more: Vec<_> = (0..16).map(|_| send(&gateway, "/normal/more")).collect();
+    for raw in &mut more {
+        let response = raw.read_response();
+        assert!(response.status == 503 && response.text().contains("no_endpoint"), "{response:?}");
+    }
+    let open = || origins.iter().map(Origin::open_connections).sum::<usize>();
+    assert_eq!((open(), origins.iter().map(Origin::connections).sum::<usize>()), (2, 2));
+    gate.open();
+    held.iter_mut().for_each(|raw| assert_eq!(raw.read_response().status, 200));
+    // What idles on one core, or at one endpoint, is given up for another.
+    for raw in &mut more {
+        assert_eq!(raw.get("/normal/again").status, 200);
+    }
+    let cores = gateway.get_json("/v1/cores");
+    let served = |core: usize| cores["cores"][core]["exchanges"].as_u64().unwrap();
+    assert!(served(0) > 0 && served(1) > 0, "one core served them all: {cores}");
+    eventually("no more are open than may be", || open() <= 2);
+}

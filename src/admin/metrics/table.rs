@@ -24,6 +24,7 @@ use crate::admin::metrics::states::changes;
 use crate::admin::metrics::states::endpoints;
 use crate::admin::metrics::states::panics;
 use crate::admin::metrics::states::states;
+use crate::admin::metrics::upstreams::adaptive;
 use crate::admin::metrics::upstreams::client_durations;
 use crate::admin::metrics::upstreams::hedges;
 use crate::admin::metrics::upstreams::queues;
@@ -269,14 +270,22 @@ pub(super) const FAMILIES: &[Family] = &[
         name: "ringway_upstream_waiting",
         kind: Gauge,
         labels: &["upstream"],
-        help: "Requests that wait for a place at their upstream.",
+        help: "Requests that wait for a place at their upstream, or for a connection where all are taken.",
         write: |reading, out| upstreams(reading, out, |counts| counts.waiting.get()),
+    },
+    Family {
+        name: "ringway_upstream_adaptive_limit",
+        kind: Gauge,
+        labels: &["upstream"],
+        help: "Requests that an upstream's adaptive bound lets in now: the sum over the cores that have had any.",
+        write: adaptive,
     },
     Family {
         name: "ringway_upstream_queue_seconds",
         kind: Histogram,
         labels: &["upstream"],
-        help: "Time that a request waited for a place at its upstream, whether it got one or not.",
+        help: "Time that a request waited for a place at its upstream, or for a connection where all were taken, whether it got \
+               one or not.",
         write: queues,
     },
     Family {

@@ -96,6 +96,7 @@ fn at_rest_every_metric_is_there_and_what_is_configured_counts_from_zero() {
     let (hello_bytes, timeout) = (1024, Duration::from_secs(1));
     let way = Way::Passthrough(Passthrough { names, hello_bytes, timeout });
     model.listeners[0].relay = Some(Relay { way, idle: timeout });
+    model.upstreams.iter_mut().for_each(|upstream| upstream.limits.adaptive = true);
     let text = render(&fixture::reading(model, 2), "");
     let samples = parse(&text);
     for Family { name, kind, labels, .. } in table::FAMILIES {

@@ -36,6 +36,15 @@ pub(super) fn upstreams(reading: &Reading, out: &mut Series<'_>, of: fn(&Upstrea
     }
 }
 
+/// A sample for each upstream in force with a bound that follows its latency.
+pub(super) fn adaptive(reading: &Reading, out: &mut Series<'_>) {
+    for upstream in &reading.scene.snapshot.upstreams {
+        if let Some(limit) = reading.adaptive(upstream) {
+            out.put(&[&upstream.settings.name], limit);
+        }
+    }
+}
+
 /// A sample for each outcome of the hedges of upstreams that had any.
 pub(super) fn hedges(reading: &Reading, out: &mut Series<'_>) {
     for (slot, name) in reading.scene.labels.upstreams.iter() {

@@ -388,7 +388,7 @@ pub(in crate::config) static KEEP_ALIVE_AGE: Key<Time> = Key {
 
 pub(in crate::config) static UPSTREAM_CONNECTIONS: Key<Integer<u32>> = Key {
     name: "connections",
-    kind: Integer { min: 1, max: 1_000_000 },
+    kind: OPEN,
     need: Default(10_000),
     doc: "Open connections of the whole process to one endpoint before an attempt is refused.",
     example: "500",
@@ -396,8 +396,15 @@ pub(in crate::config) static UPSTREAM_CONNECTIONS: Key<Integer<u32>> = Key {
 
 pub(in crate::config) static LIMIT: Group = Group {
     name: "limit",
-    keys: &[&LIMIT_REQUESTS, &LIMIT_ENDPOINT_REQUESTS, &LIMIT_QUEUE, &LIMIT_QUEUE_TIME, &LIMIT_ADAPTIVE],
-    doc: "How many requests may be in flight, and how many may wait.",
+    keys: &[
+        &LIMIT_REQUESTS,
+        &LIMIT_ENDPOINT_REQUESTS,
+        &LIMIT_CONNECTIONS,
+        &LIMIT_QUEUE,
+        &LIMIT_QUEUE_TIME,
+        &LIMIT_ADAPTIVE,
+    ],
+    doc: "How many requests may be in flight, over how many connections, and how many may wait.",
 };
 
 pub(in crate::config) static LIMIT_REQUESTS: Key<Off<Integer<u32>>> = Key {
@@ -414,6 +421,14 @@ pub(in crate::config) static LIMIT_ENDPOINT_REQUESTS: Key<Off<Integer<u32>>> = K
     need: Default(None),
     doc: "Requests in flight at one endpoint, the whole process together.",
     example: "100",
+};
+
+pub(in crate::config) static LIMIT_CONNECTIONS: Key<Off<Integer<u32>>> = Key {
+    name: "connections",
+    kind: Off(OPEN),
+    need: Default(None),
+    doc: "Open connections of the whole process to all endpoints of the upstream together before an attempt is refused.",
+    example: "2000",
 };
 
 pub(in crate::config) static LIMIT_QUEUE: Key<Integer<u32>> = Key {
@@ -492,3 +507,5 @@ pub(in crate::config) static RESPONSE_INTERIM: Key<Integer<u32>> = Key {
 
 /// Requests.
 const IN_FLIGHT: Integer<u32> = Integer { min: 1, max: 10_000_000 };
+/// Connections.
+const OPEN: Integer<u32> = Integer { min: 1, max: 1_000_000 };

@@ -185,10 +185,12 @@ fn keep() -> impl Strategy<Value = Keep> {
 
 fn limits() -> impl Strategy<Value = Limits> {
     let requests = || option::of(1..=10_000_000_u32);
-    (requests(), requests(), 0..=1_000_000_u32, time(1, 60_000), any::<bool>()).prop_map(
-        |(requests, endpoint_requests, queue, queue_time, adaptive)| Limits {
+    let connections = option::of(1..=1_000_000_u32);
+    (requests(), requests(), connections, 0..=1_000_000_u32, time(1, 60_000), any::<bool>()).prop_map(
+        |(requests, endpoint_requests, connections, queue, queue_time, adaptive)| Limits {
             requests,
             endpoint_requests,
+            connections,
             queue,
             queue_time,
             adaptive,

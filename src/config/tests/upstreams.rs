@@ -80,7 +80,9 @@ fn what_is_not_said_is_what_the_model_calls_default() {
 /// The file that says all of it.
 fn whole() -> Model {
     let loaded = load(Path::new("tests/config/good/upstreams.toml")).unwrap_or_else(|report| panic!("{report}"));
-    assert!(loaded.warnings.is_empty());
+    // A report is of use to `latency` alone, which is the default.
+    let odd: Vec<_> = loaded.warnings.iter().map(|warning| warning.message().to_owned()).collect();
+    assert_eq!(odd, ["upstream \"full\" listens to what its endpoints report, and its `balance` does not use it"]);
     loaded.model
 }
 
@@ -127,6 +129,7 @@ fn what_a_file_says_of_an_upstream_is_what_the_model_holds() {
             limits: Limits {
                 requests: Some(7),
                 endpoint_requests: Some(9),
+                connections: Some(10),
                 queue: 0,
                 queue_time: ms(11),
                 adaptive: true
@@ -280,6 +283,24 @@ fn endpoints_that_are_placed_oddly_are_a_warning() {
     assert_eq!(warnings(&endpoints("priority = 2")), [backup]);
     assert!(warnings(&endpoints("priority = 2").replacen("}]", "}, \"10.0.0.2:1\"]", 1)).is_empty());
     assert_eq!(warnings(&endpoints("priority = 1, zone = \"a\"")), [nowhere, backup]);
+}
+
+#[test]
+fn reports_that_no_policy_uses_are_a_warning() {
+    let warns = |text: &str| {
+        let loaded = load_text("test", text).unwrap_or_else(|report| panic!("{report}"));
+        let all: Vec<_> = loaded.warnings.iter().map(|warning| warning.message().to_owned()).collect();
+        assert!(all.iter().all(|one| one.contains("listens to what its endpoints report")), "{all:?}");
+        !all.is_empty()
+    };
+    let of = |keys: &str| warns(&text_with("", keys));
+    for balance in ["\"least_request\"", "\"round_robin\"", "\"random\"", "{ hash = \"client\" }"] {
+        assert!(of(&format!("balance = {balance}\nfeedback = \"orca\"")), "{balance}");
+        assert!(!of(&format!("balance = {balance}\nfeedback = \"off\"")), "{balance}");
+    }
+    assert!(!of("feedback = \"orca\""));
+    assert!(!of("balance = \"latency\"\nfeedback = \"orca\""));
+    assert!(warns(&text_with("feedback = \"orca\"", "balance = \"random\"")));
 }
 
 #[test]

@@ -32,10 +32,19 @@ fn the_same_key_goes_to_the_same_endpoint_and_other_keys_to_others() {
         "path" => (format!("/shop/u{n}?x={noise}"), String::new()),
         _ => (format!("/shop/u{n}/{noise}"), String::new()),
     };
-    for key in ["header:x-user", "cookie:cart", "query:id", "path", "capture:1"] {
-        let origins = Origin::fleet(&["a", "b", "c"]);
-        let gateway = gateway(&origins, &format!("balance = {{ hash = \"{key}\", bound = \"off\" }}"));
-        let mut met = BTreeSet::new();
+    let origins = Origin::fleet(&["a", "b", "c"]);
+    let mut placed = BTreeSet::new();
+    for (key, table) in [
+        ("header:x-user", "maglev"),
+        ("header:x-user", "ring"),
+        ("cookie:cart", "maglev"),
+        ("query:id", "ring"),
+        ("path", "maglev"),
+        ("capture:1", "ring"),
+    ] {
+        let balance = format!("balance = {{ hash = \"{key}\", table = \"{table}\", bound = \"off\" }}");
+        let gateway = gateway(&origins, &balance);
+        let (mut met, mut places) = (BTreeSet::new(), Vec::new());
         for n in 0..16 {
             let mut of_key = BTreeSet::new();
             for noise in 0..4 {
@@ -44,9 +53,13 @@ fn the_same_key_goes_to_the_same_endpoint_and_other_keys_to_others() {
                 of_key.insert(ask(&mut Raw::connect(gateway.http()), &target, &fields).text().to_owned());
             }
             assert_eq!(of_key.len(), 1, "{key}: u{n} went to {of_key:?}");
+            places.extend(of_key.iter().cloned());
             met.append(&mut of_key);
         }
         assert!(met.len() > 1, "{key}: all went to {met:?}");
+        if key == "header:x-user" {
+            assert!(placed.insert(places), "one table is the other");
+        }
     }
 }
 

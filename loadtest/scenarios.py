@@ -27,6 +27,11 @@ class Scenario:
         return "rate" in self.load or "share" in self.load
 
     @property
+    def is_alike(self):
+        """Whether every proxy has the same load, and not a share of what it can do: only then their figures compare."""
+        return "share" not in self.load
+
+    @property
     def is_large(self):
         """Whether its figures are given by the GiB."""
         return self.weight == 0

@@ -11,8 +11,8 @@ import subprocess
 import proxies
 import stage
 
-INSTALL = {"wrk": lambda: proxies.from_debian("wrk"), "oha": lambda: proxies.from_crates("oha")}
-VERSIONS = {"wrk": lambda: " ".join(stage.output_of("wrk", "-v").split()[:2]),
+INSTALL = {"wrk": lambda: proxies.from_debian("wrk"), "oha": lambda: proxies.from_crates("oha", "~1.16")}
+VERSIONS = {"wrk": lambda: " ".join(stage.output_of(proxies.find("wrk"), "-v").split()[:2]),
             "oha": lambda: stage.output_of(proxies.find("oha"), "--version")}
 UNITS_US = {"us": 1, "ms": 1e3, "s": 1e6, "m": 6e7}
 
@@ -33,8 +33,10 @@ def by_wrk(url, seconds, cpu, load):
     requests, length = re.search(r"(\d+) requests in ([\d.]+\w+),", text).groups()
     points = {name: microseconds(value) for name, value in re.findall(r"^ +(\d+)% +([\d.]+\w+)", text, re.MULTILINE)}
     worst = re.search(r"Latency +\S+ +\S+ +(\S+)", text)[1]
-    errors = sum(map(int, re.findall(r"(?:connect|read|write|timeout|responses:) (\d+)", text)))
-    return {"requests": int(requests), "errors": errors, "seconds": microseconds(length) / 1e6, "p50_us": points["50"],
+    faults = {name: int(count) for name, count in re.findall(r"(connect|read|write|timeout|responses):? (\d+)", text)}
+    # It counts what was refused or late among the requests as well.
+    good = int(requests) - faults.get("responses", 0) - faults.get("timeout", 0)
+    return {"requests": good, "errors": sum(faults.values()), "seconds": microseconds(length) / 1e6, "p50_us": points["50"],
             "p90_us": points["90"], "p99_us": points["99"], "p99_9_us": None, "p99_99_us": None,
             "max_us": microseconds(worst)}
 
@@ -53,25 +55,25 @@ def by_oha(url, seconds, cpu, load):
     good = sum(count for status, count in statuses.items() if int(status) < 400)
     # What the end of the run cut is no error.
     errors = sum(count for words, count in report["errorDistribution"].items() if "deadline" not in words)
-    at = {f"p{name.replace('.', '_')}_us": (points[f"p{name}"] or 0) * 1e6 for name in ("50", "90", "99", "99.9", "99.99")}
+    at = {f"p{name.replace('.', '_')}_us": of_seconds(points.get(f"p{name}")) for name in ("50", "90", "99", "99.9", "99.99")}
     return {"requests": good, "errors": errors + sum(statuses.values()) - good, "seconds": report["summary"]["total"],
-            "max_us": report["summary"]["slowest"] * 1e6, **at}
+            "max_us": of_seconds(report["summary"]["slowest"]), **at}
 
 
 def output(words, cpu):
     def pin():
         os.sched_setaffinity(0, {cpu})
-        try:
-            # As the proxies and the origin have it.
-            os.setpriority(os.PRIO_PROCESS, 0, -15)
-            with open("/proc/self/autogroup", "w", encoding="ascii") as group:
-                group.write("-15")
-        except OSError:
-            pass
+        # As the proxies and the origin have it.
+        stage.prefer([os.getpid()])
     done = subprocess.run(words, capture_output=True, text=True, check=False, preexec_fn=pin, start_new_session=True)
     if done.returncode:
         stage.fail(f"{words[0]}: {done.stderr or done.stdout}")
     return done.stdout
+
+
+def of_seconds(value):
+    """In microseconds; nothing where too few requests were made to say it."""
+    return None if value is None else value * 1e6
 
 
 def microseconds(text):

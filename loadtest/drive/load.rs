@@ -92,7 +92,7 @@ impl<'a> Load<'a> {
             self.turn_phase();
             self.revive();
             if self.phase == Phase::Parking {
-                self.park(ground);
+                self.park(ground)?;
             } else {
                 self.begin_due(ground);
             }
@@ -124,15 +124,27 @@ impl<'a> Load<'a> {
     }
 
     /// Has the idle connections make their requests, some at a time.
-    fn park(&mut self, ground: &mut Ground) {
+    ///
+    /// # Errors
+    /// They have not all come in their time: there is nothing to measure, and waiting on would be for ever.
+    fn park(&mut self, ground: &mut Ground) -> io::Result<()> {
+        if self.now() > PARKING_NS_MAX {
+            let (waiting, all) = (self.unparked, self.plan.idle);
+            let fault = format!(
+                "{waiting} of {all} idle connections were not answered in {} s",
+                PARKING_NS_MAX / 1_000_000_000
+            );
+            return Err(io::Error::new(io::ErrorKind::TimedOut, fault));
+        }
         while self.unparked - self.to_park.len() < PARKING {
-            let Some(place) = self.to_park.pop_front() else { return };
+            let Some(place) = self.to_park.pop_front() else { break };
             self.begun += 1;
             let now = self.now();
             if let Some(end) = self.places[place].begin(self.plan, self.begun, now, (&ground.epoll, &ground.pattern)) {
                 self.finish(place, end);
             }
         }
+        Ok(())
     }
 
     fn turn_phase(&mut self) {
@@ -326,6 +338,8 @@ fn nanoseconds(seconds: f64) -> u64 {
 
 /// Idle connections that come at once.
 const PARKING: usize = 64;
+/// How long all of them may take.
+const PARKING_NS_MAX: u64 = 60_000_000_000;
 /// A place that failed waits that long.
 const REST_NS: u64 = 10_000_000;
 /// The last that much of the way to the next request is spent looking instead of sleeping.

@@ -81,8 +81,8 @@ fn main() -> io::Result<()> {
     let mut input = Input { stdin: io::stdin().as_fd().try_clone_to_owned()?.into(), bytes: Vec::new() };
     while let Some(line) = ground.next_line(&mut input, &mut ready)? {
         match Plan::try_parse_from(line.split_whitespace()) {
-            Ok(plan) => match Load::new(&plan) {
-                Ok(load) => say(&serde_json::to_string(&load.run(&mut ground)?)?)?,
+            Ok(plan) => match Load::new(&plan).and_then(|load| Ok(load.run(&mut ground)?)) {
+                Ok(report) => say(&serde_json::to_string(&report)?)?,
                 Err(fault) => say_fault(&fault.to_string())?,
             },
             Err(fault) => say_fault(&fault.to_string())?,

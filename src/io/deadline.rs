@@ -2,7 +2,8 @@
 //! write in flight completes with the end instead of being dropped (which would lose bytes); or it wakes a task.
 //!
 //! Arming is a store, mostly: an entry stands in the slot of the earliest time it was armed for, and is moved on when
-//! that slot comes and it is not due yet. A wheel knows descriptors and wakers, nothing of connections.
+//! that slot comes and it is not due yet. It stands in one slot at the most, as a link of its list: what is armed and dropped
+//! however often leaves nothing behind. A wheel knows descriptors and wakers, nothing of connections.
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -37,17 +38,19 @@ pub struct Wheel {
 struct Entries {
     list: Vec<Entry>,
     free: Vec<u32>,
-    slots: Vec<Vec<Reference>>,
+    /// The first entry of each slot's list.
+    slots: Vec<u32>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Entry {
-    /// Counts the owners that this place has had.
-    owner: u32,
     /// When it fires; 0: not armed.
     due: u64,
-    /// In which tick's slot a reference stands; 0: in none.
+    /// In which tick's slot it stands; 0: in none.
     queued: u64,
+    /// Its neighbours there.
+    before: u32,
+    after: u32,
     /// The socket that it is about.
     fd: Option<RawFd>,
     /// What it ends there.
@@ -87,10 +90,28 @@ struct End {
     abrupt: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Reference {
-    index: u32,
-    owner: u32,
+/// No entry has this index.
+const NONE: u32 = u32::MAX;
+
+impl Entry {
+    /// Of a socket, or of none; not armed.
+    fn of(fd: Option<RawFd>) -> Self {
+        Self {
+            due: 0,
+            queued: 0,
+            before: NONE,
+            after: NONE,
+            fd,
+            cut: None,
+            waker: None,
+            fired: false,
+            early: false,
+            wait: Wait::Firm,
+            end: End::default(),
+            kin: 0,
+            lot: 0,
+        }
+    }
 }
 
 /// Slots of the wheel: at 50 ms a tick, deadlines up to half a minute are put where they belong at once.
@@ -107,7 +128,7 @@ impl Wheel {
     /// A wheel that starts now.
     #[must_use]
     pub fn new(start: Instant) -> Self {
-        let slots = (0..SLOTS).map(|_| Vec::new()).collect();
+        let slots = (0..SLOTS).map(|_| NONE).collect();
         let entries = Entries { list: Vec::new(), free: Vec::new(), slots };
         Self { start, now: Cell::new(1), drain: Cell::new(None), entries: RefCell::new(entries) }
     }
@@ -138,16 +159,16 @@ impl Wheel {
         let mut entries = self.entries.borrow_mut();
         let Entries { list, slots, .. } = &mut *entries;
         let (now, mut cut) = (self.now.get(), 0);
-        for reference in (now + 1..now + SLOTS).filter_map(|tick| slots.get(slot(tick))).flatten() {
-            if cut == most {
-                break;
-            }
-            let Some(entry) = list.get_mut(reference.index as usize) else { continue };
-            let parked = entry.owner == reference.owner && entry.wait == Wait::Parked && entry.due != 0;
-            if let Some(fd) = entry.fd.filter(|_| parked) {
-                entry.wait = Wait::Idle;
-                socket::cut(fd, Cut::Read);
-                cut += 1;
+        for tick in now + 1..now + SLOTS {
+            let mut next = slots.get(slot(tick)).copied().unwrap_or(NONE);
+            while let Some(entry) = list.get_mut(next as usize).filter(|_| cut < most) {
+                next = entry.after;
+                let parked = entry.wait == Wait::Parked && entry.due != 0;
+                if let Some(fd) = entry.fd.filter(|_| parked) {
+                    entry.wait = Wait::Idle;
+                    socket::cut(fd, Cut::Read);
+                    cut += 1;
+                }
             }
         }
         cut
@@ -216,6 +237,15 @@ impl Wheel {
         entries.list.len() - entries.free.len()
     }
 
+    /// How often one stands in a slot.
+    #[cfg(test)]
+    fn standing(&self) -> usize {
+        let entries = self.entries.borrow();
+        let next = |index: &u32| entries.list.get(*index as usize).map(|entry| entry.after);
+        let list = |first: &u32| std::iter::successors(Some(*first), next).filter(|index| *index != NONE).count();
+        entries.slots.iter().map(list).sum()
+    }
+
     /// None at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -228,35 +258,26 @@ impl Wheel {
     }
 
     fn turn(&self, tick: u64) {
-        let place = slot(tick);
-        let mut due = mem::take(&mut self.entries.borrow_mut().slots[place]);
         let mut wakers = Vec::new();
-        for reference in due.drain(..) {
-            self.look(reference, tick, &mut wakers);
-        }
-        // The vector's memory is kept; what was queued meanwhile cannot be in this slot.
         let mut entries = self.entries.borrow_mut();
-        if entries.slots[place].is_empty() {
-            entries.slots[place] = due;
+        // What is put elsewhere meanwhile is never put into this slot: it is as far away as can be.
+        while let Some(index) = entries.slots.get(slot(tick)).copied().filter(|index| *index != NONE) {
+            wakers.extend(entries.look(index, tick));
         }
         drop(entries);
         wakers.into_iter().for_each(Waker::wake);
     }
+}
 
-    fn look(&self, reference: Reference, tick: u64, wakers: &mut Vec<Waker>) {
-        let mut entries = self.entries.borrow_mut();
-        let Some(entry) = entries.list.get_mut(reference.index as usize) else { return };
-        if entry.owner != reference.owner || entry.queued != tick {
-            return;
-        }
-        entry.queued = 0;
-        if entry.due == 0 {
-            return;
-        }
+impl Entries {
+    /// Looks at one that stands in the slot of this tick: it fires, or is moved on, or leaves the wheel.
+    fn look(&mut self, index: u32, tick: u64) -> Option<Waker> {
+        self.unlink(index);
+        let entry = self.list.get_mut(index as usize).filter(|entry| entry.due != 0)?;
         if entry.due > tick {
             let due = entry.due;
-            entries.queue(reference, due, tick);
-            return;
+            self.queue(index, due, tick);
+            return None;
         }
         entry.due = 0;
         entry.fired = true;
@@ -264,26 +285,42 @@ impl Wheel {
             entry.end.severed = true;
             socket::cut(fd, how);
         }
-        wakers.extend(entry.waker.take());
+        entry.waker.take()
     }
-}
 
-impl Entries {
     fn schedule(&mut self, index: u32, due: u64, now: u64) {
         let Some(entry) = self.list.get_mut(index as usize) else { return };
         entry.due = due;
         if entry.queued == 0 || due < entry.queued {
-            let reference = Reference { index, owner: entry.owner };
-            self.queue(reference, due, now);
+            self.queue(index, due, now);
         }
     }
 
-    fn queue(&mut self, reference: Reference, due: u64, now: u64) {
+    fn queue(&mut self, index: u32, due: u64, now: u64) {
+        self.unlink(index);
         let tick = due.min(now + SLOTS - 1).max(now + 1);
-        if let Some(entry) = self.list.get_mut(reference.index as usize) {
-            entry.queued = tick;
+        let Some(first) = self.slots.get_mut(slot(tick)) else { return };
+        let after = mem::replace(first, index);
+        if let Some(entry) = self.list.get_mut(after as usize) {
+            entry.before = index;
         }
-        self.slots[slot(tick)].push(reference);
+        if let Some(entry) = self.list.get_mut(index as usize) {
+            (entry.queued, entry.before, entry.after) = (tick, NONE, after);
+        }
+    }
+
+    /// Takes an entry out of the slot that it stands in, if in any.
+    fn unlink(&mut self, index: u32) {
+        let Some(entry) = self.list.get_mut(index as usize).filter(|entry| entry.queued != 0) else { return };
+        let (place, before, after) = (slot(entry.queued), entry.before, entry.after);
+        entry.queued = 0;
+        if let Some(entry) = self.list.get_mut(after as usize) {
+            entry.before = before;
+        }
+        match self.list.get_mut(before as usize) {
+            Some(entry) => entry.after = after,
+            None => self.slots.iter_mut().skip(place).take(1).for_each(|first| *first = after),
+        }
     }
 }
 
@@ -313,11 +350,11 @@ impl Deadline {
         let mut entries = wheel.entries.borrow_mut();
         let index = entries.free.pop().unwrap_or_else(|| {
             let next = u32::try_from(entries.list.len()).unwrap_or(u32::MAX);
-            entries.list.push(Entry::default());
+            entries.list.push(Entry::of(None));
             next
         });
         if let Some(entry) = entries.list.get_mut(index as usize) {
-            *entry = Entry { owner: entry.owner, fd, ..Entry::default() };
+            *entry = Entry::of(fd);
         }
         drop(entries);
         Self { wheel: wheel.clone(), index }
@@ -493,13 +530,12 @@ impl Deadline {
 impl Drop for Deadline {
     fn drop(&mut self) {
         let mut entries = self.wheel.entries.borrow_mut();
-        if let Some(entry) = entries.list.get_mut(self.index as usize) {
-            entry.owner = entry.owner.wrapping_add(1);
-            entry.due = 0;
-            entry.fd = None;
-            entry.waker = None;
-            entries.free.push(self.index);
-        }
+        entries.unlink(self.index);
+        let old = entries.list.get_mut(self.index as usize).map(|entry| mem::replace(entry, Entry::of(None)));
+        entries.free.push(self.index);
+        drop(entries);
+        // It may hold the last of a task, which may hold deadlines.
+        drop(old);
     }
 }
 

@@ -159,8 +159,8 @@ impl Line {
         self.reading.disarm();
     }
 
-    /// Waits until the other side has gone, and says so within a moment or two; as long as it stays, or when it sends
-    /// something more, for ever. For whoever waits for something else and would like to know that it is in vain.
+    /// Waits until the other side has gone, and says so within a moment or two, or, where it has sent something more before that
+    /// nobody reads, within a second or two. For whoever waits for something else and would like to know that it is in vain.
     pub async fn gone(&self) {
         // What is over soon is not worth a look.
         self.reading.sleep(MOMENT).await;
@@ -169,10 +169,18 @@ impl Line {
             None => self.socket.has_bytes(),
             Some(veil) => self.look(veil).await == News::Content,
         };
-        if self.writing.severed() || (readable && says) {
-            // It was we who cut it, as the write in flight will say. Or these are bytes of a next request: whether it
-            // goes after them cannot be seen from here.
+        if readable && says {
+            self.watch(Socket::has_ended).await;
+        } else if self.writing.severed() {
+            // It was we who cut it, as the write in flight will say.
             pending::<()>().await;
+        }
+    }
+
+    /// Looks now and then, since nothing else tells what comes behind bytes that nobody reads. Not whether we have cut it.
+    async fn watch(&self, over: impl Fn(&Socket) -> bool) {
+        while self.writing.severed() || !over(&self.socket) {
+            self.reading.sleep(WATCH).await;
         }
     }
 
@@ -180,10 +188,8 @@ impl Line {
     /// us. Its end alone is none here, since whoever has said all may still want to hear. For what is said in the open.
     pub async fn broken(&self) {
         self.reading.sleep(MOMENT).await;
-        let readable = self.socket.readable().await.is_ok();
-        if readable && !self.writing.severed() && !self.socket.has_broken() {
-            // That it breaks later is not seen from here.
-            pending::<()>().await;
+        if self.socket.readable().await.is_ok() {
+            self.watch(Socket::has_broken).await;
         }
     }
 
@@ -379,10 +385,11 @@ impl Line {
         socket::cut(self.socket.fd(), Cut::Write);
     }
 
-    /// Ends the connection by a reset, whatever is in flight on it: that completes.
+    /// Ends the connection by a reset, whatever is in flight on it: that completes. A Unix socket knows no reset, and ends.
     pub fn abort(&self) {
         self.veil.iter().for_each(|veil| veil.silence());
         socket::abort(self.socket.fd());
+        socket::cut(self.socket.fd(), Cut::Both);
     }
 
     /// Makes the close a reset, so that the other side cannot take what it has for the whole.
@@ -454,6 +461,9 @@ fn unveil(veil: &Veil, back: Block, block: &mut Block) -> Result<usize, Broken> 
 
 /// How long nobody looks whether the other side has gone.
 const MOMENT: Duration = Duration::from_millis(100);
+
+/// How often it is looked what has come behind bytes that nobody reads.
+const WATCH: Duration = Duration::from_secs(1);
 
 const LINGER_ROOM: usize = 16 * 1024;
 

@@ -182,11 +182,26 @@ impl Socket {
         self.peek() > 0
     }
 
-    /// Whether the other side has reset the connection, or the way to it has broken, and nothing that it has sent before is
-    /// left to be read. One system call.
+    /// Whether the other side has said its end, or the connection is broken, whatever it has sent before that was not read yet.
+    /// One system call.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.fate() != 0
+    }
+
+    /// Whether the other side has reset the connection, or the way to it has broken, whatever it has sent before that was not
+    /// read yet; a Unix socket whose other side is closed is broken too. One system call.
     #[must_use]
     pub fn has_broken(&self) -> bool {
-        self.peek() < 0 && io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock
+        self.fate() & (libc::POLLERR | libc::POLLHUP) != 0
+    }
+
+    /// What poll(2) says of its end.
+    fn fate(&self) -> libc::c_short {
+        let mut asked = libc::pollfd { fd: self.fd, events: libc::POLLRDHUP, revents: 0 };
+        // SAFETY: the kernel reads and writes one entry of ours, which outlives the call; it does not wait.
+        let _ = unsafe { libc::poll(std::ptr::from_mut(&mut asked), 1, 0) };
+        asked.revents
     }
 
     fn peek(&self) -> isize {

@@ -86,7 +86,7 @@ pub(crate) fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) ->
     // The seat is moved in whole: what an `async fn` takes apart it keeps room for twice, and this is what an idle
     // connection costs.
     async move {
-        let Some(patience) = seat.patience(&shard) else { return };
+        let Some(patience) = seat.patience(&shard) else { return seat.turn_away(&shard) };
         // From here to the end of a handshake, or to the first whole head, there is one time, whatever stands before it.
         seat.line.reading().arm_idle(patience);
         let inbound = if seat.place.proxied {
@@ -193,6 +193,15 @@ impl Seat {
             return None;
         }
         Some(left)
+    }
+
+    /// Says that nothing of it was heard, since its listener has left or has become another: by a reset, where it would take
+    /// an end for the answer.
+    pub(crate) fn turn_away(&self, shard: &Shard) {
+        if self.place.bears == Bears::Bytes {
+            self.line.reset_on_close();
+        }
+        shard.slab.listener(self.place.listener).close(shard.parting());
     }
 
     /// How long ago it came, in whole ticks.

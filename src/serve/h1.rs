@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::buf::Block;
+use crate::http::head::HeadLimits;
 use crate::limits;
 use crate::observe::metrics::Closing;
 use crate::serve::conn::Client;
@@ -30,6 +31,10 @@ pub(crate) enum Fate {
 /// How long a connection waits for its next request with its buffer in hand before it is parked.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// Bounds of a head that came before its client could know that its listener leaves the configuration, and its time.
+const LAST: (HeadLimits, Duration) =
+    (HeadLimits { head_bytes: 16 * 1024, fields: 100, target_bytes: 8 * 1024 }, Duration::from_secs(10));
+
 /// How a busy spell of a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spell {
@@ -50,7 +55,10 @@ pub(crate) async fn turns(shard: &Rc<Shard>, seat: &Seat, inbound: Block) -> Spe
                 shard.rooms.house(|| exchange::exchange(shard, &mut client)).await
             }
             Ok(false) => return Spell::Idle,
-            Err(NoRequest::Ended) => {
+            // Half of a head that we did not wait for is nobody's fault.
+            Err(reason @ (NoRequest::Ended | NoRequest::Aborted))
+                if reason == NoRequest::Ended || seat.line.reading().cut_short() =>
+            {
                 seat.place.closing.set(seat.line.reading().cut_short().then(|| shard.parting()));
                 Fate::Close
             }
@@ -72,28 +80,28 @@ pub(crate) async fn turns(shard: &Rc<Shard>, seat: &Seat, inbound: Block) -> Spe
 /// byte, the whole head has one time; between requests the connection may idle.
 async fn next_head(shard: &Shard, client: &mut Client<'_>) -> Result<bool, NoRequest> {
     let generation = shard.generation();
-    // A listener that has left the configuration takes no more requests.
-    let Some(listener) = generation.listener(client.seat.place.listener) else { return Ok(false) };
-    let settings = &listener.settings;
+    let settings = generation.listener(client.seat.place.listener).map(|listener| &listener.settings);
     let fresh = client.seat.served.get() == 0;
     if client.inbound.is_empty() {
         // What came before its client could know that we go is answered.
-        if shard.draining.get() && !client.seat.line.has_bytes() {
+        let leaves = settings.is_none() || shard.draining.get();
+        if leaves && !client.seat.line.has_bytes() {
             return Ok(false);
         }
         if fresh {
             h1::await_first(&client.seat.line, &mut client.inbound).await?;
         } else {
-            h1::await_next(&client.seat.line, &mut client.inbound, GRACE.min(settings.idle_timeout)).await?;
+            let grace = settings.map_or(GRACE, |settings| GRACE.min(settings.idle_timeout));
+            h1::await_next(&client.seat.line, &mut client.inbound, grace).await?;
             // Of what has begun, the rest has as long as a head has.
             if client.inbound.is_empty() && !client.seat.line.is_amid() {
                 return Ok(false);
             }
         }
     }
-    let limits = settings.head_limits();
+    let (limits, time) = settings.map_or(LAST, |settings| (settings.head_limits(), settings.head_timeout));
     // The first head has one time from accept on: the deadline that is armed goes on.
-    let patience = (!fresh).then_some(settings.head_timeout);
+    let patience = (!fresh).then_some(time);
     h1::read_request(&client.seat.line, &mut client.inbound, &mut client.request, &limits, patience).await?;
     Ok(true)
 }

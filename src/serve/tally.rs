@@ -51,13 +51,17 @@ pub(crate) struct Tally {
 
 /// One exchange counted as under way, until dropped: also by a panic.
 #[derive(Debug)]
-pub(crate) struct Running<'a>(&'a Slab);
+pub(crate) struct Running<'a>(&'a Slab, #[expect(dead_code, reason = "it counts when it is dropped")] Fallen<'a>);
+
+/// Counts the end of what panics while it is held.
+#[derive(Debug)]
+pub(crate) struct Fallen<'a>(pub(crate) &'a Slab);
 
 impl<'a> Running<'a> {
     /// Counts it.
     pub(crate) fn begin(slab: &'a Slab) -> Self {
         slab.in_flight.add(1);
-        Self(slab)
+        Self(slab, Fallen(slab))
     }
 }
 
@@ -67,6 +71,13 @@ impl Drop for Running<'_> {
         // Nobody comes to finish an exchange that panics: it is counted on its way down.
         if std::thread::panicking() {
             self.0.exchanges.add(1);
+        }
+    }
+}
+
+impl Drop for Fallen<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
             self.0.causes.iter().skip(Cause::Panic as usize).take(1).for_each(|count| count.add(1));
         }
     }

@@ -31,6 +31,7 @@ use crate::serve::course::Course;
 use crate::serve::secure;
 use crate::serve::secure::Unheard;
 use crate::serve::tally::Facts;
+use crate::serve::tally::Fallen;
 use crate::serve::tally::Tally;
 use crate::serve::tunnel;
 use crate::shard::Shard;
@@ -73,6 +74,7 @@ struct Told {
 
 /// Carries a connection to its end; `inbound` was read of it already, and goes first.
 pub(crate) async fn run(shard: &Rc<Shard>, seat: &Seat, inbound: Block) {
+    let _fallen = Fallen(&shard.slab);
     // Finding the way takes room, and is soon over.
     let Some(mut carried) = Box::pin(begin(shard, seat, inbound)).await else { return };
     let Way { kind, idle, first, lease, .. } = &mut carried.way;
@@ -89,8 +91,12 @@ pub(crate) async fn run(shard: &Rc<Shard>, seat: &Seat, inbound: Block) {
 /// Finds the way of a connection. Nothing: there is none, and that has been told.
 async fn begin(shard: &Rc<Shard>, seat: &Seat, inbound: Block) -> Option<Carried> {
     let generation = shard.generation();
-    let listener = generation.listener(seat.place.listener)?;
-    let relay = listener.relay.as_ref()?;
+    let carries =
+        generation.listener(seat.place.listener).and_then(|listener| Some((listener, listener.relay.as_ref()?)));
+    let Some((listener, relay)) = carries else {
+        seat.turn_away(shard);
+        return None;
+    };
     // Before now, if a proxy had to name the client.
     let came = shard.clock.now_us().saturating_sub(us(seat.age(shard)));
     let mut client = Client::at(seat, inbound);
@@ -209,13 +215,13 @@ async fn find(
         Ok(place) => open(&scene, client, kind, place).await,
         Err(cause) => Err(cause),
     };
-    // Nothing has been carried: the client is to see that this is no end of what it is told.
-    if found.as_ref().is_err_and(|cause| *cause != Cause::ClientAbort) {
-        if named {
-            say(client.seat, hello::INTERNAL_ERROR).await;
-        } else {
-            client.seat.line.reset_on_close();
-        }
+    // Nothing has been carried: the client is to see that this is no end of what it is told. One that is taken for gone may
+    // have ended its own direction alone.
+    match &found {
+        Err(Cause::ClientAbort) if named => {}
+        Err(_) if named => say(client.seat, hello::INTERNAL_ERROR).await,
+        Err(_) => client.seat.line.reset_on_close(),
+        Ok(_) => {}
     }
     found
 }

@@ -61,6 +61,15 @@ fn whoever_leaves_before_he_has_an_endpoint_gives_his_places_back() {
     eventually("it waits no more", || of(&gateway, "ringway_upstream_waiting") == 0);
     let line = gateway.wait_log(|_| true);
     assert_eq!((line.ended(), line.str("who"), line.num("attempts")), ("client_abort", "client", 0));
+    // Also one that has said something before, which nobody reads as long as it waits.
+    let mut third = Raw::connect(gateway.addr("db"));
+    third.send("a query");
+    eventually("the third waits", || of(&gateway, "ringway_upstream_waiting") == 1);
+    third.half_close();
+    eventually("it waits no more either", || of(&gateway, "ringway_upstream_waiting") == 0);
+    // It might still listen: what it hears is no end of an answer.
+    third.expect_reset();
+    assert_eq!(gateway.wait_log(|_| true).ended(), "client_abort");
     assert_eq!((of(&gateway, "ringway_upstream_places"), of(&gateway, "ringway_endpoint_in_flight")), (1, 1));
     drop(raw);
     eventually("the place is free", || of(&gateway, "ringway_upstream_places") == 0);
@@ -71,12 +80,15 @@ fn whoever_leaves_before_he_has_an_endpoint_gives_his_places_back() {
     let limit = "timeout.connect = \"60s\"\nlimit = { requests = 1, endpoint_requests = 1, queue = 0 }";
     let gateway = Gateway::start(&format!("{}{}", head(""), config(&[&full], limit, "")));
     let held = || (of(&gateway, "ringway_upstream_places"), of(&gateway, "ringway_endpoint_in_flight"));
-    let raw = Raw::connect(gateway.addr("db"));
-    eventually("it is connected to", || held() == (1, 1));
-    raw.reset();
-    eventually("the places are free", || held() == (0, 0));
-    let line = gateway.wait_log(|_| true);
-    assert_eq!((line.ended(), line.str("phase"), line.num("attempts")), ("client_abort", "connect", 1));
+    for says in ["", "a query"] {
+        let mut raw = Raw::connect(gateway.addr("db"));
+        raw.send(says);
+        eventually("it is connected to", || held() == (1, 1));
+        raw.reset();
+        eventually("the places are free", || held() == (0, 0));
+        let line = gateway.wait_log(|_| true);
+        assert_eq!((line.ended(), line.str("phase"), line.num("attempts")), ("client_abort", "connect", 1));
+    }
     let raw = Raw::connect(gateway.addr("db"));
     eventually("the endpoint's is free as well", || held() == (1, 1));
     raw.reset();

@@ -11,6 +11,7 @@ use crate::support::Gate;
 use crate::support::Gateway;
 use crate::support::Origin;
 use crate::support::Raw;
+use crate::support::Scratch;
 use crate::support::Signal;
 use crate::support::eventually;
 use crate::support::get;
@@ -523,4 +524,24 @@ fn a_drain_ends_connections_gently_one_by_one() {
     let lines = gateway.wait_log_lines(12, |_| true);
     assert!(lines.iter().all(|line| (line.ended(), line.str("who")) == ("drain", "gateway")), "{lines:?}");
     assert_eq!(gateway.wait_exit().code(), Some(0));
+}
+
+#[test]
+fn over_a_unix_socket_that_knows_no_reset_a_client_hears_the_end_of_what_its_endpoint_resets() {
+    for io in ["auto", "epoll"] {
+        let folder = Scratch::new();
+        let unix = folder.path().join("db.sock").display().to_string();
+        let origin = Origin::script(|conn| {
+            conn.write("hello");
+            conn.read_some();
+            conn.reset();
+        });
+        let toml = config(&[&origin], "", "").replace("127.0.0.1:0", &format!("unix:{unix}"));
+        let gateway = Gateway::start(&format!("{}{toml}", head(&format!("io = \"{io}\""))));
+        let mut raw = Raw::to(&format!("unix:{unix}").parse().unwrap());
+        assert_eq!(raw.read_some(), b"hello");
+        raw.send("a query");
+        assert!(raw.read_or_end().is_none(), "{io}");
+        assert_eq!(gateway.wait_log(|_| true).ended(), "upstream_reset", "{io}");
+    }
 }

@@ -84,7 +84,57 @@ fn a_place_is_given_back_and_its_old_deadline_does_not_fire_for_the_new_owner() 
     assert!(wheel.is_empty());
 }
 
+/// What is done with one of many.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Arm(u64),
+    Disarm,
+    Drop,
+}
+
+fn acts() -> impl Strategy<Value = Vec<(usize, Act, u64)>> {
+    let act = prop_oneof![4 => (0_u64..40_000).prop_map(Act::Arm), 1 => Just(Act::Disarm), 1 => Just(Act::Drop)];
+    prop::collection::vec((0..5_usize, act, 0_u64..200), 1..60)
+}
+
 proptest! {
+    #[test]
+    fn of_many_each_fires_in_its_time_and_stands_in_one_slot_whatever_the_others_do(acts in acts()) {
+        let (wheel, start) = wheel();
+        let (socket, _other) = UnixStream::pair().unwrap();
+        let fresh = || Deadline::of(&wheel, socket.as_raw_fd());
+        let mut all: Vec<_> = (0..5).map(|_| (fresh(), None)).collect();
+        let mut now = start;
+        for (one, act, ticks) in acts {
+            let (deadline, armed) = &mut all[one];
+            match act {
+                Act::Arm(after) => {
+                    let after = Duration::from_millis(after);
+                    deadline.arm(after, Cut::Read);
+                    *armed = Some((now, after));
+                }
+                Act::Disarm => {
+                    deadline.disarm();
+                    *armed = None;
+                }
+                Act::Drop => (*deadline, *armed) = (fresh(), None),
+            }
+            for _ in 0..ticks {
+                now += TICK;
+                wheel.advance(now);
+            }
+            prop_assert!(wheel.standing() <= all.len(), "{} stand in slots", wheel.standing());
+            for (deadline, armed) in &all {
+                let Some((since, after)) = armed else { continue };
+                let passed = now - *since;
+                let in_time = if deadline.fired() { passed >= *after } else { passed <= *after + 3 * TICK };
+                prop_assert!(in_time, "{passed:?} of {after:?}");
+            }
+        }
+        drop(all);
+        prop_assert_eq!(wheel.standing(), 0);
+    }
+
     #[test]
     fn never_early_and_at_most_three_ticks_late(
         steps in prop::collection::vec((0_u64..90_000, 1_u64..400, 0_u64..50), 1..40)

@@ -119,12 +119,6 @@ impl Picker {
             after.iter().chain(before).map(|place| *place as usize).find(|place| has_room(*place))
         })
     }
-
-    /// The upstream.
-    #[must_use]
-    pub fn fleet(&self) -> UpstreamSlot {
-        self.fleet
-    }
 }
 
 /// Whether a client that a cookie keeps at an endpoint may stay: it is there, and at the most drained.

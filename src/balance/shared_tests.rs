@@ -69,6 +69,20 @@ fn lenient() -> Rules {
 }
 
 #[test]
+fn of_equally_fast_ones_each_has_in_flight_what_its_weight_says() {
+    let mut stage = Stage::new(1, Rules::default(), candidates(&[1, 3]), 9);
+    (0..2).for_each(|place| stage.good(0, place, 10 * MS));
+    stage.pass(20 * MS);
+    let (mut counts, mut flights) = ([0, 0], Vec::new());
+    for _ in 0..80 {
+        let place = stage.pick(0);
+        flights.push(stage.begin(0, place));
+        counts[place] += 1;
+    }
+    assert_eq!(counts, [20, 60]);
+}
+
+#[test]
 fn a_core_sees_what_the_others_have_in_flight_after_a_millisecond() {
     let rules = Rules { balance: Balance::LeastRequest, ..Rules::default() };
     let mut stage = Stage::new(2, rules, candidates(&[1, 1]), 4);

@@ -344,8 +344,12 @@ fn pick(scene: &Scene<'_>, tried: &Tried) -> Option<usize> {
     let Scene { shard, facts, route, tally, key, sticky, .. } = *scene;
     let ask = Ask { tried, key, sticky };
     // The first choice is made as the exchange begins, as near as matters, unless it has waited for a place.
-    let first = tally.attempts.get() == 0 && tally.queue_us.get() == 0;
-    let now = if first { tally.began } else { shard.clock.now_us() };
+    let first = tally.attempts.get() == 0;
+    let now = if first && tally.queue_us.get() == 0 { tally.began } else { shard.clock.now_us() };
+    // Where all were tried, a retry begins with none tried either.
+    if first && tried.is_empty() {
+        facts.generation.count_request(route.upstream);
+    }
     facts.generation.pick(route.upstream, &ask, now, &shard.rng)
 }
 

@@ -74,11 +74,12 @@ impl Generation {
     /// The place of the endpoint that takes the next attempt at an upstream. `now` is the board's.
     #[must_use]
     pub fn pick(&self, upstream: UpstreamIndex, ask: &Ask<'_>, now: u64, rng: &Rng) -> Option<usize> {
-        let mut picker = self.pickers.get(upstream.index())?.borrow_mut();
-        if ask.tried.is_empty() {
-            self.ledger.request(picker.fleet());
-        }
-        picker.pick(ask, now, rng)
+        self.pickers.get(upstream.index())?.borrow_mut().pick(ask, now, rng)
+    }
+
+    /// Counts a request at an upstream, once, whatever is tried for it: its budget of retries is a share of these.
+    pub fn count_request(&self, upstream: UpstreamIndex) {
+        self.ledger.request(self.snapshot.upstream(upstream).slot);
     }
 
     /// What makes the connections to an upstream secure, beginning with `before`; nothing if they are not to be.

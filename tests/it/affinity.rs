@@ -2,6 +2,10 @@
 //! endpoints say of themselves stays here.
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use ringway::balance::sticky::Seal;
 
 use crate::support::Gateway;
 use crate::support::Origin;
@@ -32,10 +36,19 @@ fn the_same_key_goes_to_the_same_endpoint_and_other_keys_to_others() {
         "path" => (format!("/shop/u{n}?x={noise}"), String::new()),
         _ => (format!("/shop/u{n}/{noise}"), String::new()),
     };
-    for key in ["header:x-user", "cookie:cart", "query:id", "path", "capture:1"] {
-        let origins = Origin::fleet(&["a", "b", "c"]);
-        let gateway = gateway(&origins, &format!("balance = {{ hash = \"{key}\", bound = \"off\" }}"));
-        let mut met = BTreeSet::new();
+    let origins = Origin::fleet(&["a", "b", "c"]);
+    let mut placed = BTreeSet::new();
+    for (key, table) in [
+        ("header:x-user", "maglev"),
+        ("header:x-user", "ring"),
+        ("cookie:cart", "maglev"),
+        ("query:id", "ring"),
+        ("path", "maglev"),
+        ("capture:1", "ring"),
+    ] {
+        let balance = format!("balance = {{ hash = \"{key}\", table = \"{table}\", bound = \"off\" }}");
+        let gateway = gateway(&origins, &balance);
+        let (mut met, mut places) = (BTreeSet::new(), Vec::new());
         for n in 0..16 {
             let mut of_key = BTreeSet::new();
             for noise in 0..4 {
@@ -44,9 +57,13 @@ fn the_same_key_goes_to_the_same_endpoint_and_other_keys_to_others() {
                 of_key.insert(ask(&mut Raw::connect(gateway.http()), &target, &fields).text().to_owned());
             }
             assert_eq!(of_key.len(), 1, "{key}: u{n} went to {of_key:?}");
+            places.extend(of_key.iter().cloned());
             met.append(&mut of_key);
         }
         assert!(met.len() > 1, "{key}: all went to {met:?}");
+        if key == "header:x-user" {
+            assert!(placed.insert(places), "one table is the other");
+        }
     }
 }
 
@@ -157,6 +174,35 @@ fn a_cookie_that_nobody_signed_counts_for_nothing() {
             met.len() == 2
         });
     }
+}
+
+#[test]
+fn a_client_stays_for_the_lifetime_of_its_cookie_and_no_longer() {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let origins = Origin::fleet(&["a", "b"]);
+    let gateway = gateway(&origins, &format!("balance = \"random\"\n{STICKY}"));
+    let seal = Seal::new(b"a secret of the tests", "app");
+    let before = now();
+    let first = ask(&mut Raw::connect(gateway.http()), "/shop/", "");
+    let cookie = given(&first).unwrap();
+    let endpoint = seal.read(cookie.as_bytes(), before + 3598).expect("it lasts an hour, give or take a second");
+    assert_eq!(seal.read(cookie.as_bytes(), now() + 3602), None, "and no longer");
+    // One that ends some day keeps its client there, and one that has ended counts for nothing.
+    let at = |end: u64| {
+        let value = String::from_utf8(seal.write(endpoint, end).to_vec()).unwrap();
+        ask(&mut Raw::connect(gateway.http()), "/shop/", &format!("Cookie: stay={value}\r\n"))
+    };
+    for _ in 0..24 {
+        let response = at(now() + 3600);
+        assert_eq!((response.text(), given(&response)), (first.text(), None));
+    }
+    let mut met = BTreeSet::new();
+    for _ in 0..48 {
+        let response = at(now() - 2);
+        assert!(given(&response).is_some(), "no new cookie");
+        met.insert(response.text().to_owned());
+    }
+    assert_eq!(met.len(), 2, "all went to {met:?}");
 }
 
 #[test]

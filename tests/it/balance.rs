@@ -47,7 +47,13 @@ fn round_robin_gives_each_endpoint_its_weight_and_spreads_the_turns() {
 }
 
 #[test]
-fn least_request_is_the_default_and_avoids_a_busy_endpoint() {
+fn a_busy_endpoint_is_avoided_by_default_and_by_least_request() {
+    for policy in ["", "balance = \"latency\"", "balance = \"least_request\""] {
+        a_busy_endpoint_is_avoided(policy);
+    }
+}
+
+fn a_busy_endpoint_is_avoided(policy: &str) {
     let gate = Gate::new();
     let origins: Vec<_> = ["a", "b"]
         .into_iter()
@@ -61,14 +67,14 @@ fn least_request_is_the_default_and_avoids_a_busy_endpoint() {
             })
         })
         .collect();
-    let gateway = gateway(&addresses(&origins), "");
+    let gateway = gateway(&addresses(&origins), policy);
     let mut slow = Raw::connect(gateway.http());
     slow.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
     gate.wait_for_waiting(1);
     let busy = if origins[0].requests().is_empty() { "b" } else { "a" };
     let mut raw = Raw::connect(gateway.http());
     for _ in 0..10 {
-        assert_ne!(raw.get("/quick").text(), busy);
+        assert_ne!(raw.get("/quick").text(), busy, "{policy}");
     }
     gate.open();
     assert_eq!(slow.read_response().text(), busy);

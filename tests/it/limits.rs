@@ -1,5 +1,9 @@
 //! How many requests a service may have, who waits for a place and who is refused, and how long a client waits at all.
 
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Instant;
+
 use crate::support::Gate;
 use crate::support::Gateway;
 use crate::support::Origin;
@@ -143,18 +147,39 @@ fn a_client_that_leaves_waits_no_longer() {
 
 #[test]
 fn the_lower_a_class_the_fewer_places_it_may_fill() {
+    for bound in ["requests", "endpoint_requests"] {
+        let gate = Gate::new();
+        let origin = holding(&gate);
+        let gateway = gateway(1, &list(&origin), &format!("{{ {bound} = 20, queue = 0 }}"));
+        let mut held = Vec::new();
+        for (class, most) in [("low", 16), ("normal", 19), ("high", 20)] {
+            while held.len() < most {
+                held.push(send(&gateway, &format!("/{class}/held")));
+                gate.wait_for_waiting(held.len());
+            }
+            assert_refused(&get(gateway.http(), &format!("/{class}/more")), "upstream_overloaded");
+        }
+        gate.open();
+        held.iter_mut().for_each(|raw| assert_eq!(raw.read_response().status, 200));
+    }
+}
+
+#[test]
+fn who_finds_no_place_of_its_class_at_an_endpoint_waits_for_one() {
     let gate = Gate::new();
     let origin = holding(&gate);
-    let gateway = gateway(1, &list(&origin), "{ requests = 20, queue = 0 }");
+    let gateway = gateway(1, &list(&origin), "{ endpoint_requests = 5, queue_time = \"20s\" }");
     let mut held = Vec::new();
-    for (class, most) in [("low", 16), ("normal", 19), ("high", 20)] {
-        while held.len() < most {
-            held.push(send(&gateway, &format!("/{class}/held")));
-            gate.wait_for_waiting(held.len());
-        }
-        assert_refused(&get(gateway.http(), &format!("/{class}/more")), "upstream_overloaded");
+    for _ in 0..4 {
+        held.push(send(&gateway, "/low/held"));
+        gate.wait_for_waiting(held.len());
     }
+    let mut waits = send(&gateway, "/low/waits");
+    wait_for_waiting(&gateway, 1);
+    held.push(send(&gateway, "/high/held"));
+    gate.wait_for_waiting(5);
     gate.open();
+    assert_eq!(waits.read_response().status, 200);
     held.iter_mut().for_each(|raw| assert_eq!(raw.read_response().status, 200));
 }
 
@@ -210,6 +235,70 @@ fn a_bound_that_follows_the_latency_begins_somewhere() {
     held.iter_mut().for_each(|raw| assert_eq!(raw.read_response().status, 200));
 }
 
+/// How many an adaptive bound lets in at once: so many are held, and the next one is refused.
+fn bound(gateway: &Gateway, origin: &Origin, gates: &Mutex<Gate>) -> usize {
+    let gate = Gate::new();
+    *gates.lock().unwrap() = gate.clone();
+    let (before, mut held) = (origin.requests().len(), Vec::new());
+    loop {
+        let mut raw = send(gateway, "/high/held");
+        eventually("it is let in or refused", || raw.has_news() || origin.requests().len() > before + held.len());
+        if raw.has_news() {
+            assert_refused(&raw.read_response(), "upstream_overloaded");
+            break;
+        }
+        held.push(raw);
+    }
+    gate.wait_for_waiting(held.len());
+    gate.open();
+    held.iter_mut().for_each(|raw| assert_eq!(raw.read_response().status, 200));
+    held.len()
+}
+
+#[test]
+fn a_bound_that_follows_the_latency_grows_with_answers_and_shrinks_with_those_that_never_come() {
+    let gates = Arc::new(Mutex::new(Gate::new()));
+    let own = gates.clone();
+    let origin = Origin::script(move |conn| {
+        while let Some(request) = conn.read_request() {
+            match request.target.as_str() {
+                "/high/held" => {
+                    let gate = own.lock().unwrap().clone();
+                    gate.wait();
+                }
+                // No answer, and none to be tried again for.
+                "/high/lost" => return conn.reset(),
+                _ => {}
+            }
+            conn.write(ok("a"));
+        }
+    });
+    let fresh = || gateway(1, &list(&origin), "{ adaptive = true, queue = 0 }");
+    // One that is lost takes a tenth of the bound, which begins at twenty; more of one window take no more.
+    let losing = fresh();
+    for _ in 0..3 {
+        let mut raw = Raw::connect(losing.http());
+        raw.send("POST /high/lost HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(raw.read_response().status, 502);
+    }
+    assert_eq!(bound(&losing, &origin, &gates), 18);
+    // With half of it taken it grows while answers are about as fast as they were: one of so many times they are, whatever
+    // else the machine does. After twenty windows of 32 answers it is measured anew.
+    let grown = || {
+        let (growing, gate) = (fresh(), Gate::new());
+        *gates.lock().unwrap() = gate.clone();
+        let mut half: Vec<_> = (0..12).map(|_| send(&growing, "/high/held")).collect();
+        gate.wait_for_waiting(12);
+        let mut raw = Raw::connect(growing.http());
+        (0..18 * 32).for_each(|_| assert_eq!(raw.get("/high/quick").status, 200));
+        gate.open();
+        half.iter_mut().for_each(|raw| assert_eq!(raw.read_response().status, 200));
+        bound(&growing, &origin, &gates)
+    };
+    let mut bounds = (0..8).map(|_| grown());
+    assert!(bounds.any(|bound| bound > 20), "it never grows");
+}
+
 fn waiting(more: &str, origin: &Origin) -> Gateway {
     Gateway::start(&simple(&[origin], more, ""))
 }
@@ -234,6 +323,55 @@ fn what_a_client_waits_is_told_on_less_what_has_passed() {
     assert_eq!(ask(&gateway, "Grpc-Timeout: soon\r\nX-Wait: 1.5s\r\n").status, 200);
     let request = origin.wait_for(2);
     assert_eq!((request.field("grpc-timeout"), request.field("x-wait")), ("soon", "1.5s"));
+}
+
+/// A whole minute, in the unit that the next hop is told.
+const MINUTE_US: u64 = 60_000_000;
+
+#[test]
+fn waits_and_attempts_before_are_taken_off_by_each_gateway_on_the_way() {
+    let told = |origin: &Origin, target: &str| {
+        let mut requests = origin.requests().into_iter().filter(|request| request.target == target);
+        let request = requests.next().unwrap_or_else(|| panic!("{target} has not come"));
+        let left = request.field("grpc-timeout").strip_suffix('u').and_then(|left| left.parse::<u64>().ok());
+        left.unwrap_or_else(|| panic!("{request:?}"))
+    };
+    let [held, tried] = [(); 2].map(|()| Gate::new());
+    let gates = [held.clone(), tried.clone()];
+    let first = Origin::answer(move |request| {
+        gates[usize::from(request.target == "/tried")].wait();
+        "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"
+    });
+    let second = Origin::named("second");
+    let (one, two) = (first.address(), second.address());
+    let both = format!("endpoints = [\"{one}\", {{ address = \"{two}\", priority = 1 }}]");
+    let inner = simple(&[], "retry = { attempts = 2, on = [\"503\"] }", "");
+    let inner = Gateway::start(&inner.replace("endpoints = []", &both));
+    // One request at a time goes on to the second gateway, which tries the second endpoint when the first has failed.
+    let outer = simple(&[], "limit = { requests = 1, queue_time = \"20s\" }", "");
+    let outer = Gateway::start(&outer.replace("endpoints = []", &format!("endpoints = [\"{}\"]", inner.http())));
+    let ask = |target: &str| {
+        let mut raw = Raw::connect(outer.http());
+        raw.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\nGrpc-Timeout: 1M\r\n\r\n"));
+        raw
+    };
+    let mut before = ask("/held");
+    held.wait_for_waiting(1);
+    let mut last = ask("/tried");
+    wait_for_waiting(&outer, 1);
+    held.open();
+    tried.wait_for_waiting(1);
+    let begun = Instant::now();
+    // Something to pass the time with.
+    (0..10).for_each(|_| drop(inner.metrics()));
+    let passed = u64::try_from(begun.elapsed().as_micros()).unwrap();
+    tried.open();
+    assert_eq!([before.read_response().text(), last.read_response().text()], ["second"; 2]);
+    let waited = outer.wait_log(|line| line.path() == "/tried").num("queue_us");
+    let left = [told(&first, "/tried"), told(&second, "/tried")];
+    assert!(waited > 0 && left[0] + waited <= MINUTE_US, "{left:?} are left after a wait of {waited}");
+    assert!(left[1] + passed <= left[0], "{left:?} are left before and after an attempt of {passed}");
+    assert!(left[1] > 0 && told(&first, "/held") > left[0]);
 }
 
 #[test]

@@ -66,6 +66,7 @@ mod routing;
 mod server_date;
 mod socket_files;
 mod stale;
+mod steering;
 mod survival;
 mod tcp;
 mod timeouts;

@@ -22,8 +22,9 @@ fn patch(gateway: &Gateway, upstream: &str, endpoint: &str, body: &str) -> Respo
     raw.read_response()
 }
 
+/// Gives an order to an endpoint of the upstream `app`, which is carried out; says what came of it.
 #[track_caller]
-fn ordered(gateway: &Gateway, endpoint: &str, body: &str) -> Value {
+pub fn ordered(gateway: &Gateway, endpoint: &str, body: &str) -> Value {
     let response = patch(gateway, "app", endpoint, body);
     assert_eq!(response.status, 200, "{}", response.text());
     serde_json::from_str(response.text()).unwrap()

@@ -201,3 +201,26 @@ fn an_endpoint_that_takes_no_requests_keeps_no_connections_and_is_not_warmed() {
     standing.set_health(Health::Up);
     origin.wait_for_open(2);
 }
+
+#[test]
+fn what_idles_on_one_core_is_given_up_to_another_where_no_more_may_be_open() {
+    const CLIENTS: usize = 16;
+    let origin = numbering();
+    let app = "connections = 1\nkeep_alive = { idle = \"10m\" }\nejection = \"off\"";
+    let gateway = Gateway::start(&simple(&[&origin], app, ""));
+    // The kernel spreads so many over both cores.
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| Raw::connect(gateway.http())).collect();
+    for client in &mut clients {
+        // Whoever comes while it is not given up yet looks a few times, and then it is too late: that is told, and it is
+        // given up all the same.
+        eventually("it is given up", || match client.get("/") {
+            response if response.status == 200 => true,
+            response => {
+                assert_eq!(response.status, 503, "{}", response.text());
+                false
+            }
+        });
+        assert!(origin.open_connections() <= 1);
+    }
+    assert!(origin.connections() > 1, "all clients were those of one core");
+}

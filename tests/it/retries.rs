@@ -153,6 +153,23 @@ fn a_budget_that_is_spent_ends_all_retries() {
     assert!((all - 100.0).abs() < 0.1, "{all}");
 }
 
+#[test]
+fn what_is_kept_for_retries_is_kept_once_for_all_cores() {
+    let origin = Origin::answer(|request| match request.target.as_str() {
+        "/good" => ok("good"),
+        _ => "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n".to_owned(),
+    });
+    let more = "retry = { attempts = 2, on = [\"503\"], backoff = \"0s\", backoff_max = \"0s\", \
+                budget = { percent = 20, per_second = 0 } }\nejection = \"off\"";
+    let gateway = Gateway::start(&simple(&[&origin], more, ""));
+    // A connection each: the kernel spreads them over both cores, each of which earns far more than is kept.
+    (0..300).for_each(|_| assert_eq!(get(gateway.http(), "/good").status, 200));
+    (0..24).for_each(|_| assert_eq!(get(gateway.http(), "/bad").status, 503));
+    let lines = gateway.wait_log_lines(24, |line| line.path() == "/bad");
+    let retries: u64 = lines.iter().map(|line| line.num("attempts") - 1).sum();
+    assert!((10..=14).contains(&retries), "ten are kept, and 24 earn 4.8: {retries}");
+}
+
 /// Reads the head and `n` bytes of what follows, waits at the gate, answers 503 and takes what still comes.
 fn early(n: usize, gate: &Gate) -> Origin {
     let gate = gate.clone();

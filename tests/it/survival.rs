@@ -265,11 +265,11 @@ fn all_may_be_down_and_all_come_back() {
     }
 }
 
-#[test]
-fn a_whole_upstream_is_restarted_one_by_one_without_one_request_lost() {
+/// All endpoints of an upstream are killed and started again, one by one, so many times.
+fn restarted(rounds: usize, retry: &str) {
     for policy in WAYS {
-        let (mut endpoints, gateway, load) = fleet_by(policy, PATIENT);
-        for _ in 0..2 {
+        let (mut endpoints, gateway, load) = fleet_by(policy, retry);
+        for _ in 0..rounds {
             for endpoint in &mut endpoints {
                 endpoint.kill();
                 load.go_on(100);
@@ -280,4 +280,14 @@ fn a_whole_upstream_is_restarted_one_by_one_without_one_request_lost() {
         assert!(gateway.metrics().sum("ringway_retries_total", &[]) > 0.5, "nobody has met one that was down");
         nothing_lost(load);
     }
+}
+
+#[test]
+fn a_whole_upstream_is_restarted_one_by_one_without_one_request_lost() {
+    restarted(2, PATIENT);
+}
+
+#[test]
+fn neither_is_one_lost_by_the_retries_that_nobody_has_to_ask_for() {
+    restarted(1, "");
 }

@@ -98,7 +98,7 @@ fn a_drain_is_bounded_and_what_it_cuts_is_told() {
     }
     let line = gateway.wait_log(|line| line.path() == "/held");
     assert_eq!((line.ended(), line.str("who"), line.num("status")), ("drain", "gateway", 503));
-    gateway.wait_exit();
+    assert_eq!(gateway.wait_exit().code(), Some(0));
     gate.open();
 }
 
@@ -113,7 +113,7 @@ fn a_second_term_ends_at_once() {
     idle.expect_closed();
     raw.expect_silence();
     gateway.signal(Signal::Term);
-    gateway.wait_exit();
+    assert_eq!(gateway.wait_exit().code(), Some(0));
     gate.open();
 }
 
@@ -123,7 +123,7 @@ fn quit_ends_at_once() {
     let origin = held(&gate);
     let (mut gateway, _raw) = busy(&gate, &origin, "1h");
     gateway.signal(Signal::Quit);
-    gateway.wait_exit();
+    assert_eq!(gateway.wait_exit().code(), Some(0));
     gate.open();
 }
 

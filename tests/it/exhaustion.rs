@@ -120,6 +120,10 @@ fn a_ring_that_overflows_loses_nothing() {
                 ring = { entries = 256, completions = 512 }\n\n";
     let toml = simple(&[&origin], "", "").replace("\"/*\"", "\"/app\"");
     let mut gateway = Gateway::start(&format!("{head}{toml}"));
+    if gateway.get_json("/v1/cores")["cores"][0]["io"] == "epoll" {
+        eprintln!("no ring is to be had here: nothing overflows");
+        return;
+    }
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| Raw::connect(gateway.http())).collect();
     let open = || gateway.metrics().sum("ringway_connections", &[]) as usize;
     eventually("every client is in", || open() == CLIENTS);

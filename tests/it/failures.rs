@@ -237,6 +237,8 @@ fn a_listener_with_all_connections_taken_refuses_early_counts_it_and_recovers() 
     }
     assert_eq!(open[0].get("/").text(), "a", "those inside do not notice");
     assert_eq!(origin.requests().len(), 3);
+    let labels = [("listener", "http"), ("reason", "listener")];
+    assert_eq!(gateway.metrics().sum("ringway_connections_refused_total", &labels) as usize, 1);
     drop(open);
     eventually("a place is free again", || {
         let mut raw = Raw::connect(gateway.http());

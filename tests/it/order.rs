@@ -238,7 +238,7 @@ fn a_client_that_sends_on_after_its_answer_reads_the_whole_of_it_and_no_reset() 
     let answer = format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     let closing = answer.clone();
     let origins = [
-        // Answers, and takes no more; answers, and goes; answers, and breaks off.
+        // Answers, and takes no more; answers, and goes.
         Origin::script(move |conn| {
             conn.read_head();
             conn.write(&answer);

@@ -251,6 +251,10 @@ pub fn response(case: &Case, got: &Got) -> Vec<Problem> {
             Err(End::Open) => problems.push(("hang", "the next request got no answer".into())),
         }
     }
+    // The last of them came on a connection of its own.
+    if matches!(got.next.last(), Some(Err(End::Closed | End::Cut))) {
+        problems.push(("hang", "the next client got no answer".into()));
+    }
     if let Some(End::Junk(words)) = &got.end {
         problems.push(("unsafe", format!("the client got what is no response: {words}")));
     }
@@ -509,7 +513,10 @@ mod tests {
         assert_eq!(of_response(line.clone(), &stolen), ["poison"]);
         let failed = Got { next: vec![Ok(answer(502, &[], ""))], ..got(hello(), None) };
         assert_eq!(of_response(line.clone(), &failed), ["next5xx"]);
-        assert_eq!(of_response(line, &Got { next: vec![Err(End::Open)], ..got(hello(), None) }), ["hang"]);
+        let next = |next: Vec<Result<Response, End>>| Got { next, ..got(hello(), None) };
+        assert_eq!(of_response(line.clone(), &next(vec![Err(End::Open)])), ["hang"]);
+        assert_eq!(of_response(line.clone(), &next(vec![Err(End::Cut)])), ["hang"]);
+        assert_eq!(of_response(line, &next(vec![Err(End::Cut), Ok(answer(200, &[], "next"))])), [""; 0]);
         for (expect, fields, kind) in [
             (json!({"has": {"x": "1"}}), ("x", "2"), "wrong"),
             (json!({"hasnt": ["x"]}), ("x", "2"), "hop"),

@@ -36,6 +36,20 @@ const LANES: usize = 10;
 /// Cases that are decided otherwise than their line says: (id, kind of problem, why). Whatever stands here must occur.
 const OTHERWISE: &[(&str, &str, &str)] = &[];
 
+/// What a line may say: nothing that is not looked at. (What no strict reader of a message lets pass is looked at without its
+/// key; `pause_ms` is how slowly the pieces may come, and here they come as fast as each is read by itself.)
+const KEYS: &str = "id group name rfc why level raw parts dribble fin pieces pause_ms then req outcome status close attack \
+    origin client_status body reuse expect";
+/// The same of `origin`.
+const ORIGIN: &str = "n n_max method target targets hasnt_target version has hasnt has_host_if_11 list one not_value not_both \
+    body body_len hasnt_trailer te_canon no_bytes no_fold no_bare_lf";
+/// The same of `expect`.
+const EXPECT: &str = "version body_len has hasnt one lines interim no_interim hasnt_both raw_or_502 or_forward late late_fin \
+    no_bytes no_fold no_bare_lf no_ws_colon no_line";
+/// What a line may ask for.
+const OUTCOMES: &str = "accept normalise reject reject_or_accept reject_or_normalise truncated \
+    forward either bad_gateway abort timeout";
+
 /// One line of a file.
 struct Case {
     line: Value,
@@ -54,8 +68,24 @@ impl Case {
     fn all(file: &str) -> Vec<Arc<Self>> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(file);
         let text = std::fs::read_to_string(path).unwrap();
-        let read = |line: &str| Self::read(serde_json::from_str(line).unwrap());
+        let read = |line: &str| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let unknown = Self::unknown(&line);
+            assert!(unknown.is_empty(), "{file}: {} says {unknown:?}, which nobody looks at", line["id"]);
+            Self::read(line)
+        };
         text.lines().map(read).map(Arc::new).collect()
+    }
+
+    /// What a line says that nobody would look at.
+    fn unknown(line: &Value) -> Vec<String> {
+        let among = |known: &str, one: &str| known.split_whitespace().any(|word| word == one);
+        let parts = [(line, KEYS), (&line["origin"], ORIGIN), (&line["expect"], EXPECT)];
+        let keys = parts.into_iter().flat_map(|(part, known)| {
+            part.as_object().into_iter().flat_map(|part| part.keys()).filter(move |key| !among(known, key)).cloned()
+        });
+        let outcome = line["outcome"].as_str().unwrap_or("none").to_owned();
+        keys.chain(Some(outcome).filter(|outcome| !among(OUTCOMES, outcome))).collect()
     }
 
     fn read(line: Value) -> Self {

@@ -348,7 +348,10 @@ fn what_a_file_says_of_the_edge_is_what_the_model_holds() {
         }
     );
     let [app, live] = model.upstreams.as_slice() else { panic!() };
-    assert_eq!(app.response, ResponseLimits { head_bytes: 65_536, fields: 50, interim: 0 });
+    assert_eq!(
+        app.response,
+        ResponseLimits { head_bytes: 65_536, fields: 50, interim: 0, ..fixture::upstream("", &[]).response }
+    );
     assert_eq!((app.min_rate, app.proxy_protocol), (2048, Some(ProxyVersion::V2)));
     assert_eq!(live.response, ResponseLimits { head_bytes: 65_536, ..fixture::upstream("", &[]).response });
     assert_eq!((live.min_rate, live.proxy_protocol), (0, Some(ProxyVersion::V1)));

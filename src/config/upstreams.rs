@@ -20,6 +20,7 @@ use super::report::tick;
 use super::tls;
 use super::write::Lines;
 use crate::model::Balance;
+use crate::model::Chunks;
 use crate::model::Endpoint;
 use crate::model::Feedback;
 use crate::model::Keep;
@@ -221,6 +222,8 @@ pub(super) fn lines(upstream: &Upstream, lines: &mut Lines) {
     response.add(&keys::RESPONSE_HEAD, &upstream.response.head_bytes);
     response.add(&keys::RESPONSE_FIELDS, &upstream.response.fields);
     response.add(&keys::RESPONSE_INTERIM, &upstream.response.interim);
+    response.add(&keys::RESPONSE_CHUNK_LINE, &upstream.response.chunks.line_bytes);
+    response.add(&keys::RESPONSE_CHUNK_EXTENSIONS, &upstream.response.chunks.extension_bytes);
     lines.group(keys::RESPONSE.name, &response);
 }
 
@@ -526,6 +529,8 @@ struct ResponseForm {
     head: Field<usize>,
     fields: Field<usize>,
     interim: Field<u32>,
+    chunk_line: Field<usize>,
+    chunk_extensions: Field<usize>,
 }
 
 impl ResponseForm {
@@ -536,6 +541,8 @@ impl ResponseForm {
             head: get(table, &keys::RESPONSE_HEAD, faults),
             fields: get(table, &keys::RESPONSE_FIELDS, faults),
             interim: get(table, &keys::RESPONSE_INTERIM, faults),
+            chunk_line: get(table, &keys::RESPONSE_CHUNK_LINE, faults),
+            chunk_extensions: get(table, &keys::RESPONSE_CHUNK_EXTENSIONS, faults),
         }
     }
 }
@@ -547,6 +554,14 @@ impl Both<'_, ResponseForm> {
             head_bytes: resolve(&own.head, &defaults.head, &keys::RESPONSE_HEAD)?,
             fields: resolve(&own.fields, &defaults.fields, &keys::RESPONSE_FIELDS)?,
             interim: resolve(&own.interim, &defaults.interim, &keys::RESPONSE_INTERIM)?,
+            chunks: Chunks {
+                line_bytes: resolve(&own.chunk_line, &defaults.chunk_line, &keys::RESPONSE_CHUNK_LINE)?,
+                extension_bytes: resolve(
+                    &own.chunk_extensions,
+                    &defaults.chunk_extensions,
+                    &keys::RESPONSE_CHUNK_EXTENSIONS,
+                )?,
+            },
         })
     }
 }

@@ -83,6 +83,7 @@ pub(crate) fn upstream(name: &str, endpoints: &[Address]) -> Upstream {
             head_bytes: limits::RESPONSE_HEAD_BYTES,
             fields: limits::RESPONSE_FIELDS,
             interim: limits::INTERIM_RESPONSES,
+            chunks: Chunks { line_bytes: limits::CHUNK_LINE_BYTES, extension_bytes: limits::CHUNK_EXTENSION_BYTES },
         },
         min_rate: 0,
         proxy_protocol: None,

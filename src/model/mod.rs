@@ -227,7 +227,7 @@ impl Route {
     }
 }
 
-/// `listen.chunk`.
+/// `listen.chunk`, and the same of `upstream.response`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunks {
     /// Bytes of one chunk-size line, extensions included, CRLF not.

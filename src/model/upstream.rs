@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::http::h1::chunked::ChunkLimits;
+use crate::model::Chunks;
 use crate::model::UpstreamTls;
 
 /// `[upstream.NAME]`, with `[defaults.upstream]` filled in.
@@ -291,13 +292,16 @@ pub struct ResponseLimits {
     pub fields: usize,
     /// Interim (1xx) responses to one request before 502.
     pub interim: u32,
+    /// Bounds of chunked responses: 502, or an end that its client sees to be none.
+    pub chunks: Chunks,
 }
 
 impl ResponseLimits {
     /// Bounds of a response's chunks; its trailers are bounded as its head is.
     #[must_use]
     pub fn chunk_limits(&self) -> ChunkLimits {
-        ChunkLimits { trailer_bytes: self.head_bytes, trailer_fields: self.fields, ..ChunkLimits::default() }
+        let Chunks { line_bytes, extension_bytes } = self.chunks;
+        ChunkLimits { line_bytes, extension_bytes, trailer_bytes: self.head_bytes, trailer_fields: self.fields }
     }
 }
 

@@ -62,8 +62,12 @@ fn chunks_of_a_response_keep_their_own_bounds() {
     let line = "x".repeat(300);
     let origin =
         Origin::fixed(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;{line}\r\na\r\n0\r\n\r\n"));
-    let inside = core(&[&origin], "", "chunk = { line = \"4KiB\" }");
-    assert_eq!(get(inside.addr, "/").status, 502);
+    let of_line = |response: &str| get(core(&[&origin], response, "chunk = { line = \"4KiB\" }").addr, "/").status;
+    assert_eq!(of_line(""), 502);
+    assert_eq!(of_line("response = { chunk_line = \"301B\" }"), 502);
+    assert_eq!(of_line("response = { chunk_line = \"302B\" }"), 200);
+    assert_eq!(of_line("response = { chunk_line = \"302B\", chunk_extensions = \"300B\" }"), 502);
+    assert_eq!(of_line("response = { chunk_line = \"302B\", chunk_extensions = \"301B\" }"), 200);
 }
 
 /// A chunked body with so many trailers, each of 100 bytes.

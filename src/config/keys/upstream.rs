@@ -477,7 +477,7 @@ pub(in crate::config) static UPSTREAM_PROXY_PROTOCOL: Key<Words<Option<ProxyVers
 
 pub(in crate::config) static RESPONSE: Group = Group {
     name: "response",
-    keys: &[&RESPONSE_HEAD, &RESPONSE_FIELDS, &RESPONSE_INTERIM],
+    keys: &[&RESPONSE_HEAD, &RESPONSE_FIELDS, &RESPONSE_INTERIM, &RESPONSE_CHUNK_LINE, &RESPONSE_CHUNK_EXTENSIONS],
     doc: "Bounds of a response; one that is over them is replaced by 502.",
 };
 
@@ -503,6 +503,23 @@ pub(in crate::config) static RESPONSE_INTERIM: Key<Integer<u32>> = Key {
     need: Default(limits::INTERIM_RESPONSES),
     doc: "Most interim (1xx) responses to one request.",
     example: "4",
+};
+
+pub(in crate::config) static RESPONSE_CHUNK_LINE: Key<Bytes<usize>> = Key {
+    name: "chunk_line",
+    kind: Bytes { min: 32, max: 8 * 1024 },
+    need: Default(limits::CHUNK_LINE_BYTES),
+    doc: "Longest line that begins a chunk of a response, its extensions included; once the response has begun, its client \
+          sees it cut off.",
+    example: "\"1KiB\"",
+};
+
+pub(in crate::config) static RESPONSE_CHUNK_EXTENSIONS: Key<Bytes<usize>> = Key {
+    name: "chunk_extensions",
+    kind: Bytes { min: 0, max: 1 << 20 },
+    need: Default(limits::CHUNK_EXTENSION_BYTES),
+    doc: "Most bytes of chunk extensions in one response; the same becomes of more.",
+    example: "\"0B\"",
 };
 
 /// Requests.

@@ -14,6 +14,7 @@ use super::rate;
 use super::time;
 use super::zone;
 use crate::model::Balance;
+use crate::model::Chunks;
 use crate::model::Ejection;
 use crate::model::Endpoint;
 use crate::model::Feedback;
@@ -236,9 +237,12 @@ fn ejection() -> impl Strategy<Value = Ejection> {
 }
 
 fn response() -> impl Strategy<Value = ResponseLimits> {
-    (1024..=262_144_usize, 1..=200_usize, 0..=1000_u32).prop_map(|(head_bytes, fields, interim)| ResponseLimits {
-        head_bytes,
-        fields,
-        interim,
-    })
+    (1024..=262_144_usize, 1..=200_usize, 0..=1000_u32, 32..=8192_usize, 0..=1_048_576_usize).prop_map(
+        |(head_bytes, fields, interim, line_bytes, extension_bytes)| ResponseLimits {
+            head_bytes,
+            fields,
+            interim,
+            chunks: Chunks { line_bytes, extension_bytes },
+        },
+    )
 }

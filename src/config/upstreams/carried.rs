@@ -97,6 +97,8 @@ impl UpstreamForm {
             ("response.head", self.response.head.at()),
             ("response.fields", self.response.fields.at()),
             ("response.interim", self.response.interim.at()),
+            ("response.chunk_line", self.response.chunk_line.at()),
+            ("response.chunk_extensions", self.response.chunk_extensions.at()),
         ]
     }
 }

@@ -30,7 +30,7 @@ pub(super) enum Command {
     /// Run without a file, before one upstream; prints the configuration it stands for
     Serve {
         /// The upstream
-        #[arg(long, value_name = "HOST:PORT|unix:/PATH", value_parser = place)]
+        #[arg(long, value_name = "IP:PORT|unix:/PATH", value_parser = place)]
         to: Address,
         /// Where to listen
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = place)]

@@ -194,7 +194,7 @@ async fn await_final(
     asked: &Asked<'_>,
     (line, inbound, head): Side<'_>,
 ) -> Result<Option<Vec<u8>>, Unanswered> {
-    let ResponseLimits { head_bytes, fields, interim } = scene.upstream.settings.response;
+    let ResponseLimits { head_bytes, fields, interim, .. } = scene.upstream.settings.response;
     let limits = HeadLimits { head_bytes, fields, target_bytes: 0 };
     for passed in 0..=interim {
         if let Err(reason) = h1::read_response(line, inbound, head, &limits).await {

@@ -81,7 +81,7 @@ impl UpstreamForm {
         }
     }
 
-    fn of_requests(&self) -> [(&'static str, Option<Span>); 14] {
+    fn of_requests(&self) -> [(&'static str, Option<Span>); 16] {
         [
             ("feedback", self.feedback.at()),
             ("timeout.response", self.timeout.response.at()),

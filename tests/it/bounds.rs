@@ -467,7 +467,6 @@ fn the_table_of_limits_is_whole_and_true() {
             seconds(limits::RATE_GRACE),
             pair(seconds(limits::LINGER_TIME), seconds(limits::LINGER_PAUSE)),
             pair(seconds(limits::TUNNEL_LAST_TIME), seconds(limits::TUNNEL_LAST_PAUSE)),
-            format!("{}B, {}KiB", limits::CHUNK_LINE_BYTES, limits::CHUNK_EXTENSION_BYTES / 1024),
         ]
     };
     let page = std::fs::read_to_string(crate::source::root().join("docs/operations.md")).unwrap();

@@ -48,6 +48,16 @@ fn send(gateway: &Gateway, path: &str) -> Raw {
     raw
 }
 
+/// So many clients whose requests are held at the gate, one after the other.
+fn hold(gateway: &Gateway, gate: &Gate, path: &str, clients: usize) -> Vec<Raw> {
+    let one = |n| {
+        let raw = send(gateway, path);
+        gate.wait_for_waiting(n);
+        raw
+    };
+    (1..=clients).map(one).collect()
+}
+
 fn wait_for_waiting(gateway: &Gateway, n: usize) {
     let waiting = || gateway.metrics().get("ringway_upstream_waiting", &[("upstream", "app")]) as usize;
     eventually(&format!("{n} wait"), || waiting() == n);
@@ -188,13 +198,7 @@ fn each_endpoint_has_its_own_bound() {
     let gate = Gate::new();
     let origins = [holding(&gate), holding(&gate)];
     let gateway = gateway(1, &addresses(&origins), "{ endpoint_requests = 2, queue_time = \"20s\" }");
-    let mut held: Vec<_> = (1..=4)
-        .map(|n| {
-            let raw = send(&gateway, "/high/held");
-            gate.wait_for_waiting(n);
-            raw
-        })
-        .collect();
+    let mut held = hold(&gateway, &gate, "/high/held", 4);
     assert_eq!(origins.each_ref().map(|origin| origin.requests().len()), [2, 2]);
     let mut waits = send(&gateway, "/high/waits");
     wait_for_waiting(&gateway, 1);
@@ -223,13 +227,7 @@ fn a_bound_that_follows_the_latency_begins_somewhere() {
     let gate = Gate::new();
     let origin = holding(&gate);
     let gateway = gateway(1, &list(&origin), "{ adaptive = true, queue = 0 }");
-    let mut held: Vec<_> = (1..=20)
-        .map(|n| {
-            let raw = send(&gateway, "/high/held");
-            gate.wait_for_waiting(n);
-            raw
-        })
-        .collect();
+    let mut held = hold(&gateway, &gate, "/high/held", 20);
     assert_refused(&get(gateway.http(), "/high/more"), "upstream_overloaded");
     gate.open();
     held.iter_mut().for_each(|raw| assert_eq!(raw.read_response().status, 200));
@@ -480,13 +478,7 @@ fn an_upstream_has_a_bound_on_its_connections_over_all_endpoints_and_cores() {
     let gate = Gate::new();
     let origins = [holding(&gate), holding(&gate)];
     let gateway = gateway(2, &addresses(&origins), "{ connections = 2 }");
-    let mut held: Vec<_> = (1..=2)
-        .map(|n| {
-            let raw = send(&gateway, "/normal/held");
-            gate.wait_for_waiting(n);
-            raw
-        })
-        .collect();
+    let mut held = hold(&gateway, &gate, "/normal/held", 2);
     // The kernel spreads so many clients over the cores.
     let mut more: Vec<_> = (0..16).map(|_| send(&gateway, "/normal/more")).collect();
     for raw in &mut more {

@@ -238,13 +238,16 @@ fn a_client_that_sends_on_after_its_answer_reads_the_whole_of_it_and_no_reset() 
     let answer = format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     let closing = answer.clone();
     let origins = [
-        // Answers, and takes no more; answers, and goes.
+        // Answers, and takes no more; answers, and goes. Neither kernel is to take all that comes meanwhile: then it would have
+        // been a whole request, and no reason to close.
         Origin::script(move |conn| {
+            conn.shrink_window();
             conn.read_head();
             conn.write(&answer);
             conn.wait_closed();
         }),
         Origin::script(move |conn| {
+            conn.shrink_window();
             conn.read_head();
             conn.write(&closing);
         }),

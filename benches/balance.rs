@@ -1,10 +1,9 @@
 //! Picks by the nanosecond, and the rows of the board against counters that all cores share.
 //!
-//! Printed on two busy virtual cores of an EPYC, `latency`, one row, when what is known of the other cores is fresh: 60 ns at
-//! 8 endpoints, 152 at 64 (fewer than 256 are drawn so that none is drawn twice), 111 at 1,000; in the same hour 60, 157 and
-//! 125 with looks that waited for each other. Of an earlier day: 16 rows like one; where it has to be refreshed at nearly every
-//! look (a pick each 25 µs)
-//! 77 at 8, and at 1,000 endpoints 500 with one row, 1,100 with 16. A request counted in a core's own row, and out again:
+//! Printed on two virtual cores of an EPYC, `latency`, one row, when what is known of the other cores is fresh: 54 ns at 8
+//! endpoints, 149 at 64 (fewer than 256 are drawn so that none is drawn twice), 107 at 1,000; in the same hour 61, 153 and 112
+//! with a list that was copied and costs that were kept. 16 rows like one. Where it has to be refreshed at nearly every look (a
+//! pick each 25 µs) 68 at 8, and at 1,000 endpoints 605 with one row, 1,300 with 16. A request counted in a core's own row, and out again:
 //! 6 ns beside one other writer, by `fetch_add` on padded counters that both share 34; beside three others 12 and 93. With
 //! more writers than cores the means scatter, and keep their order.
 

@@ -7,92 +7,108 @@ use crate::rand::Rng;
 /// Endpoints looked at for one choice.
 pub(super) const LOOKS: usize = 16;
 
-/// Who is looked at for one choice, and the chance of each between equals. Looking is done in steps, none of which has a number
-/// that the next look must wait for: who, what each costs, and the least.
-pub(super) struct Looks {
-    places: [u32; LOOKS],
+/// Who is looked at for one choice, and the chance of each between equals. No look has to wait for a number of the one before,
+/// but for the least until then.
+pub(super) struct Looks<'a> {
+    // Where all are looked at the list itself: to copy it would cost as much as two looks.
+    places: &'a [u32],
     chances: [u32; LOOKS],
-    count: usize,
 }
 
-/// What each look has found: the bits of a cost, which are in the order of the costs.
-pub(super) type Costs = [u32; LOOKS];
+/// Room for the places that are drawn, where not all are looked at.
+pub(super) type Drawn = [u32; LOOKS];
 
-/// Nothing is known there: passed over.
-pub(super) const UNKNOWN: u32 = u32::MAX;
+/// The least that was found until now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Least(u64);
+
+impl Least {
+    /// Nothing was found.
+    pub(super) const NOTHING: Self = Self(u64::MAX);
+}
+
+/// The bits that are the number of a look.
+const LOOK: u64 = LOOKS as u64 - 1;
 
 /// From so many on, a draw that stands already is so rare that looking twice costs less than to find out.
 const MANY: usize = 256;
 
-impl Looks {
-    /// Looks at so many of a list, none of them tried.
+impl<'a> Looks<'a> {
+    /// Looks at so many of a list, none of them tried; `drawn` is room for those that are drawn.
     #[inline]
-    pub(super) fn draw(list: &[u32], tried: &Tried, rng: &Rng) -> Self {
-        let mut looks = Self { places: [u32::MAX; LOOKS], chances: [0; LOOKS], count: list.len().min(LOOKS) };
+    pub(super) fn draw(list: &'a [u32], tried: &Tried, rng: &Rng, drawn: &'a mut Drawn) -> Self {
+        let mut chances = [0; LOOKS];
         if list.len() >= MANY {
-            looks.draw_freely(list, rng);
+            draw_freely(drawn, &mut chances, list, rng);
         } else {
-            if list.len() <= LOOKS {
-                looks.places.iter_mut().zip(list).for_each(|(look, place)| *look = *place);
-            } else {
-                draw(&mut looks.places, list, rng);
+            if list.len() > LOOKS {
+                draw(drawn, list, rng);
             }
-            looks.chance(rng.next());
+            chance(&mut chances, list.len(), rng.next());
         }
-        if !tried.is_empty() {
-            looks.leave_out(tried);
-        }
-        looks
+        let places = match list.len() {
+            ..=LOOKS if tried.is_empty() => list,
+            ..=LOOKS => leave_out(drawn, list.iter().copied(), tried),
+            _ if tried.is_empty() => drawn,
+            _ => {
+                let looked = *drawn;
+                leave_out(drawn, looked.into_iter(), tried)
+            }
+        };
+        Self { places, chances }
     }
 
     /// The places.
     #[inline]
     pub(super) fn places(&self) -> &[u32] {
-        self.places.get(..self.count).unwrap_or_default()
+        self.places
+    }
+
+    /// Takes in what a look has found.
+    #[inline]
+    pub(super) fn found(&self, look: usize, cost: f32, least: Least) -> Least {
+        // The bits of costs are in the order of the costs. Below them the chance, so that a tie needs no decision; and last
+        // whose cost it is.
+        let chance = self.chances.get(look).copied().unwrap_or_default();
+        let key = u64::from(cost.to_bits()) << 32 | u64::from(chance) & !LOOK | look as u64 & LOOK;
+        Least(least.0.min(key))
     }
 
     /// The place with the least cost.
     #[inline]
-    pub(super) fn least(&self, costs: &Costs) -> Option<usize> {
-        const LOOK: u64 = LOOKS as u64 - 1;
-        // Below the cost chance, so that a tie needs no decision; and last whose cost it is.
-        let keys = costs.iter().zip(&self.chances).zip(0..).take(self.count);
-        let keys = keys.map(|((cost, chance), look)| u64::from(*cost) << 32 | u64::from(*chance) & !LOOK | look);
-        let least = keys.min().filter(|least| least >> 32 < u64::from(UNKNOWN))?;
-        self.places.get((least & LOOK) as usize).map(|place| *place as usize)
+    pub(super) fn least(&self, least: Least) -> Option<usize> {
+        let Least(least) = least;
+        (least < Least::NOTHING.0).then(|| self.places.get((least & LOOK) as usize).map(|place| *place as usize))?
     }
+}
 
-    /// Draws that may be the same: of 256 endpoints one look in thirty is in vain, of 1,000 one in a hundred and thirty. What a
-    /// draw leaves over decides between equals.
-    fn draw_freely(&mut self, list: &[u32], rng: &Rng) {
-        let pairs = self.places.chunks_exact_mut(2).zip(self.chances.chunks_exact_mut(2));
-        for (places, chances) in pairs {
-            let chance = rng.next();
-            for ((place, left), half) in places.iter_mut().zip(chances).zip([chance >> 32, chance & 0xffff_ffff]) {
-                let draw = half * list.len() as u64;
-                *place = list.get((draw >> 32) as usize).copied().unwrap_or(u32::MAX);
-                *left = (draw & 0xffff_ffff) as u32;
-            }
+/// Draws that may be the same: of 256 endpoints one look in thirty is in vain, of 1,000 one in a hundred and thirty. What a
+/// draw leaves over decides between equals.
+fn draw_freely(drawn: &mut Drawn, chances: &mut [u32; LOOKS], list: &[u32], rng: &Rng) {
+    let pairs = drawn.chunks_exact_mut(2).zip(chances.chunks_exact_mut(2));
+    for (places, chances) in pairs {
+        let chance = rng.next();
+        for ((place, left), half) in places.iter_mut().zip(chances).zip([chance >> 32, chance & 0xffff_ffff]) {
+            let draw = half * list.len() as u64;
+            *place = list.get((draw >> 32) as usize).copied().unwrap_or(u32::MAX);
+            *left = (draw & 0xffff_ffff) as u32;
         }
     }
+}
 
-    /// The upper halves of steps of a linear congruence, which are random enough between equals.
-    fn chance(&mut self, first: u64) {
-        for (chance, (by, and)) in self.chances.iter_mut().zip(STEPS).take(self.count) {
-            *chance = (first.wrapping_mul(by).wrapping_add(and) >> 32) as u32;
-        }
+/// As many chances: the upper halves of steps of a linear congruence, which are random enough between equals.
+fn chance(chances: &mut [u32; LOOKS], count: usize, first: u64) {
+    for (chance, (by, and)) in chances.iter_mut().zip(STEPS).take(count) {
+        *chance = (first.wrapping_mul(by).wrapping_add(and) >> 32) as u32;
     }
+}
 
-    /// Leaves out who was tried.
-    #[cold]
-    fn leave_out(&mut self, tried: &Tried) {
-        let (looked, mut left) = (self.places, 0);
-        for place in looked.iter().take(self.count).filter(|place| !tried.has(**place as usize)) {
-            self.places[left] = *place;
-            left += 1;
-        }
-        self.count = left;
-    }
+/// Those looked at that were not tried.
+#[cold]
+fn leave_out<'a>(drawn: &'a mut Drawn, looked: impl Iterator<Item = u32>, tried: &Tried) -> &'a [u32] {
+    let untried = looked.filter(|place| !tried.has(*place as usize));
+    let left = drawn.iter_mut().zip(untried).map(|(look, place)| *look = place).count();
+    drawn.get(..left).unwrap_or_default()
 }
 
 /// What so many steps of the congruence from one on multiply by and add.
@@ -110,11 +126,11 @@ const STEPS: [(u64, u64); LOOKS] = {
 };
 
 /// Distinct draws of fewer than [`MANY`] (Floyd's way): the j-th from 0..=j, taking j itself when the draw stands already.
-fn draw(looks: &mut [u32; LOOKS], list: &[u32], rng: &Rng) {
+fn draw(drawn: &mut Drawn, list: &[u32], rng: &Rng) {
     // A bit for each draw that stands.
     let mut standing = [0_u64; MANY / 64];
     let mut chance = 0;
-    for (n, look) in looks.iter_mut().enumerate() {
+    for (n, look) in drawn.iter_mut().enumerate() {
         // Half of a random number is enough for one draw.
         chance = if n & 1 == 0 { rng.next() } else { chance << 32 };
         let j = list.len() - LOOKS + n;
@@ -131,10 +147,10 @@ mod tests {
     use super::*;
 
     fn least(list: &[u32], rng: &Rng, cost: impl Fn(usize) -> f32) -> Option<usize> {
-        let looks = Looks::draw(list, &Tried::default(), rng);
-        let mut costs = [UNKNOWN; LOOKS];
-        costs.iter_mut().zip(looks.places()).for_each(|(bits, place)| *bits = cost(*place as usize).to_bits());
-        looks.least(&costs)
+        let mut drawn = Drawn::default();
+        let looks = Looks::draw(list, &Tried::default(), rng, &mut drawn);
+        let costs = looks.places().iter().map(|place| cost(*place as usize)).enumerate();
+        looks.least(costs.fold(Least::NOTHING, |least, (look, cost)| looks.found(look, cost, least)))
     }
 
     /// How often each of `count` places is chosen, of so many times.

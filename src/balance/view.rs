@@ -9,7 +9,8 @@ use crate::balance::board::Health;
 use crate::balance::board::Load;
 use crate::balance::board::Order;
 use crate::balance::board::Row;
-use crate::balance::choose;
+use crate::balance::choose::Drawn;
+use crate::balance::choose::Least;
 use crate::balance::choose::Looks;
 use crate::balance::cost;
 use crate::balance::cost::Facts;
@@ -294,30 +295,31 @@ impl View {
         let zoned = self.zoned;
         let Self { seats, levels, period, median, .. } = self;
         let list = levels.get(level)?.list(zoned, rng);
-        let looks = Looks::draw(list, tried, rng);
+        let mut drawn = Drawn::default();
+        let looks = Looks::draw(list, tried, rng, &mut drawn);
         let at =
             |seat: &Seat, own: u32| cost(seat, cost::float(u64::from(own.wrapping_add(seat.others).wrapping_add(1))));
         // What is at hand first, by a loop without a call; then the rest.
-        let (mut costs, mut stale) = ([choose::UNKNOWN; choose::LOOKS], 0_u32);
-        for ((bits, place), look) in costs.iter_mut().zip(looks.places()).zip(0..) {
-            let seat = seats.get(*place as usize)?;
+        let (mut least, mut stale) = (Least::NOTHING, 0_u32);
+        for (look, place) in looks.places().iter().enumerate() {
+            let seat = seats.get_mut(*place as usize)?;
             match row.peek(seat.slot).filter(|load| seen.now < seat.fresh_until && load.penalty.get() == seat.penalty) {
-                Some(load) => *bits = at(seat, load.in_flight()).to_bits(),
+                Some(load) => least = looks.found(look, at(seat, load.in_flight()), least),
                 None => stale |= 1 << look,
             }
         }
         while stale != 0 {
             let look = stale.trailing_zeros() as usize;
             stale &= stale - 1;
-            if let Some((bits, place)) = costs.get_mut(look).zip(looks.places().get(look)) {
+            if let Some(place) = looks.places().get(look) {
                 let seat = seats.get_mut(*place as usize)?;
                 let load = row.load(seat.slot);
                 refresh(seat, seen, (row, load), (*period, *median));
-                *bits = at(seat, load.in_flight()).to_bits();
+                least = looks.found(look, at(seat, load.in_flight()), least);
             }
         }
         // Where all sixteen had been tried, any that was not is better than none.
-        looks.least(&costs).or_else(|| list.iter().map(|place| *place as usize).find(|place| !tried.has(*place)))
+        looks.least(least).or_else(|| list.iter().map(|place| *place as usize).find(|place| !tried.has(*place)))
     }
 
     /// Whether an endpoint may be chosen on a level.

@@ -1,0 +1,163 @@
+//! How many lines of other cores' rows a request reads. Where requests go is the product's own choice; which endpoints it
+//! looks at for that, and which of these looks are stale, is drawn here again by the same rules (16 of all, a time to be
+//! fresh, everything stale after a fold), so that each line can be followed. It refuses to know time but the simulated.
+
+use ringway::balance::fold::PERIOD_US;
+use ringway::balance::plan::FRESH_US;
+use ringway::rand::Rng;
+
+use crate::turns::Cores;
+use crate::turns::Turn;
+
+/// Endpoints looked at for one choice.
+const LOOKS: usize = 16;
+/// A beat of the turn's clock, in microseconds.
+const BEAT_SHIFT: u32 = 10;
+
+/// Means of a request.
+#[derive(Clone, Copy)]
+pub struct Reads {
+    /// Looks at endpoints of which what was known was too old.
+    pub stale: f64,
+    /// Lines of other cores' rows that these read.
+    pub lines: f64,
+    /// Those of them that were written since the core's last look.
+    pub changed: f64,
+    /// The same, of folds: one core's in some milliseconds, spread over the requests of all.
+    pub folds: f64,
+    /// Times that the core wrote a line of its own that another had looked at since it last did.
+    pub spoilt: f64,
+}
+
+impl Reads {
+    /// Counts so many rounds of so many cores, after as many that are not counted, half a millisecond at the least.
+    pub fn counted(cores: u32, endpoints: u32, entries: u64, rounds: u64) -> Self {
+        let mut sim = Cores::new(cores, endpoints);
+        let mut lines = Lines::new(cores as usize, endpoints as usize, period_us(cores, endpoints, entries));
+        (0..rounds.min(1024)).for_each(|_| sim.round(|turn| lines.follow(turn)));
+        lines.counts = [0; 5];
+        (0..rounds).for_each(|_| sim.round(|turn| lines.follow(turn)));
+        let requests = (rounds * u64::from(cores)) as f64;
+        let [stale, lines, changed, folds, spoilt] = lines.counts.map(|count| count as f64 / requests);
+        Self { stale, lines, changed, folds, spoilt }
+    }
+
+    /// Lines that a request has to wait for.
+    pub fn waited(&self) -> f64 {
+        self.changed + self.folds
+    }
+}
+
+/// How long what is known of other cores is fresh enough.
+pub fn period_us(cores: u32, endpoints: u32, entries: u64) -> u64 {
+    FRESH_US * (u64::from(cores) * u64::from(endpoints)).div_ceil(entries).max(1)
+}
+
+/// Every line of every row, and who has seen what of it.
+struct Lines {
+    endpoints: usize,
+    period: u64,
+    /// By core and endpoint: the turn in which the line was last written.
+    written: Vec<u64>,
+    /// The same: whether another has looked at it since.
+    looked: Vec<bool>,
+    /// By reader, writer and endpoint: the turn of the last look.
+    seen: Vec<u64>,
+    /// By core and endpoint: until when what is known is fresh.
+    fresh_until: Vec<u64>,
+    /// By core: the last fold that it knows.
+    folds: Vec<u64>,
+    fold: u64,
+    folded: u64,
+    turns: u64,
+    rng: Rng,
+    counts: [u64; 5],
+}
+
+impl Lines {
+    fn new(cores: usize, endpoints: usize, period: u64) -> Self {
+        Self {
+            endpoints,
+            period,
+            written: vec![0; cores * endpoints],
+            looked: vec![false; cores * endpoints],
+            seen: vec![0; cores * cores * endpoints],
+            fresh_until: vec![0; cores * endpoints],
+            folds: vec![0; cores],
+            fold: 0,
+            folded: 0,
+            turns: 0,
+            rng: Rng::seeded(11),
+            counts: [0; 5],
+        }
+    }
+
+    fn follow(&mut self, turn: Turn) {
+        self.turns += 1;
+        if let Some(place) = turn.answered {
+            self.write(turn.core, place);
+        }
+        self.fold(turn);
+        if std::mem::replace(&mut self.folds[turn.core], self.fold) != self.fold {
+            self.fresh_until[turn.core * self.endpoints..][..self.endpoints].fill(0);
+        }
+        let mut drawn = [0; LOOKS];
+        for place in draw(&mut drawn, self.endpoints, &self.rng) {
+            let fresh_until = &mut self.fresh_until[turn.core * self.endpoints + place];
+            if turn.now >= *fresh_until {
+                *fresh_until = turn.now + self.period;
+                let (lines, changed) = self.read(turn.core, *place);
+                self.counts[0] += 1;
+                self.counts[1] += lines;
+                self.counts[2] += changed;
+            }
+        }
+        self.write(turn.core, turn.went);
+    }
+
+    fn fold(&mut self, turn: Turn) {
+        let passed = ((turn.now >> BEAT_SHIFT) - (self.folded >> BEAT_SHIFT)) << BEAT_SHIFT;
+        if passed < PERIOD_US.max(self.period) {
+            return;
+        }
+        self.folded = turn.now;
+        self.fold += 1;
+        for place in 0..self.endpoints {
+            self.counts[3] += self.read(turn.core, place).1;
+        }
+    }
+
+    /// A core looks at all others' lines of an endpoint: how many these are, and how many of them have changed.
+    fn read(&mut self, core: usize, place: usize) -> (u64, u64) {
+        let cores = self.folds.len();
+        let mut changed = 0;
+        for other in (0..cores).filter(|other| *other != core) {
+            let line = other * self.endpoints + place;
+            let seen = &mut self.seen[(core * cores + other) * self.endpoints + place];
+            changed += u64::from(self.written[line] > *seen);
+            *seen = self.turns;
+            self.looked[line] = true;
+        }
+        (cores as u64 - 1, changed)
+    }
+
+    fn write(&mut self, core: usize, place: usize) {
+        let line = core * self.endpoints + place;
+        self.written[line] = self.turns;
+        self.counts[4] += u64::from(std::mem::replace(&mut self.looked[line], false));
+    }
+}
+
+/// The endpoints that one choice looks at: all, or sixteen of them.
+fn draw<'a>(drawn: &'a mut [usize; LOOKS], endpoints: usize, rng: &Rng) -> &'a [usize] {
+    if endpoints <= LOOKS {
+        drawn.iter_mut().enumerate().for_each(|(place, look)| *look = place);
+        return &drawn[..endpoints];
+    }
+    for count in 0..LOOKS {
+        let last = endpoints - LOOKS + count;
+        let place = rng.below(last + 1);
+        drawn[count] = if drawn[..count].contains(&place) { last } else { place };
+    }
+    drawn
+}

@@ -15,37 +15,48 @@ use std::time::Instant;
 
 use core_affinity::CoreId as Cpu;
 
+use ringway::balance::Ask;
+use ringway::balance::Picker;
+use ringway::balance::Tried;
 use ringway::balance::board::Board;
+use ringway::balance::ledger::Ledger;
+use ringway::balance::plan::Candidate;
+use ringway::balance::plan::Plan;
+use ringway::balance::plan::Rules;
 use ringway::id::CoreId;
 use ringway::id::EndpointSlot;
+use ringway::id::UpstreamSlot;
 use ringway::rand::Rng;
 use ringway::snapshot::clients::Clients;
 use ringway::snapshot::slots::Shared;
 
 const ROWS: usize = 64;
+/// Endpoints that one choice looks at.
+const LOOKS: u32 = 16;
 /// Passes of both sides, of which the median counts.
-const PASSES: usize = 301;
+const PASSES: usize = 1001;
 /// Lines of the chain: a quarter of a MiB.
 const CHAIN: usize = 4096;
 
-/// What was measured; nothing, where there are not two CPUs.
-pub struct Costs(Option<Measured>);
-
-struct Measured {
-    /// By endpoints.
-    sums: Vec<(u32, Pair)>,
-    chain: Pair,
+/// Nanoseconds of what is shared, on two CPUs.
+pub struct Costs {
+    /// Of a line in a picker's look at all cores' rows.
+    pub look: Pair,
+    /// Of a line that says where the next is.
+    pub chain: Pair,
+    /// Of a place taken at one counter and given back: alone, and beside another thread that does nothing else.
     shared: [f64; 2],
+    /// The same of a client's place, behind a lock.
     clients: [f64; 2],
 }
 
 /// Nanoseconds a line.
 #[derive(Clone, Copy)]
-struct Pair {
+pub struct Pair {
     /// To read one that the other side has written since, and one that it has not.
-    read: [f64; 2],
+    pub read: [f64; 2],
     /// To write one that the other side has read since, and one that it has not.
-    write: [f64; 2],
+    pub write: [f64; 2],
 }
 
 /// One line of a chain.
@@ -53,12 +64,10 @@ struct Pair {
 struct Link(AtomicU64);
 
 impl Costs {
-    /// On the first two CPUs that there are.
-    pub fn measured() -> Self {
+    /// On the first two CPUs that there are; nothing, where there is one.
+    pub fn measured() -> Option<Self> {
         let cpus = core_affinity::get_core_ids().unwrap_or_default();
-        let &[one, other, ..] = cpus.as_slice() else { return Self(None) };
-        let sums = [20, 100].map(|endpoints| (endpoints, sums(one, other, endpoints)));
-        let chain = chain(one, other);
+        let &[one, other, ..] = cpus.as_slice() else { return None };
         let shared = Shared::default();
         let counter = |_: u32| {
             black_box(shared.enter(u32::MAX));
@@ -69,47 +78,52 @@ impl Costs {
             let address = IpAddr::V4(Ipv4Addr::from_bits(thread));
             drop(black_box(clients.enter(address, CoreId(thread), u32::MAX)));
         };
-        let (shared, clients) = (beside(one, other, counter), beside(one, other, client));
-        Self(Some(Measured { sums: sums.to_vec(), chain, shared, clients }))
-    }
-
-    /// What a changed line costs a core that sums up rows, more than one that has not changed.
-    pub fn line_ns(&self) -> Option<f64> {
-        let (_, pair) = self.0.as_ref()?.sums.last()?;
-        Some(pair.read[0] - pair.read[1])
+        let (look, chain) = (look(one, other), chain(one, other));
+        Some(Self { look, chain, shared: beside(one, other, counter), clients: beside(one, other, client) })
     }
 
     pub fn print(&self) {
-        let Some(Measured { sums, chain, shared, clients }) = &self.0 else {
-            return println!("one CPU: what a line of another core costs cannot be measured");
-        };
-        println!(
-            "ns a line, on two CPUs:{:>33}{:>12}{:>14}{:>12}",
-            "read, changed", "unchanged", "write, read", "unread"
-        );
-        let rows = sums.iter().map(|(endpoints, pair)| (format!("sum of {ROWS} rows, {endpoints} endpoints"), pair));
-        for (name, Pair { read, write }) in rows.chain([("a chain, each line after the other".to_owned(), chain)]) {
-            println!("  {name:40}{:14.1}{:12.1}{:14.1}{:12.1}", read[0], read[1], write[0], write[1]);
+        println!("{:45}{:>14}{:>12}{:>14}{:>12}", "ns a line", "read, changed", "unchanged", "write, read", "unread");
+        for (name, pair) in [("a look at 64 rows", self.look), ("a chain, each line after the other", self.chain)] {
+            let Pair { read, write } = pair;
+            println!("  {name:43}{:14.1}{:12.1}{:14.1}{:12.1}", read[0], read[1], write[0], write[1]);
         }
-        println!("ns of a place taken and given back:{:>26}{:>32}", "alone", "beside one that does nothing else");
-        println!("  {:40}{:19.1}{:32.1}", "Shared, one counter", shared[0], shared[1]);
-        println!("  {:40}{:19.1}{:32.1}", "Clients, by lock, of two addresses", clients[0], clients[1]);
+        println!(
+            "{:45}{:>14}{:>36}",
+            "ns of a place taken and given back", "alone", "beside one that does nothing else"
+        );
+        for (name, times) in [("a counter", self.shared), ("of one client of two, behind a lock", self.clients)] {
+            println!("  {name:43}{:14.1}{:36.1}", times[0], times[1]);
+        }
     }
 }
 
-/// The board's own sums, of rows that another thread writes as their cores do.
-fn sums(one: Cpu, other: Cpu, endpoints: u32) -> Pair {
-    let board = Board::new(ROWS, Instant::now());
-    let slots = || (1..=endpoints).map(EndpointSlot);
+/// A picker that looks at all cores' rows whenever it chooses, while another thread writes these as their cores do.
+fn look(one: Cpu, other: Cpu) -> Pair {
+    let board = Arc::new(Board::new(ROWS, Instant::now()));
+    // Not side by side, since sixteen of many are not either.
+    let rng = Rng::seeded(3);
+    let mut slots: Vec<_> = (0..LOOKS).map(|place| EndpointSlot(1 + 7 * place)).collect();
+    for at in (1..slots.len()).rev() {
+        slots.swap(at, rng.below(at + 1));
+    }
+    let candidates = slots.iter().map(|slot| Candidate::plain(*slot, &slot.0.to_string())).collect();
+    let plan = Arc::new(Plan::new(Rules { fresh_us: 0, ..Rules::default() }, candidates));
     let write = || {
-        for row in board.rows() {
-            slots().for_each(|slot| row.load(slot).good.add(1));
+        for row in board.rows().iter().skip(1) {
+            slots.iter().for_each(|slot| row.load(*slot).good.add(1));
         }
     };
-    let read = || {
-        black_box(slots().map(|slot| board.in_flight(slot)).sum::<u64>());
+    let reader = || {
+        let (ledger, rng) = (Ledger::new(board.clone(), CoreId(0)), Rng::seeded(4));
+        let mut picker = Picker::bind(&ledger, UpstreamSlot(1), &plan, None, &rng);
+        // No time passes: there is no fold but the first.
+        move || {
+            let ask = Ask { tried: &Tried::default(), key: None, sticky: None };
+            black_box(picker.pick(&ask, 1_000_000, &rng));
+        }
     };
-    pair((one, other), ROWS * endpoints as usize, &write, &read)
+    pair((one, other), (ROWS - 1) * slots.len(), || write, reader)
 }
 
 /// Lines of which each says where the next is, so that no two are fetched at once.
@@ -127,34 +141,42 @@ fn chain(one: Cpu, other: Cpu) -> Pair {
         let last = (0..CHAIN).fold(0, |at, _| links[at].0.load(Relaxed) as usize);
         black_box(last);
     };
-    pair((one, other), CHAIN, &write, &read)
+    pair((one, other), CHAIN, || write, || read)
 }
 
 /// One thread writes all lines, twice, then another reads them, twice, and so on; each times its passes.
-fn pair((one, other): (Cpu, Cpu), lines: usize, write: &(impl Fn() + Sync), read: &(impl Fn() + Sync)) -> Pair {
+fn pair<W: FnMut(), R: FnMut()>(
+    (one, other): (Cpu, Cpu),
+    lines: usize,
+    writer: impl FnOnce() -> W + Send,
+    reader: impl FnOnce() -> R + Send,
+) -> Pair {
     let turn = AtomicU64::new(0);
-    let side = |cpu: Cpu, mine: u64, pass: &dyn Fn()| {
-        core_affinity::set_for_current(cpu);
-        let mut times = [Vec::new(), Vec::new()];
-        for number in 0..PASSES as u64 {
-            while turn.load(Acquire) != 2 * number + mine {
-                spin_loop();
-            }
-            for times in &mut times {
-                let began = Instant::now();
-                pass();
-                times.push(began.elapsed().as_nanos() as f64 / lines as f64);
-            }
-            turn.store(2 * number + mine + 1, Release);
+    let [write, read] = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| side(one, (&turn, 0), writer()));
+        let reader = scope.spawn(|| side(other, (&turn, 1), reader()));
+        [writer.join(), reader.join()].map(Result::unwrap_or_default)
+    });
+    let each = |times: [f64; 2]| times.map(|time| time / lines as f64);
+    Pair { read: each(read), write: each(write) }
+}
+
+/// One of the two: the nanoseconds of its first and second passes.
+fn side(cpu: Cpu, (turn, mine): (&AtomicU64, u64), mut pass: impl FnMut()) -> [f64; 2] {
+    core_affinity::set_for_current(cpu);
+    let mut times = [Vec::new(), Vec::new()];
+    for number in 0..PASSES as u64 {
+        while turn.load(Acquire) != 2 * number + mine {
+            spin_loop();
         }
-        times.map(median)
-    };
-    std::thread::scope(|scope| {
-        let writer = scope.spawn(|| side(one, 0, write));
-        let reader = scope.spawn(|| side(other, 1, read));
-        let (write, read) = (writer.join().unwrap_or_default(), reader.join().unwrap_or_default());
-        Pair { read, write }
-    })
+        for times in &mut times {
+            let began = Instant::now();
+            pass();
+            times.push(began.elapsed().as_nanos() as f64);
+        }
+        turn.store(2 * number + mine + 1, Release);
+    }
+    times.map(median)
 }
 
 /// Nanoseconds of what `act` does, alone and beside another thread that does nothing else.

@@ -3,7 +3,6 @@
 //! fresh, everything stale after a fold), so that each line can be followed. It refuses to know time but the simulated.
 
 use ringway::balance::fold::PERIOD_US;
-use ringway::balance::plan::FRESH_US;
 use ringway::rand::Rng;
 
 use crate::turns::Cores;
@@ -30,10 +29,11 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// Counts so many rounds of so many cores, after as many that are not counted, half a millisecond at the least.
-    pub fn counted(cores: u32, endpoints: u32, entries: u64, rounds: u64) -> Self {
-        let mut sim = Cores::new(cores, endpoints);
-        let mut lines = Lines::new(cores as usize, endpoints as usize, period_us(cores, endpoints, entries));
+    /// Counts so many rounds of so many cores, after some that are not counted. What is known may be so old, in
+    /// microseconds.
+    pub fn counted(cores: u32, endpoints: u32, fresh_us: u64, rounds: u64) -> Self {
+        let mut sim = Cores::new(cores, endpoints, fresh_us);
+        let mut lines = Lines::new(cores as usize, endpoints as usize, fresh_us);
         (0..rounds.min(1024)).for_each(|_| sim.round(|turn| lines.follow(turn)));
         lines.counts = [0; 5];
         (0..rounds).for_each(|_| sim.round(|turn| lines.follow(turn)));
@@ -41,16 +41,6 @@ impl Reads {
         let [stale, lines, changed, folds, spoilt] = lines.counts.map(|count| count as f64 / requests);
         Self { stale, lines, changed, folds, spoilt }
     }
-
-    /// Lines that a request has to wait for.
-    pub fn waited(&self) -> f64 {
-        self.changed + self.folds
-    }
-}
-
-/// How long what is known of other cores is fresh enough.
-pub fn period_us(cores: u32, endpoints: u32, entries: u64) -> u64 {
-    FRESH_US * (u64::from(cores) * u64::from(endpoints)).div_ceil(entries).max(1)
 }
 
 /// Every line of every row, and who has seen what of it.

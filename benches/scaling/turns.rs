@@ -53,12 +53,13 @@ pub struct Turn {
 }
 
 impl Cores {
-    /// So many before so many endpoints, each with its requests in flight.
-    pub fn new(cores: u32, endpoints: u32) -> Self {
+    /// So many before so many endpoints, each with its requests in flight. What is known of other cores may be so old, in
+    /// microseconds.
+    pub fn new(cores: u32, endpoints: u32, fresh_us: u64) -> Self {
         let board = Arc::new(Board::new(cores as usize, Instant::now()));
         let slots = (1..=endpoints).map(EndpointSlot);
         let candidates = slots.map(|slot| Candidate::plain(slot, &format!("10.0.0.{}:80", slot.0))).collect();
-        let plan = Arc::new(Plan::new(Rules::default(), candidates));
+        let plan = Arc::new(Plan::new(Rules { fresh_us, ..Rules::default() }, candidates));
         let cores = (0..cores).map(|core| {
             let (ledger, rng) = (Ledger::new(board.clone(), CoreId(core)), Rng::seeded(u64::from(core) + 7));
             let picker = Picker::bind(&ledger, FLEET, &plan, None, &rng);
@@ -78,8 +79,9 @@ impl Cores {
         }
     }
 
-    /// Nanoseconds of one turn: the fastest of some parts, each of so many rounds.
-    pub fn fastest(&mut self, rounds: u64, parts: usize) -> f64 {
+    /// Nanoseconds of one turn: the fastest of some parts, each of so many rounds. Fewer cores have more parts.
+    pub fn fastest(&mut self, rounds: u64) -> f64 {
+        let parts = (512 / self.cores.len()).clamp(6, 64);
         let turns = rounds * self.cores.len() as u64;
         let mut part = || {
             let began = Instant::now();

@@ -27,7 +27,6 @@ use ringway::id::EndpointSlot;
 use ringway::id::UpstreamSlot;
 use ringway::model::Balance;
 use ringway::rand::Rng;
-use ringway::route::Table;
 
 use heads::LIMITS;
 
@@ -67,13 +66,7 @@ fn parse(times: u64) {
 
 /// Among a thousand routes of a host and one for all.
 fn route(times: u64) {
-    let rows: String = (0..1000).map(|n| format!("{{ path = \"/r{n}/*\", upstream = \"app\" }}, ")).collect();
-    let text = format!(
-        "[listen.http]\nbind = \"127.0.0.1:0\"\n[upstream.app]\nendpoints = [\"127.0.0.1:1\"]\n\
-         [host.\"shop.example\"]\nroutes = [{rows}{{ path = \"/*\", upstream = \"app\" }}]\n"
-    );
-    let loaded = ringway::config::load_text("counts", &text).unwrap_or_else(|_| unreachable!("a configuration"));
-    let table = Table::compile(&loaded.model.hosts);
+    let table = heads::routes(1000);
     for turn in 0..times {
         let path: &[u8] = if turn % 2 == 0 { b"/r500/items/1" } else { b"/orders/1" };
         black_box(table.find(black_box(b"shop.example"), black_box(path))).expect("a route");

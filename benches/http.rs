@@ -1,4 +1,4 @@
-//! The codec by the nanosecond: heads parsed and written, framing, chunks. Nothing here knows sockets.
+//! The codec by the nanosecond, and a look among routes: heads parsed and written, framing, chunks. Nothing here knows sockets.
 
 mod heads;
 
@@ -101,5 +101,16 @@ fn paths(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, requests, responses, chunks, paths);
+fn routes(criterion: &mut Criterion) {
+    for count in [10, 1000, 10_000] {
+        let table = heads::routes(count);
+        for (name, path) in [("one of them", "/r5/items/1"), ("the one for all", "/orders/1")] {
+            criterion.bench_function(&format!("route/{count}/{name}"), |bencher| {
+                bencher.iter(|| table.find(black_box(b"shop.example"), black_box(path.as_bytes())).is_some());
+            });
+        }
+    }
+}
+
+criterion_group!(benches, requests, responses, chunks, paths, routes);
 criterion_main!(benches);

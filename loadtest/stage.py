@@ -182,6 +182,10 @@ def start_listeners(folder, config, cpu=None, before=(), seconds=15):
     return child, listeners, admin, Lines(child)
 
 
+class Fault(SystemExit):
+    """A run that could not be made; whoever has others goes on with them."""
+
+
 class Drive:
     """The load generator and origin, as one process."""
 
@@ -205,7 +209,7 @@ class Drive:
         line = self.child.stdout.readline()
         report = json.loads(line) if line else {"fault": f"drive ended:\n{tail_of_logs()}"}
         if "fault" in report:
-            fail(report["fault"])
+            raise Fault(report["fault"]) if line else SystemExit(report["fault"])
         return report
 
     def run(self, **options):
@@ -226,10 +230,28 @@ def processes(pid):
     return found
 
 
+def await_processes(pid, count, seconds=10):
+    """Waits until a process and its descendants are so many."""
+    end = time.monotonic() + seconds
+    while len(processes(pid)) < count:
+        if time.monotonic() > end:
+            fail(f"process {pid} has not started what it is to start:\n{tail_of_logs()}")
+        time.sleep(0.01)
+
+
 def rss_kib(pid):
     """Resident memory of a process."""
     with open(f"/proc/{pid}/status", encoding="ascii") as status:
         return next((int(line.split()[1]) for line in status if line.startswith("VmRSS:")), 0)
+
+
+def pss_kib(pids):
+    """Memory of processes, with what some of them share counted once."""
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as sums:
+            total += next((int(line.split()[1]) for line in sums if line.startswith("Pss:")), 0)
+    return total
 
 
 def descriptors(pid):

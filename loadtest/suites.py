@@ -67,7 +67,7 @@ def output(words, cpu):
         stage.prefer([os.getpid()])
     done = subprocess.run(words, capture_output=True, text=True, check=False, preexec_fn=pin, start_new_session=True)
     if done.returncode:
-        stage.fail(f"{words[0]}: {done.stderr or done.stdout}")
+        raise stage.Fault(f"{words[0]}: {done.stderr or done.stdout}")
     return done.stdout
 
 

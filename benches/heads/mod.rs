@@ -1,4 +1,5 @@
-//! Heads that more than one bench reads and writes, and what is written to them. It refuses to know what is measured.
+//! Heads that more than one bench reads and writes, what is written to them, and routes that they take. It refuses to know what is
+//! measured.
 
 use std::hint::black_box;
 
@@ -14,6 +15,7 @@ use ringway::http::head::ResponseHead;
 use ringway::http::head::Version;
 use ringway::http::identity::Marks;
 use ringway::limits;
+use ringway::route::Table;
 
 pub const LIMITS: HeadLimits = HeadLimits {
     head_bytes: limits::REQUEST_HEAD_BYTES,
@@ -23,6 +25,17 @@ pub const LIMITS: HeadLimits = HeadLimits {
 
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nServer: orders\r\nDate: Tue, 24 Nov 2026 22:50:06 GMT\r\n\
     Content-Type: application/json\r\nContent-Length: 128\r\nCache-Control: no-store\r\n\r\n";
+
+/// So many routes of a host by prefix, and one for all.
+pub fn routes(count: usize) -> Table {
+    let rows: String = (0..count).map(|n| format!("{{ path = \"/r{n}/*\", upstream = \"app\" }}, ")).collect();
+    let text = format!(
+        "[listen.http]\nbind = \"127.0.0.1:0\"\n[upstream.app]\nendpoints = [\"127.0.0.1:1\"]\n\
+         [host.\"shop.example\"]\nroutes = [{rows}{{ path = \"/*\", upstream = \"app\" }}]\n"
+    );
+    let loaded = ringway::config::load_text("routes", &text).unwrap_or_else(|_| unreachable!("a configuration"));
+    Table::compile(&loaded.model.hosts)
+}
 
 const REQUEST_ID: &[u8] = b"0123456789abcdef0123";
 

@@ -161,7 +161,7 @@ pub struct Report {
     pub p99_99_us: f64,
     pub max_us: f64,
     pub lag_p99_us: f64,
-    /// The generator kept to its schedule: its own lag is at most 1 ms at p99. Otherwise the latencies are not to be
+    /// The generator kept to its schedule: its own lag is at most half a millisecond at p99. Otherwise the latencies are not to be
     /// used.
     pub on_time: bool,
     /// CPU time of the named processes, all their threads; absent without `--pids`.
@@ -227,4 +227,4 @@ fn histogram() -> Histogram<u64> {
 /// Latencies above a minute are counted as one.
 pub const LATENCY_NS_MAX: u64 = 60_000_000_000;
 /// Of the generator's own lag, at p99.
-const LAG_P99_US_MAX: f64 = 1000.0;
+const LAG_P99_US_MAX: f64 = 500.0;

@@ -45,7 +45,7 @@ struct Args {
     #[arg(long)]
     to: SocketAddr,
     /// Bytes of one direction's buffer.
-    #[arg(long, default_value_t = 32 * 1024)]
+    #[arg(long, default_value_t = 64 * 1024)]
     buffer: usize,
 }
 

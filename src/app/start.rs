@@ -77,8 +77,6 @@ fn run(plan: Plan) -> Result<(), String> {
     if !model.process.core_dumps && !memory::no_dumps() {
         tracing::warn!("the system does not say that it writes no core dumps: keys may stand in one");
     }
-    // Refused only by kernels that have no huge pages to give.
-    memory::small_pages();
     let admin = admin(model.process.admin)?;
     let admin_address = admin.local_addr().map_err(|error| error.to_string())?;
     let mut slots = Slots::new(cpus.len(), Instant::now());

@@ -2,12 +2,19 @@
 
 #![expect(unsafe_code, reason = "prctl and the allocator's own calls have no safe face")]
 
-/// Asks for memory in small pages only; says whether that was granted. Of a huge page (2 MiB) nothing goes back as long as
-/// anything on it is in use: a burst of connections would keep its memory as long as one of them stays.
-pub fn small_pages() -> bool {
-    // SAFETY: no memory is passed.
-    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0 }
-}
+/// Asks for memory in small pages only, before anybody asks for memory: the allocator takes its first blocks before `main`, by
+/// huge pages (2 MiB) where it may, and they would stay, 5 MiB at a start. Nor does a huge page go back as long as anything on
+/// it is in use: a burst of connections would keep its memory as long as one of them stays. Refused only by kernels that have no
+/// huge pages to give.
+#[used]
+#[unsafe(link_section = ".init_array.00100")]
+static SMALL_PAGES: extern "C" fn() = {
+    extern "C" fn ask() {
+        // SAFETY: no memory is passed.
+        let _ = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+    }
+    ask
+};
 
 /// Asks that the memory of the process be written nowhere when it dies; says whether that was granted. The soft limit alone is
 /// lowered, so that an operator can raise it again while the process runs. One byte, not none: to a program that takes dumps
@@ -33,8 +40,7 @@ pub fn give_back() {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn small_pages_are_granted_and_stay_so() {
-        assert!(super::small_pages());
+    fn small_pages_were_asked_for_before_the_test_began() {
         // SAFETY: no memory is passed.
         assert_eq!(unsafe { libc::prctl(libc::PR_GET_THP_DISABLE, 0, 0, 0, 0) }, 1);
     }

@@ -49,6 +49,16 @@ fn a_count_of_cores_is_that_many_threads_pinned_to_their_cpu() {
 }
 
 #[test]
+fn nothing_lies_on_huge_pages() {
+    let origin = Origin::named("a");
+    let gateway = gateway("cores = 1", &origin);
+    let sums = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", gateway.pid())).unwrap();
+    let huge: Vec<_> = sums.lines().filter(|line| line.starts_with("AnonHugePages:")).collect();
+    let kib: Vec<_> = huge.iter().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert_eq!(kib, ["0"], "{sums}");
+}
+
+#[test]
 fn connections_are_spread_over_the_cores() {
     let origin = Origin::named("a");
     let gateway = gateway("cores = 2", &origin);

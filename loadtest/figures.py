@@ -69,22 +69,32 @@ class Bar:
         return "met" if self.value <= self.limit and not self.errors else "missed"
 
 
+def compared(rows, proxy, other, figure, folder=None):
+    """How many times the other's figure a proxy's is, in one scenario's rows, and each round's own ratio; nothing without such
+    rounds. Latencies whose files are in the folder are compared over all rounds together, since of a single round's highest
+    percentiles chance decides; the rest by the median of the rounds' own."""
+    found = ratios(rows, proxy, other, figure)
+    if not found:
+        return None, found
+    if folder and figure in ABOVE:
+        mine, theirs = (percentile(latencies(folder, rows[0]["scenario"], name, by_round(rows, name, figure)), figure)
+                        for name in (proxy, other))
+        # Without files (a closed loop keeps none), or with too few requests, the median stands.
+        if mine and theirs:
+            return mine / theirs, found
+    return statistics.median(found), found
+
+
 def bars(rows, table, folder=None, subject="ringway"):
-    """Each bar of a table with what was measured of it. Latencies whose files are in the folder are compared over all rounds
-    together, since of a single round's highest percentiles chance decides; the rest by the median of each round's own ratio."""
+    """Each bar of a table with what was measured of it."""
     return [bar(rows, folder, subject, *row) for row in table]
 
 
 def bar(rows, folder, subject, scenario, figure, other, limit):
     own = [row for row in rows if row["scenario"] == scenario]
-    found = ratios(own, subject, other, figure)
-    if not found:
+    value, found = compared(own, subject, other, figure, folder)
+    if value is None:
         return Bar(scenario, figure, other, limit)
-    value = statistics.median(found)
-    if folder and figure in ABOVE:
-        both = [percentile(latencies(folder, scenario, name, by_round(own, name, figure)), figure) for name in (subject, other)]
-        # Without files (a closed loop keeps none) the median stands.
-        value = both[0] / both[1] if all(both) else value
     errors = sum(row["errors"] for row in own if row["proxy"] == subject)
     return Bar(scenario, figure, other, limit, value, min(found), max(found), errors)
 
@@ -111,7 +121,7 @@ def spoilt(rows, subject="ringway"):
 LOST_OVER = 1.03
 
 
-def lost(rows, scenarios, proxies, subject="ringway"):
+def lost(rows, scenarios, proxies, folder=None, subject="ringway"):
     """Where another did better by more than 3 % at the same load: (scenario, figure, other, ratio), worst first. Latency
     counts where the load came at a rate of its own."""
     found = []
@@ -122,7 +132,7 @@ def lost(rows, scenarios, proxies, subject="ringway"):
         figures += ["memory_mib"] if scenario.memory else []
         for figure in figures:
             for other in proxies:
-                value = ratio(own, subject, other, figure) if other != subject else None
+                value = compared(own, subject, other, figure, folder)[0] if other != subject else None
                 if value and value > LOST_OVER:
                     found.append((scenario.name, figure, other, value))
     return sorted(found, key=lambda row: -row[3])

@@ -29,7 +29,7 @@ def write(folder):
     facts, rows = run["facts"], run["rows"]
     chosen = [row for row in what.EVERY if row.name in facts["scenarios"]]
     parts = [head(facts), bars(folder, rows), overview(rows, chosen, facts["peers"]), curves(folder, rows, chosen, facts["peers"]),
-             sweep(rows, facts["peers"]), lost(rows, chosen, facts["peers"]), tables(rows, chosen, facts),
+             sweep(rows, facts["peers"]), lost(folder, rows, chosen, facts["peers"]), tables(rows, chosen, facts),
              method(), configurations(facts["peers"])]
     path = os.path.join(folder, "report.html")
     with open(path, "w", encoding="utf-8") as target:
@@ -192,10 +192,10 @@ def sweep(rows, names):
             'right says as much of the generator as of the proxy.</p>' + plots.legend(names) + "".join(parts))
 
 
-def lost(rows, chosen, names):
+def lost(folder, rows, chosen, names):
     if "ringway" not in names:
         return ""
-    found = figures.lost(rows, chosen, [name for name in names if name != "ringway-pgo"])
+    found = figures.lost(rows, chosen, [name for name in names if name != "ringway-pgo"], folder)
     cells = "".join(f'<tr><td>{scenario}</td><td>{FIGURES[figure]}</td><td>{other}</td><td class="n">{value:.2f} ×</td></tr>'
                     for scenario, figure, other, value in found)
     table = (f'<div class="wide"><table><tr><th>scenario</th><th>figure</th><th>better</th><th class="n">Ringway’s, divided by '

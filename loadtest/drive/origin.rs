@@ -52,11 +52,10 @@ struct Peer {
 }
 
 /// A request whose head was read.
-#[expect(clippy::struct_excessive_bools, reason = "independent marks of one request")]
+#[expect(clippy::struct_excessive_bools, reason = "four independent marks of one request")]
 struct Request {
-    token: u64,
-    /// Whether its body has to be the one that the token promises.
-    promised: bool,
+    /// What its body has to be; nothing: it may be any.
+    token: Option<u64>,
     body: Body,
     /// Bytes of the body seen.
     offset: u64,
@@ -261,8 +260,7 @@ impl Request {
         let (path, query) = target.split_at(memchr::memchr(b'?', target).unwrap_or(target.len()));
         let last = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         Self {
-            token: head.token.unwrap_or(0),
-            promised: head.token.is_some(),
+            token: head.token,
             body: head.body(true),
             offset: 0,
             wrong: false,
@@ -274,9 +272,9 @@ impl Request {
     }
 
     fn feed(&mut self, bytes: &[u8], pattern: &Pattern) -> Result<usize, Gone> {
-        let Self { token, promised, body, offset, wrong, .. } = self;
+        let Self { token, body, offset, wrong, .. } = self;
         body.feed(bytes, |content| {
-            *wrong |= *promised && !pattern.holds(*token, *offset, content);
+            *wrong |= token.is_some_and(|token| !pattern.holds(token, *offset, content));
             *offset += content.len() as u64;
         })
         .map_err(|_| Gone::Fault)
@@ -288,11 +286,12 @@ impl Request {
             (false, None) => (b"404 Not Found", 0),
             (false, Some(bytes)) => (b"200 OK", bytes),
         };
-        answer.begin(self.token, Some(body), self.chunked, |head| {
+        let token = self.token.unwrap_or(0);
+        answer.begin(token, Some(body), self.chunked, |head| {
             head.extend_from_slice(b"HTTP/1.1 ");
             head.extend_from_slice(status);
             head.extend_from_slice(b"\r\nServer: drive\r\nContent-Type: application/octet-stream\r\nX-Token: ");
-            push_number(head, self.token);
+            push_number(head, token);
             head.extend_from_slice(if self.close { b"\r\nConnection: close\r\n" } else { b"\r\n" });
         });
         if self.bare {

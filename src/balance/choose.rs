@@ -19,7 +19,7 @@ pub(super) struct Looks<'a> {
 pub(super) type Drawn = [u32; LOOKS];
 
 /// The least that was found until now.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Least(u64);
 
 impl Least {
@@ -77,8 +77,8 @@ impl<'a> Looks<'a> {
     /// The place with the least cost.
     #[inline]
     pub(super) fn least(&self, least: Least) -> Option<usize> {
-        let Least(least) = least;
-        (least < Least::NOTHING.0).then(|| self.places.get((least & LOOK) as usize).map(|place| *place as usize))?
+        let look = (least != Least::NOTHING).then_some((least.0 & LOOK) as usize)?;
+        self.places.get(look).map(|place| *place as usize)
     }
 }
 

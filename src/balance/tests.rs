@@ -128,4 +128,13 @@ fn what_was_tried_is_not_picked_while_another_is_left() {
         }
         assert_eq!(stage.pick_but(0, &tried), None);
     }
+    // Where not all are looked at: of few, without drawing one twice, and of many.
+    for n in [17, 256] {
+        let mut stage = Stage::plain(Balance::Latency, &vec![1; n], 2);
+        let mut tried = Tried::default();
+        (0..Tried::MOST).for_each(|place| tried.note(place));
+        for _ in 0..1000 {
+            assert!(!tried.has(stage.pick_but(0, &tried).unwrap()));
+        }
+    }
 }

@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "prctl and the allocator's own calls have no safe face")]
 
 /// Asks for memory in small pages only, before anybody asks for memory: the allocator takes its first blocks before `main`, by
-/// huge pages (2 MiB) where it may, and they would stay, 5 MiB at a start. Nor does a huge page go back as long as anything on
+/// huge pages (2 MiB) where it may, and they would stay, 6 MiB at a start. Nor does a huge page go back as long as anything on
 /// it is in use: a burst of connections would keep its memory as long as one of them stays. Refused only by kernels that have no
 /// huge pages to give.
 #[used]

@@ -230,6 +230,12 @@ impl Line {
     /// Lines that [`news`](Self::news) looks at, at the most.
     pub const LOOKS: usize = socket::LOOKS;
 
+    /// Whether anything has come that [`park`](Self::park) would not tell of. A system call under a cipher.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.veil.is_some() && (self.is_amid() || self.has_bytes())
+    }
+
     /// Whether a part of something has come, of which nothing can be read before the rest has.
     #[must_use]
     pub fn is_amid(&self) -> bool {
@@ -240,6 +246,17 @@ impl Line {
     #[must_use]
     pub fn has_bytes(&self) -> bool {
         self.veil.as_ref().is_some_and(|veil| veil.holds_content()) || self.socket.has_bytes()
+    }
+
+    /// What has come already, as far as there is `room` for it, without waiting; nothing, if that is nothing, or the end. Under
+    /// a cipher nothing is read: an empty block says that something has come. One system call.
+    #[must_use]
+    pub fn collect(&self, room: usize) -> Option<Block> {
+        if self.veil.is_some() {
+            return self.has_bytes().then(Block::none);
+        }
+        let mut block = Block::with_room(room);
+        matches!(socket::receive_now(self.socket.fd(), &mut block), Ok(1..)).then_some(block)
     }
 
     /// Gives up what is only kept to be used again.
@@ -370,6 +387,12 @@ impl Line {
             _ if given_up.get() => Err(Broken::TimedOut),
             _ => Err(Broken::Reset),
         }
+    }
+
+    /// How far the kernel takes bytes ahead of the other side: little, as at first, or as much as its buffer holds. One system
+    /// call; nothing over a Unix socket, which has a buffer alone.
+    pub(super) fn lead(&self, large: bool) {
+        self.socket.bound_unsent(!large);
     }
 
     /// The coarse time, for telling how long something took.

@@ -4,6 +4,7 @@ pub mod bell;
 pub mod both;
 pub mod deadline;
 pub mod descriptors;
+pub mod lead;
 pub mod line;
 pub mod listen;
 pub mod memory;

@@ -162,6 +162,14 @@ impl Socket {
         self.options(socket2::Socket::local_addr).ok()?.as_socket()
     }
 
+    /// Bounds what the kernel takes of us beyond what it has sent, as it does from the beginning, or lets it take what its
+    /// buffer holds. One system call; a Unix socket knows no such bound.
+    pub fn bound_unsent(&self, bounded: bool) {
+        let most = if bounded { UNSENT } else { u32::MAX };
+        // Whatever cannot be bounded has no bound to lose.
+        let _ = self.options(|socket| socket.set_tcp_notsent_lowat(most));
+    }
+
     /// Asks for options of the socket, or sets some.
     fn options<T>(&self, ask: impl FnOnce(&socket2::Socket) -> T) -> T {
         // SAFETY: the stream keeps it open, and the borrow ends here.
@@ -373,7 +381,12 @@ mod tests {
         let plan = Plan { wanted: Wanted::Epoll, entries: 64, completions: 128 };
         let ended = ring::run(plan, &wheel, |_| async move {
             let socket = Socket::connect(&address).await.unwrap();
-            assert_eq!(socket.options(socket2::Socket::tcp_notsent_lowat).unwrap(), UNSENT);
+            let bound = || socket.options(socket2::Socket::tcp_notsent_lowat).unwrap();
+            assert_eq!(bound(), UNSENT);
+            socket.bound_unsent(false);
+            assert_eq!(bound(), u32::MAX);
+            socket.bound_unsent(true);
+            assert_eq!(bound(), UNSENT);
         });
         assert!(matches!(ended, Ok(ring::Ended::Done)));
     }

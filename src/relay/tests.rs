@@ -116,20 +116,26 @@ fn a_write_that_went_on_begins_a_new_pause() {
 
 #[test]
 fn room_follows_what_comes_and_goes() {
-    let run = |first: u64, turns: &[(usize, bool)]| {
+    let rooms = |first: u64, brisk: bool, turns: &[(usize, bool)]| {
         let mut room = Room::after(first);
         turns
             .iter()
             .map(|(read, stalled)| {
-                room.adapt(*read, *stalled);
+                room.adapt(*read, *stalled, brisk);
                 room.bytes()
             })
             .collect::<Vec<_>>()
     };
-    let [drip, short, long, longest] = ROOMS;
+    let run = |first, turns: &[(usize, bool)]| rooms(first, false, turns);
+    let [drip, short, long, longest, brisk] = ROOMS;
     assert_eq!(run(0, &[(short, false), (long, false), (longest, false)]), [long, longest, longest]);
     assert_eq!(run(16_000, &[(long, false), (60_000, false)]), [longest, longest]);
     assert_eq!(run(16_000, &[(long, true), (short, true), (short, false)]), [short, short, long]);
     assert_eq!(run(0, &[(5, false), (5, true), (5, false), (drip, false)]), [drip, drip, drip, short]);
     assert_eq!(run(0, &[(5_000, false), (5_000, true)]), [short, short]);
+    assert_eq!(rooms(16_000, true, &[(long, false), (longest, false), (brisk, false)]), [longest, brisk, brisk]);
+    assert_eq!(rooms(16_000, true, &[(long, true), (short, false), (long, false)]), [short, long, longest]);
+    let mut room = Room(ROOMS.len() - 1);
+    room.adapt(brisk / 2, false, false);
+    assert_eq!(room.bytes(), longest, "whoever is brisk no more gives it back");
 }

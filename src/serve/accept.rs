@@ -52,6 +52,8 @@ pub struct Place {
     pub share: Share,
     /// Why it is not kept though it is good, once that is known.
     pub closing: Cell<Option<Closing>>,
+    /// Whether its last request came soon after the one before.
+    pub lively: Cell<bool>,
     shared: [Arc<Shared>; 2],
     /// Its place among those of its client, where these are bounded.
     client: Option<Box<Counted>>,
@@ -138,7 +140,19 @@ impl Place {
         shard.slab.listener(slot).open.add(1);
         let (share, shared) = (Share::draw(&shard.rng), [process.clone(), listener.connections.clone()]);
         let closing = Cell::new(None);
-        Ok(Self { shard: shard.clone(), listener: slot, port, proxied, bears, share, closing, shared, client: None })
+        let lively = Cell::new(false);
+        Ok(Self {
+            shard: shard.clone(),
+            listener: slot,
+            port,
+            proxied,
+            bears,
+            share,
+            closing,
+            lively,
+            shared,
+            client: None,
+        })
     }
 
     /// Counts the connection as one of the client at this address. False: it has as many as it may, and this one, which

@@ -111,8 +111,9 @@ pub(crate) fn run(shard: Rc<Shard>, socket: Socket, peer: Peer, place: Place) ->
         };
         // What a busy connection needs is large and boxed for as long as it is busy; an idle one keeps its seat alone.
         let mut spell = Box::pin(h1::turns(&shard, &seat, inbound)).await;
-        while spell == Spell::Idle && h1::park(&shard, &seat).await {
-            spell = Box::pin(h1::turns(&shard, &seat, Block::none())).await;
+        while spell != Spell::Over && h1::park(&shard, &seat, spell).await {
+            let Some(turns) = h1::resume(&shard, &seat) else { break };
+            spell = turns.await;
         }
         if let Some(closing) = seat.place.closing.get() {
             shard.slab.listener(seat.place.listener).close(closing);

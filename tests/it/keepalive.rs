@@ -1,11 +1,13 @@
 //! Connections that live on: whose bytes are whose, when one is used again, and when never.
 
 use std::collections::BTreeMap;
+use std::net::TcpStream;
 use std::time::Duration;
 use std::time::Instant;
 
 use ringway::io::ring::Wanted;
 
+use crate::support::Authority;
 use crate::support::Gate;
 use crate::support::Gateway;
 use crate::support::Inside;
@@ -16,6 +18,7 @@ use crate::support::eventually;
 use crate::support::get;
 use crate::support::ok;
 use crate::support::simple;
+use crate::tls::tls as secured;
 
 #[test]
 fn many_requests_of_one_client_share_one_upstream_connection() {
@@ -282,6 +285,56 @@ fn a_parked_connection_wakes_up_whole() {
     raw.send_slowly("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n", 5);
     assert_eq!(raw.read_response().text(), "/2");
     assert_eq!(raw.get("/3").text(), "/3");
+}
+
+/// A gateway of one core, beside so many connections which have said nothing yet that those who wait for their next request
+/// are parked at once.
+fn crowded(toml: &str) -> (Gateway, Vec<TcpStream>) {
+    const CROWD: usize = 1_200;
+    let process = "[process]\ncores = 1\nadmin = \"127.0.0.1:0\"\naccess_log = \"stdout\"\n\n";
+    let gateway = Gateway::start(&format!("{process}{toml}"));
+    let crowd = (0..CROWD).map(|_| TcpStream::connect(gateway.http()).unwrap()).collect();
+    eventually("all have come", || gateway.get_json("/v1/overview")["connections"] == CROWD);
+    (gateway, crowd)
+}
+
+#[test]
+fn in_a_crowd_a_connection_is_parked_between_requests_and_loses_nothing() {
+    let origin = Origin::answer(|request| ok(&request.target));
+    let (gateway, crowd) = crowded(&simple(&[&origin], "", "timeout = { head = \"60s\" }"));
+    let mut raw = Raw::connect(gateway.http());
+    for turn in 0..5 {
+        assert_eq!(raw.get(&format!("/{turn}")).text(), format!("/{turn}"));
+        // In pieces, and two at once.
+        raw.send_slowly("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n", 5);
+        assert_eq!(raw.read_response().text(), "/slow");
+        raw.send("GET /one HTTP/1.1\r\nHost: a\r\n\r\nGET /two HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!((raw.read_response().text(), raw.read_response().text()), ("/one", "/two"));
+    }
+    eventually("it is parked", || gateway.get_json("/v1/overview")["parked"] == 1);
+    raw.half_close();
+    raw.expect_closed();
+    drop(crowd);
+}
+
+#[test]
+fn in_a_crowd_what_came_under_tls_during_an_exchange_is_answered() {
+    let origin = Origin::answer(|request| {
+        // Long enough for the gateway to look whether the client is still there, and so at what else it has said.
+        std::thread::sleep(Duration::from_millis(if request.target == "/one" { 400 } else { 0 }));
+        ok(&request.target)
+    });
+    let authority = Authority::new();
+    let shop = authority.issue("shop", &["shop.example"]);
+    let (gateway, crowd) = crowded(&secured(&origin, &[&shop], "handshake = { timeout = \"60s\" }"));
+    let mut client = authority.client(None).connect(gateway.http(), "shop.example");
+    for turn in 1..=2 {
+        client.send("GET /one HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+        origin.wait_for(turn * 2 - 1);
+        client.send("GET /two HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+        assert_eq!((client.read_response().text(), client.read_response().text()), ("/one", "/two"));
+    }
+    drop(crowd);
 }
 
 #[test]

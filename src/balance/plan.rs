@@ -15,6 +15,9 @@ use crate::time::us;
 
 /// How old what a core knows of the other cores may be, in microseconds, while cores and endpoints are not very many.
 pub const FRESH_US: u64 = 1000;
+/// What is known of the other cores may be as old as the rules say while cores times endpoints are no more than this; with
+/// more of them it may be as much older.
+pub const ENTRIES: u64 = 16_384;
 
 /// What a picker may know of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,13 @@ pub struct Plan {
     pub candidates: Vec<Candidate>,
     /// With hashing: a table for each priority, the lowest first. Those of a plan before this one, where they are the same.
     pub(super) tables: Arc<[Table]>,
+}
+
+/// How old what a core knows of the other cores may be where it may be `fresh_us` old with few of them, with so many
+/// entries: cores times endpoints.
+#[must_use]
+pub fn age_of(fresh_us: u64, entries: usize) -> u64 {
+    fresh_us * (entries as u64).div_ceil(ENTRIES).max(1)
 }
 
 impl Default for Rules {

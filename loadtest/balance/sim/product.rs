@@ -15,6 +15,7 @@ use ringway::balance::ledger::Ledger;
 use ringway::balance::plan::Candidate;
 use ringway::balance::plan::Plan;
 use ringway::balance::plan::Rules;
+use ringway::balance::plan::age_of;
 use ringway::id::CoreId;
 use ringway::id::EndpointSlot;
 use ringway::id::UpstreamSlot;
@@ -57,6 +58,11 @@ impl Product {
             chance: Chance::new(seed, 7),
             flights: HashMap::new(),
         }
+    }
+
+    /// Cores of one gateway that know each other as of `age_us` ago, however many they and the servers are.
+    pub fn aged(cores: usize, servers: usize, age_us: u64, seed: u64) -> Self {
+        Self::new(1, cores, age_us / age_of(1, cores * servers), seed)
     }
 }
 

@@ -325,10 +325,10 @@ impl View {
                 least = looks.found(look, at(seat, load.in_flight()), least);
             }
         }
-        while *patience > 0 {
+        loop {
             // None is chosen on an old word: it has got too much meanwhile, or is the least in truth.
             let Some(seat) = looks.least(least).and_then(|place| seats.get_mut(place)) else { break };
-            if seen.now < seat.fresh_until || *period == 0 {
+            if *patience == 0 || seen.now < seat.fresh_until || *period == 0 {
                 break;
             }
             *stale_ever += 1;

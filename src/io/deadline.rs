@@ -380,9 +380,12 @@ impl Deadline {
     /// As [`arm_idle`](Self::arm_idle), and says that the wait may be cut short when memory or descriptors are wanted.
     pub fn arm_parked(&self, after: Duration) {
         self.arm_idle(after);
-        if let Some(entry) = self.wheel.entries.borrow_mut().list.get_mut(self.index as usize) {
-            entry.wait = Wait::Parked;
-        }
+        let mut entries = self.wheel.entries.borrow_mut();
+        let Some(entry) = entries.list.get_mut(self.index as usize) else { return };
+        entry.wait = Wait::Parked;
+        // In the slot of its time, and not in an earlier one that is left over: those are cut first.
+        let due = entry.due;
+        entries.queue(self.index, due, self.wheel.now.get());
     }
 
     /// As [`arm_idle`](Self::arm_idle), but wakes whoever awaits the deadline instead of ending anything.

@@ -34,11 +34,11 @@ impl<'a> Lead<'a> {
         self.large
     }
 
-    /// Says how many bytes were written of the body so far. A comparison, mostly; a system call where the lead changes.
+    /// Says how many bytes were written of the body so far. A comparison or two, mostly; a system call where the lead changes.
     #[inline]
     pub fn follow(&mut self, written: u64) {
-        if self.stretch.is_over(written) {
-            let brisk = self.stretch.was_brisk(written, self.to.coarse());
+        let now = self.to.coarse();
+        if let Some(brisk) = self.stretch.verdict(written, now, self.large) {
             self.set(brisk);
         }
     }
@@ -66,15 +66,15 @@ struct Stretch {
 }
 
 impl Stretch {
-    fn is_over(&self, written: u64) -> bool {
-        written.saturating_sub(self.began) >= STRETCH
-    }
-
-    /// How the stretch went that is over; the next begins.
-    fn was_brisk(&mut self, written: u64, now: Duration) -> bool {
-        let took = now.saturating_sub(self.at);
-        *self = Self { began: written, at: now };
-        took <= BRISK
+    /// Whether it was brisk, once that can be told: at its end, and before where it has to be brisk and has taken too long. The
+    /// next one begins then.
+    fn verdict(&mut self, written: u64, now: Duration, has_to: bool) -> Option<bool> {
+        let brisk = now.saturating_sub(self.at) <= BRISK;
+        let over = written.saturating_sub(self.began) >= STRETCH;
+        (over || (has_to && !brisk)).then(|| {
+            *self = Self { began: written, at: now };
+            brisk
+        })
     }
 }
 
@@ -84,14 +84,21 @@ mod tests {
 
     #[test]
     fn a_stretch_is_brisk_or_not_whatever_those_before_it_were() {
-        let mut stretch = Stretch { began: 0, at: Duration::from_secs(7) };
-        assert!(!stretch.is_over(STRETCH - 1));
-        assert!(stretch.is_over(STRETCH));
-        assert!(stretch.was_brisk(STRETCH, Duration::from_secs(7) + BRISK));
-        // A side that stops is not brisk once it goes on, however fast it does.
-        assert!(!stretch.is_over(2 * STRETCH - 1));
-        assert!(!stretch.was_brisk(2 * STRETCH, Duration::from_secs(9)));
-        assert!(stretch.was_brisk(3 * STRETCH + 5, Duration::from_secs(9)));
-        assert!(!stretch.is_over(4 * STRETCH));
+        let at = |ms: u64| Duration::from_millis(ms);
+        let mut stretch = Stretch { began: 0, at: at(7_000) };
+        assert_eq!(stretch.verdict(STRETCH - 1, at(7_000), false), None);
+        assert_eq!(stretch.verdict(STRETCH, at(7_500), false), Some(true));
+        assert_eq!(stretch.verdict(2 * STRETCH - 1, at(8_000), true), None);
+        assert_eq!(stretch.verdict(2 * STRETCH, at(8_001), true), Some(false));
+        assert_eq!(stretch.verdict(3 * STRETCH + 5, at(8_100), false), Some(true));
+        assert_eq!(stretch.verdict(4 * STRETCH, at(8_100), true), None);
+    }
+
+    #[test]
+    fn whoever_stops_is_brisk_no_more_long_before_the_stretch_is_over() {
+        let mut stretch = Stretch { began: 0, at: Duration::ZERO };
+        assert_eq!(stretch.verdict(1, BRISK * 2, false), None, "who never was may take its time");
+        assert_eq!(stretch.verdict(1, BRISK * 2, true), Some(false));
+        assert_eq!(stretch.verdict(STRETCH + 1, BRISK * 2, false), Some(true));
     }
 }

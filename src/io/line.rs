@@ -230,10 +230,11 @@ impl Line {
     /// Lines that [`news`](Self::news) looks at, at the most.
     pub const LOOKS: usize = socket::LOOKS;
 
-    /// Whether anything has come that [`park`](Self::park) would not tell of. A system call under a cipher.
+    /// Whether something has come under a cipher, its end included, of which a [`park`](Self::park) might not be told. A
+    /// system call there, mostly; of what is said in the open the kernel tells all.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.veil.is_some() && (self.is_amid() || self.has_bytes())
+        self.veil.as_ref().is_some_and(|veil| veil.is_over() || self.is_amid() || self.has_bytes())
     }
 
     /// Whether a part of something has come, of which nothing can be read before the rest has.

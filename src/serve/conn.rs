@@ -179,21 +179,23 @@ impl Seat {
 
     /// How much longer it may be kept for other requests, if it may; why not is noted.
     pub(crate) fn stays(&self, shard: &Shard) -> Option<Duration> {
-        let Some(bounds) = shard.keep_alive(self.place.listener) else {
-            self.place.closing.set(Some(shard.parting()));
-            return None;
-        };
+        self.left(shard)
+            .map_err(|closing| match closing {
+                Some(_) => self.place.closing.set(closing),
+                None => shard.slab.thrift[Thrift::Kept as usize].add(1),
+            })
+            .ok()
+    }
+
+    /// The same, or why not: nothing where the gateway is short of something.
+    pub(crate) fn left(&self, shard: &Shard) -> Result<Duration, Option<Closing>> {
+        let bounds = shard.keep_alive(self.place.listener).ok_or_else(|| Some(shard.parting()))?;
         let left = self.place.share.off(bounds.age).saturating_sub(self.age(shard));
         let spent = self.served.get() >= self.place.share.off_number(bounds.requests);
         if spent || left.is_zero() {
-            self.place.closing.set(Some(if spent { Closing::Requests } else { Closing::Age }));
-            return None;
+            return Err(Some(if spent { Closing::Requests } else { Closing::Age }));
         }
-        if shard.overload() > Grade::Calm {
-            shard.slab.thrift[Thrift::Kept as usize].add(1);
-            return None;
-        }
-        Some(left)
+        (shard.overload() <= Grade::Calm).then_some(left).ok_or(None)
     }
 
     /// Says that nothing of it was heard, since its listener has left or has become another: by a reset, where it would take

@@ -95,7 +95,9 @@ async fn next_head(shard: &Shard, client: &mut Client<'_>) -> Result<Option<Spel
         if leaves && !seat.line.has_bytes() {
             return Ok(Some(Spell::Idle));
         }
-        if !fresh && !seat.place.lively.get() && is_crowded(shard) && !seat.line.holds() {
+        // Who was told that it is kept, and is no more, has the grace: what it asks then is answered.
+        let parks = !fresh && !seat.place.lively.get() && is_crowded(shard) && seat.left(shard).is_ok();
+        if parks && !seat.line.holds() {
             return Ok(Some(Spell::Drowsy));
         }
         if fresh {

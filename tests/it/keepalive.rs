@@ -318,6 +318,36 @@ fn in_a_crowd_a_connection_is_parked_between_requests_and_loses_nothing() {
 }
 
 #[test]
+fn in_a_crowd_what_came_before_a_connection_was_too_old_is_answered() {
+    let gate = Gate::new();
+    let opened = gate.clone();
+    let origin = Origin::script(move |conn| {
+        while let Some(request) = conn.read_request() {
+            conn.write("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na");
+            if request.target == "/slow" {
+                opened.wait();
+            }
+            conn.write("bc");
+        }
+    });
+    let toml = simple(&[&origin], "", "timeout = { head = \"60s\" }\nkeep_alive = { age = \"1s\" }");
+    let (gateway, crowd) = crowded(&toml);
+    let mut raw = Raw::connect(gateway.http());
+    raw.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut response = raw.read_head();
+    assert!(!response.closes(), "it is told that it is kept");
+    raw.send("GET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+    std::thread::sleep(Duration::from_millis(1_200)); // past the age
+    gate.open();
+    raw.read_body(&mut response);
+    assert_eq!(response.text(), "abc");
+    let next = raw.read_response();
+    assert!(next.text() == "abc" && next.closes());
+    raw.expect_closed();
+    drop(crowd);
+}
+
+#[test]
 fn in_a_crowd_what_came_under_tls_during_an_exchange_is_answered() {
     let origin = Origin::answer(|request| {
         // Long enough for the gateway to look whether the client is still there, and so at what else it has said.

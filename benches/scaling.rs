@@ -17,7 +17,8 @@ mod reads;
 #[path = "scaling/turns.rs"]
 mod turns;
 
-use ringway::balance::plan::FRESH_US;
+use ringway::balance::plan::REST_ENTRIES;
+use ringway::balance::plan::Rules;
 
 use cost::Costs;
 use reads::Reads;
@@ -27,8 +28,6 @@ use turns::Cores;
 const REQUEST_NS: f64 = 25_000.0;
 /// What may be spent on looks at other cores, in percent of a core.
 const BOUND_PERCENT: f64 = 3.0;
-/// `ENTRIES` of `src/balance/view.rs`.
-const ENTRIES: u64 = 16_384;
 /// Requests of each core in one part of a run: ten folds.
 const ROUNDS: u64 = 4096;
 /// To read a line that a core of another die has written. Not measured here.
@@ -39,7 +38,7 @@ fn main() {
         return println!("one CPU: what a line of another core costs cannot be measured");
     };
     costs.print();
-    for endpoints in [20, 100] {
+    for endpoints in [20, 100, 250] {
         table(endpoints, &costs);
     }
     bounds(&costs);
@@ -62,9 +61,8 @@ fn table(endpoints: u32, costs: &Costs) {
         "% far"
     );
     for cores in [1, 2, 4, 8, 16, 32, 64] {
-        let fresh_us = period_us(cores, endpoints, ENTRIES);
-        let ns = Cores::new(cores, endpoints, FRESH_US).fastest(ROUNDS);
-        let reads = Reads::counted(cores, endpoints, fresh_us, ROUNDS);
+        let ns = Cores::new(cores, endpoints, Rules::default()).fastest(ROUNDS);
+        let reads = Reads::counted(cores, endpoints, &Rules::default(), ROUNDS);
         let Reads { stale, lines, changed, folds, spoilt } = reads;
         let [near, far] = reckoned(&reads, costs);
         println!(
@@ -77,32 +75,36 @@ fn table(endpoints: u32, costs: &Costs) {
 
 /// What 64 cores pay for looks with another bound of them, and how old what they know is then.
 fn bounds(costs: &Costs) {
-    println!("\n64 cores, by the entries that a core may look at in a millisecond (aim: {BOUND_PERCENT} % of a core):");
+    println!("\n64 cores, by `REST_ENTRIES`, which is {REST_ENTRIES} (aim: {BOUND_PERCENT} % of a core):");
     println!(
-        "{:>10}{:>9}{:>8}{:>15}{:>8}{:>9}{:>8}{:>8}",
-        "endpoints", "entries", "age ms", "ns, one thread", "lines", "changed", "% near", "% far"
+        "{:>10}{:>9}{:>15}{:>15}{:>13}{:>8}{:>9}{:>8}{:>8}",
+        "endpoints",
+        "entries",
+        "ms chosen, rest",
+        "ns, one thread",
+        "stale looks",
+        "lines",
+        "changed",
+        "% near",
+        "% far"
     );
-    for endpoints in [20, 100, 250] {
-        for entries in [16_384, 8192, 4096, 2048, 1024, 512] {
-            let fresh_us = period_us(64, endpoints, entries);
-            // By its own bound the picker waits no longer than this one does.
-            let ns = Cores::new(64, endpoints, fresh_us).fastest(ROUNDS / 4);
-            let reads = Reads::counted(64, endpoints, fresh_us, ROUNDS / 2);
+    for endpoints in [20, 32, 33, 100, 250, 1000] {
+        for rest_entries in [16_384, 8192, 4096, 2048, 1024] {
+            let rules = Rules { rest_entries, ..Rules::default() };
+            let (chosen, rest) = rules.ages_us(64 * u64::from(endpoints));
+            let ns = Cores::new(64, endpoints, rules.clone()).fastest(ROUNDS / 4);
+            let reads = Reads::counted(64, endpoints, &rules, ROUNDS / 2);
             let [near, far] = reckoned(&reads, costs).map(percent);
             println!(
-                "{endpoints:10}{entries:9}{:8}{ns:15.0}{:8.1}{:9.1}{near:8.2}{far:8.2}{}",
-                fresh_us / 1000,
+                "{endpoints:10}{rest_entries:9}{:>15}{ns:15.0}{:13.2}{:8.1}{:9.1}{near:8.2}{far:8.2}{}",
+                format!("{}, {}", chosen / 1000, rest / 1000),
+                reads.stale,
                 reads.lines,
                 reads.changed,
                 if far > BOUND_PERCENT { "  over" } else { "" }
             );
         }
     }
-}
-
-/// How old what is known of other cores may be, with so many entries a millisecond.
-fn period_us(cores: u32, endpoints: u32, entries: u64) -> u64 {
-    FRESH_US * (u64::from(cores) * u64::from(endpoints)).div_ceil(entries).max(1)
 }
 
 /// Nanoseconds that a request's looks at other cores cost: where those are as near as the two that were measured, and

@@ -1,8 +1,9 @@
-//! How many lines of other cores' rows a request reads. Where requests go is the product's own choice; which endpoints it
-//! looks at for that, and which of these looks are stale, is drawn here again by the same rules (16 of all, a time to be
-//! fresh, everything stale after a fold), so that each line can be followed. It refuses to know time but the simulated.
+//! How many lines of other cores' rows a request reads. Where requests go, and how many looks were stale, is the product's
+//! own; at which endpoints it looked is drawn here again by the same rules (16 of all, the oldest first and the one that was
+//! chosen, a time to be fresh, none chosen on what was known before a fold), so that each line can be followed. It refuses to know time but the simulated.
 
 use ringway::balance::fold::PERIOD_US;
+use ringway::balance::plan::Rules;
 use ringway::rand::Rng;
 
 use crate::turns::Cores;
@@ -29,11 +30,10 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// Counts so many rounds of so many cores, after some that are not counted. What is known may be so old, in
-    /// microseconds.
-    pub fn counted(cores: u32, endpoints: u32, fresh_us: u64, rounds: u64) -> Self {
-        let mut sim = Cores::new(cores, endpoints, fresh_us);
-        let mut lines = Lines::new(cores as usize, endpoints as usize, fresh_us);
+    /// Counts so many rounds of so many cores, after some that are not counted.
+    pub fn counted(cores: u32, endpoints: u32, rules: &Rules, rounds: u64) -> Self {
+        let mut sim = Cores::new(cores, endpoints, rules.clone());
+        let mut lines = Lines::new(cores as usize, endpoints as usize, rules);
         (0..rounds.min(1024)).for_each(|_| sim.round(|turn| lines.follow(turn)));
         lines.counts = [0; 5];
         (0..rounds).for_each(|_| sim.round(|turn| lines.follow(turn)));
@@ -46,15 +46,18 @@ impl Reads {
 /// Every line of every row, and who has seen what of it.
 struct Lines {
     endpoints: usize,
-    period: u64,
+    /// How old what is known may be of who is chosen, and of the rest.
+    ages: (u64, u64),
     /// By core and endpoint: the turn in which the line was last written.
     written: Vec<u64>,
     /// The same: whether another has looked at it since.
     looked: Vec<bool>,
     /// By reader, writer and endpoint: the turn of the last look.
     seen: Vec<u64>,
-    /// By core and endpoint: until when what is known is fresh.
-    fresh_until: Vec<u64>,
+    /// By core and endpoint: as of when it is known; of before a fold it is too old to be chosen.
+    known: Vec<u64>,
+    /// By core: looks of the product that were not followed yet.
+    owed: Vec<u64>,
     /// By core: the last fold that it knows.
     folds: Vec<u64>,
     fold: u64,
@@ -65,14 +68,15 @@ struct Lines {
 }
 
 impl Lines {
-    fn new(cores: usize, endpoints: usize, period: u64) -> Self {
+    fn new(cores: usize, endpoints: usize, rules: &Rules) -> Self {
         Self {
             endpoints,
-            period,
+            ages: rules.ages_us((cores * endpoints) as u64),
             written: vec![0; cores * endpoints],
             looked: vec![false; cores * endpoints],
             seen: vec![0; cores * cores * endpoints],
-            fresh_until: vec![0; cores * endpoints],
+            known: vec![0; cores * endpoints],
+            owed: vec![0; cores],
             folds: vec![0; cores],
             fold: 0,
             folded: 0,
@@ -89,25 +93,38 @@ impl Lines {
         }
         self.fold(turn);
         if std::mem::replace(&mut self.folds[turn.core], self.fold) != self.fold {
-            self.fresh_until[turn.core * self.endpoints..][..self.endpoints].fill(0);
+            let aged = turn.now - self.ages.0;
+            let known = &mut self.known[turn.core * self.endpoints..][..self.endpoints];
+            known.iter_mut().for_each(|known| *known = (*known).min(aged));
         }
+        self.owed[turn.core] += turn.looks;
         let mut drawn = [0; LOOKS];
-        for place in draw(&mut drawn, self.endpoints, &self.rng) {
-            let fresh_until = &mut self.fresh_until[turn.core * self.endpoints + place];
-            if turn.now >= *fresh_until {
-                *fresh_until = turn.now + self.period;
-                let (lines, changed) = self.read(turn.core, *place);
-                self.counts[0] += 1;
-                self.counts[1] += lines;
-                self.counts[2] += changed;
-            }
-        }
+        let drawn = draw(&mut drawn, self.endpoints, &self.rng);
+        let (chosen, rest) = self.ages;
+        drawn.iter().for_each(|place| self.look(turn, *place, rest));
+        self.look(turn, turn.went, chosen);
+        // The rest of the looks: at those that seemed to be the least, and were not.
+        drawn.iter().for_each(|place| self.look(turn, *place, chosen));
         self.write(turn.core, turn.went);
+    }
+
+    /// A look that is too old is followed, if the product has made so many.
+    fn look(&mut self, turn: Turn, place: usize, age: u64) {
+        let known = &mut self.known[turn.core * self.endpoints + place];
+        if turn.now < *known + age || self.owed[turn.core] == 0 {
+            return;
+        }
+        *known = turn.now;
+        self.owed[turn.core] -= 1;
+        let (lines, changed) = self.read(turn.core, place);
+        self.counts[0] += 1;
+        self.counts[1] += lines;
+        self.counts[2] += changed;
     }
 
     fn fold(&mut self, turn: Turn) {
         let passed = ((turn.now >> BEAT_SHIFT) - (self.folded >> BEAT_SHIFT)) << BEAT_SHIFT;
-        if passed < PERIOD_US.max(self.period) {
+        if passed < PERIOD_US.max(self.ages.0) {
             return;
         }
         self.folded = turn.now;

@@ -50,16 +50,18 @@ pub struct Turn {
     pub went: usize,
     /// When, in microseconds.
     pub now: u64,
+    /// Looks that the choice has made at other cores.
+    pub looks: u64,
 }
 
 impl Cores {
-    /// So many before so many endpoints, each with its requests in flight. What is known of other cores may be so old, in
-    /// microseconds.
-    pub fn new(cores: u32, endpoints: u32, fresh_us: u64) -> Self {
+    /// So many before so many endpoints, each with its requests in flight. The rules say how old what is
+    /// known of other cores may be.
+    pub fn new(cores: u32, endpoints: u32, rules: Rules) -> Self {
         let board = Arc::new(Board::new(cores as usize, Instant::now()));
         let slots = (1..=endpoints).map(EndpointSlot);
         let candidates = slots.map(|slot| Candidate::plain(slot, &format!("10.0.0.{}:80", slot.0))).collect();
-        let plan = Arc::new(Plan::new(Rules { fresh_us, ..Rules::default() }, candidates));
+        let plan = Arc::new(Plan::new(rules, candidates));
         let cores = (0..cores).map(|core| {
             let (ledger, rng) = (Ledger::new(board.clone(), CoreId(core)), Rng::seeded(u64::from(core) + 7));
             let picker = Picker::bind(&ledger, FLEET, &plan, None, &rng);
@@ -74,8 +76,10 @@ impl Cores {
         self.ns += STEP_NS;
         for ((at, core), turn) in self.cores.iter_mut().enumerate().zip(0..) {
             let now = (self.ns + turn * step) / 1000;
+            let before = core.picker.stale_looks();
             let (answered, went) = core.turn(now);
-            seen(Turn { core: at, answered, went, now });
+            let looks = core.picker.stale_looks() - before;
+            seen(Turn { core: at, answered, went, now, looks });
         }
     }
 

@@ -12,7 +12,7 @@ use crate::sim::scenario::Scenario;
 use crate::sim::tally::Tally;
 
 /// The first of the seeds, none of which was looked at when a constant was chosen.
-const FIRST_SEED: u64 = 2001;
+pub const FIRST_SEED: u64 = 2001;
 
 /// Everything that has been run.
 #[derive(Default)]

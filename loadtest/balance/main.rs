@@ -1,6 +1,7 @@
 //! The comparison of balancing: a seeded simulation with the product's own policy and its rivals, and a fleet of real
 //! servers behind real gateways. `loadtest/balance/run` builds and drives both.
 
+mod ages;
 mod bars;
 mod experiments;
 mod fleet;
@@ -42,6 +43,12 @@ enum Command {
         #[arg(long, value_enum, default_value = "testbed")]
         variant: fleet::Variant,
     },
+    /// Compares how old what a core knows of the others may be, with 64 cores and 100 servers; a table.
+    Ages {
+        /// Seeds of each run.
+        #[arg(long, default_value_t = 3)]
+        seeds: u64,
+    },
     /// The quick form, as the tests run it, and the hash of its log.
     Quick,
 }
@@ -61,6 +68,10 @@ fn main() -> io::Result<ExitCode> {
             Ok(if bars::print(&results) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Fleet { seed, variant } => fleet::serve(seed, variant).map(|()| ExitCode::SUCCESS),
+        Command::Ages { seeds } => {
+            ages::print(seeds);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Quick => {
             let runs = sim::quick::runs();
             for run in &runs {

@@ -83,6 +83,12 @@ impl Picker {
         Self { ledger: ledger.clone(), fleet, plan: plan.clone(), view, turns }
     }
 
+    /// How often this core has looked at what the others have at an endpoint, to choose the least: for measurements.
+    #[must_use]
+    pub fn stale_looks(&self) -> u64 {
+        self.view.stale
+    }
+
     /// The place of the endpoint that takes the next attempt, one not tried yet; none when all were, or none is eligible.
     /// `now` in microseconds, as the board counts them.
     pub fn pick(&mut self, ask: &Ask<'_>, now: u64, rng: &Rng) -> Option<usize> {

@@ -97,6 +97,41 @@ fn a_core_sees_what_the_others_have_in_flight_after_a_millisecond() {
 }
 
 #[test]
+fn with_many_cores_and_endpoints_none_is_chosen_on_an_old_word_and_the_rest_is_not_read() {
+    let rules = Rules { balance: Balance::LeastRequest, ..Rules::default() };
+    let (cores, n) = (64, 33);
+    assert_eq!(rules.ages_us(64 * 33), (MS, 2 * MS));
+    let mut stage = Stage::new(cores, rules, candidates(&[1; 33]), 4);
+    stage.shares(0, 200, n);
+    let before = stage.pickers[0].stale_looks();
+    assert_eq!(before, 33, "all are known");
+    // All but the last get one from another core.
+    let _flights: Vec<_> = (0..32).map(|place| stage.begin(1, place)).collect();
+    stage.now += MS;
+    let last = stage.shares(0, 400, n)[32];
+    assert!((150..250).contains(&last), "whenever it is drawn: {last}");
+    // Who is known to have more need not be read again while the last is as good as it seems.
+    stage.now += MS;
+    let before = stage.pickers[0].stale_looks();
+    while stage.pick(0) != 32 {}
+    assert!(stage.pickers[0].stale_looks() - before < 33);
+    stage.now += 2 * MS;
+    let before = stage.pickers[0].stale_looks();
+    stage.shares(0, 200, n);
+    assert_eq!(stage.pickers[0].stale_looks() - before, 33, "but for so long");
+}
+
+#[test]
+fn what_is_known_is_older_with_more_cores_and_endpoints() {
+    let age = |entries| Rules::default().ages_us(entries);
+    assert_eq!(age(64 * 20), (MS, MS));
+    assert_eq!(age(64 * 32), (MS, MS));
+    assert_eq!(age(64 * 100), (MS, 4 * MS));
+    assert_eq!(age(64 * 250), (MS, 8 * MS));
+    assert_eq!(age(64 * 1000), (4 * MS, 32 * MS));
+}
+
+#[test]
 fn a_failure_is_seen_by_its_core_at_once_and_by_the_others_within_a_millisecond() {
     let mut stage = latency(2, 4, lenient());
     stage.shares(1, 1, 4);

@@ -1,5 +1,5 @@
 //! What one core sees of the endpoints of one upstream: a row of small numbers of its own, each refreshed from the board
-//! when it is looked at and older than a millisecond; and the lists of those that may be chosen, made anew when something
+//! when it is looked at and too old; and the lists of those that may be chosen, made anew when something
 //! was said of one of them. Nothing here runs unless a request asks.
 
 use crate::balance::Tried;
@@ -23,10 +23,8 @@ use crate::id::CoreId;
 use crate::id::EndpointSlot;
 use crate::rand::Rng;
 
-/// What is known of the other cores may be as old as the rules say while cores times endpoints are no more than this; with
-/// more of them it may be as much older.
-const ENTRIES: u64 = 16_384;
-/// The same where all endpoints have to be looked at, not only those that are chosen from.
+/// Where all endpoints have to be looked at, not only those that are chosen from, what is known of the other cores may be as old
+/// as the rules say with so many cores times endpoints; with more of them it may be as much older.
 const SUM_ENTRIES: u64 = 4096;
 
 /// One endpoint, as this core sees it.
@@ -81,12 +79,16 @@ pub(super) struct View {
     seen: Option<u64>,
     changes: u64,
     period: u64,
+    /// By how much older what is known may be of endpoints that are not chosen.
+    patience: u64,
     sum_period: u64,
     /// When all were last looked at; only where that is needed.
     summed: Option<u64>,
     zoned: bool,
     median: u64,
     means: Vec<u64>,
+    /// Looks ever at what the other cores have, for one choice among many.
+    pub(super) stale: u64,
 }
 
 /// The place a choice is made for.
@@ -108,6 +110,7 @@ impl View {
         priorities.sort_unstable();
         priorities.dedup();
         let entries = (plan.candidates.len() * board.rows().len()) as u64;
+        let (period, rest) = plan.rules.ages_us(entries);
         let near = plan.candidates.iter().filter(|candidate| candidate.near).count();
         Self {
             seats: plan.candidates.iter().map(|candidate| seat(candidate.slot)).collect(),
@@ -117,12 +120,14 @@ impl View {
             next_trial: u64::MAX,
             seen: None,
             changes: 0,
-            period: plan.rules.fresh_us * entries.div_ceil(ENTRIES).max(1),
+            period,
+            patience: rest - period,
             sum_period: plan.rules.fresh_us * entries.div_ceil(SUM_ENTRIES).max(1),
             summed: None,
             zoned: near > 0 && near < plan.candidates.len(),
             median: 0,
             means: Vec::new(),
+            stale: 0,
         }
     }
 
@@ -175,7 +180,9 @@ impl View {
             let share = cost::float(u64::from(weight)) * part;
             self.shares[place] = thousandths(share);
             self.seats[place].even = 1.0 / share;
-            self.seats[place].fresh_until = 0;
+            // To be looked at before it is chosen. Not at once where there is patience: all cores would know all from the same moment, shun the same
+            // endpoints for as long as they have patience, and then run to them together.
+            self.seats[place].fresh_until = self.seats[place].fresh_until.min(now);
         }
         for level in &mut self.levels {
             level.split(plan, &self.shares);
@@ -293,7 +300,7 @@ impl View {
         self.sum(seen, false);
         let row = seen.board.row(seen.core);
         let zoned = self.zoned;
-        let Self { seats, levels, period, median, .. } = self;
+        let Self { seats, levels, period, patience, median, stale: stale_ever, .. } = self;
         let list = levels.get(level)?.list(zoned, rng);
         let mut drawn = Drawn::default();
         let looks = Looks::draw(list, tried, rng, &mut drawn);
@@ -301,13 +308,15 @@ impl View {
             |seat: &Seat, own: u32| cost(seat, cost::float(u64::from(own.wrapping_add(seat.others).wrapping_add(1))));
         // What is at hand first, by a loop without a call; then the rest.
         let (mut least, mut stale) = (Least::NOTHING, 0_u32);
+        let rested = seen.now.saturating_sub(*patience);
         for (look, place) in looks.places().iter().enumerate() {
             let seat = seats.get_mut(*place as usize)?;
-            match row.peek(seat.slot).filter(|load| seen.now < seat.fresh_until && load.penalty.get() == seat.penalty) {
+            match row.peek(seat.slot).filter(|load| rested < seat.fresh_until && load.penalty.get() == seat.penalty) {
                 Some(load) => least = looks.found(look, at(seat, load.in_flight()), least),
                 None => stale |= 1 << look,
             }
         }
+        *stale_ever += u64::from(stale.count_ones());
         while stale != 0 {
             let look = stale.trailing_zeros() as usize;
             stale &= stale - 1;
@@ -317,6 +326,19 @@ impl View {
                 refresh(seat, seen, (row, load), (*period, *median));
                 least = looks.found(look, at(seat, load.in_flight()), least);
             }
+        }
+        // None is chosen on an old word: it has got too much meanwhile, or is the least in truth.
+        while let Some(place) = looks.least(least).filter(|_| *patience > 0) {
+            let seat = seats.get_mut(place)?;
+            if seen.now < seat.fresh_until || *period == 0 {
+                break;
+            }
+            *stale_ever += 1;
+            refresh(seat, seen, (row, row.load(seat.slot)), (*period, *median));
+            least = looks.places().iter().enumerate().fold(Least::NOTHING, |least, (look, place)| {
+                let seat = seats.get(*place as usize);
+                seat.map_or(least, |seat| looks.found(look, at(seat, row.load(seat.slot).in_flight()), least))
+            });
         }
         // Where all sixteen had been tried, any that was not is better than none.
         looks.least(least).or_else(|| list.iter().map(|place| *place as usize).find(|place| !tried.has(*place)))

@@ -14,6 +14,7 @@ use ringway::balance::ledger::Flight;
 use ringway::balance::ledger::Ledger;
 use ringway::balance::plan::Candidate;
 use ringway::balance::plan::Plan;
+use ringway::balance::plan::REST_ENTRIES;
 use ringway::balance::plan::Rules;
 use ringway::id::CoreId;
 use ringway::id::EndpointSlot;
@@ -28,6 +29,7 @@ use super::policy::Policy;
 /// The product, at so many gateways.
 pub struct Product {
     fresh_us: u64,
+    rest_entries: u64,
     gateways: usize,
     cores: usize,
     ledgers: Vec<Rc<Ledger>>,
@@ -49,6 +51,7 @@ impl Product {
         let ledgers = boards.flat_map(|board| (0..cores).map(|core| hand(&board, core)).collect::<Vec<_>>());
         Self {
             fresh_us,
+            rest_entries: REST_ENTRIES,
             gateways,
             cores,
             ledgers: ledgers.collect(),
@@ -57,6 +60,16 @@ impl Product {
             chance: Chance::new(seed, 7),
             flights: HashMap::new(),
         }
+    }
+
+    /// Looks of all cores at each other.
+    pub fn looks(&self) -> u64 {
+        self.pickers.iter().map(Picker::stale_looks).sum()
+    }
+
+    /// The same, with another bound of cores times servers up to which all have to be known as well as the one that is chosen.
+    pub fn resting(self, rest_entries: u64) -> Self {
+        Self { rest_entries, ..self }
     }
 }
 
@@ -95,7 +108,8 @@ impl Policy for Product {
         let candidate = |server: &usize| Candidate::plain(EndpointSlot(*server as u32), &address(server));
         let candidates: Vec<Candidate> = members.iter().map(candidate).collect();
         let rng = Rng::seeded(self.chance.rng().next());
-        let rules = || Rules { fresh_us: self.fresh_us, ..Rules::default() };
+        let (fresh_us, rest_entries) = (self.fresh_us, self.rest_entries);
+        let rules = || Rules { fresh_us, rest_entries, ..Rules::default() };
         let plans: Vec<Arc<Plan>> =
             (0..self.gateways).map(|_| Arc::new(Plan::new(rules(), candidates.clone()))).collect();
         let before = std::mem::take(&mut self.pickers);

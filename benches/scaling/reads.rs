@@ -1,6 +1,6 @@
 //! How many lines of other cores' rows a request reads. Where requests go, and how many looks were stale, is the product's
 //! own; at which endpoints it looked is drawn here again by the same rules (16 of all, the oldest first and the one that was
-//! chosen, a time to be fresh, everything stale after a fold), so that each line can be followed. It refuses to know time but the simulated.
+//! chosen, a time to be fresh, none chosen on what was known before a fold), so that each line can be followed. It refuses to know time but the simulated.
 
 use ringway::balance::fold::PERIOD_US;
 use ringway::balance::plan::Rules;
@@ -54,7 +54,7 @@ struct Lines {
     looked: Vec<bool>,
     /// By reader, writer and endpoint: the turn of the last look.
     seen: Vec<u64>,
-    /// By core and endpoint: as of when it is known; 0: it is not, or a fold came after.
+    /// By core and endpoint: as of when it is known; of before a fold it is too old to be chosen.
     known: Vec<u64>,
     /// By core: looks of the product that were not followed yet.
     owed: Vec<u64>,
@@ -93,7 +93,9 @@ impl Lines {
         }
         self.fold(turn);
         if std::mem::replace(&mut self.folds[turn.core], self.fold) != self.fold {
-            self.known[turn.core * self.endpoints..][..self.endpoints].fill(0);
+            let aged = turn.now - self.ages.0;
+            let known = &mut self.known[turn.core * self.endpoints..][..self.endpoints];
+            known.iter_mut().for_each(|known| *known = (*known).min(aged));
         }
         self.owed[turn.core] += turn.looks;
         let mut drawn = [0; LOOKS];

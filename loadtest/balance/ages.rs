@@ -19,28 +19,34 @@ const AGES_MS: [(u64, u64); 5] = [(1, 1), (2, 2), (4, 4), (1, 4), (1, 8)];
 /// Prints a line for each scenario and age, over so many seeds.
 pub fn print(seeds: u64) {
     println!("{CORES} cores, {SERVERS} servers, {seeds} seeds; ms: means, p99 with its least and most, p99.9\n");
-    println!("| | age, ms: chosen, rest | mean | p99 | p99.9 | failed |\n|---|---|---|---|---|---|");
+    println!(
+        "| | age, ms: chosen, rest | mean | p99 | p99.9 | failed | looks a request |\n|---|---|---|---|---|---|---|"
+    );
     for scenario in scenarios() {
         for (chosen, rest) in AGES_MS {
             // As many times older as cores times servers are more than the bound.
             let bound = ((CORES * SERVERS) as u64).div_ceil(rest / chosen);
-            let product = |seed| Product::new(1, CORES, chosen * 1000, seed).resting(bound);
-            let tallies = |seed| run(&scenario, seed, &mut product(seed));
-            line(&scenario.name, (chosen, rest), (FIRST_SEED..FIRST_SEED + seeds).map(tallies).collect());
+            let runs = (FIRST_SEED..FIRST_SEED + seeds).map(|seed| {
+                let mut product = Product::new(1, CORES, chosen * 1000, seed).resting(bound);
+                (run(&scenario, seed, &mut product), product.looks())
+            });
+            let (tallies, looks): (Vec<Tally>, Vec<u64>) = runs.unzip();
+            line(&scenario.name, (chosen, rest), &tallies, looks.iter().sum());
         }
     }
 }
 
-fn line(name: &str, (chosen, rest): (u64, u64), tallies: Vec<Tally>) {
+fn line(name: &str, (chosen, rest): (u64, u64), tallies: &[Tally], looks: u64) {
     let mean = |of: &dyn Fn(&Tally) -> f64| tallies.iter().map(of).sum::<f64>() / tallies.len() as f64;
     let p99: Vec<f64> = tallies.iter().map(|tally| tally.permille(990)).collect();
     let (least, most) = p99.iter().fold((f64::MAX, 0.0_f64), |(least, most), p99| (least.min(*p99), most.max(*p99)));
     println!(
-        "| {name} | {chosen}, {rest} | {:.2} | {:.1} ({least:.1}–{most:.1}) | {:.1} | {:.0} |",
+        "| {name} | {chosen}, {rest} | {:.2} | {:.1} ({least:.1}–{most:.1}) | {:.1} | {:.0} | {:.1} |",
         mean(&|tally| tally.latencies.iter().sum::<u64>() as f64 / tally.latencies.len() as f64 / 1000.0),
         mean(&|tally| tally.permille(990)),
         mean(&|tally| tally.permille(999)),
         mean(&|tally| tally.failed as f64),
+        looks as f64 / tallies.iter().map(|tally| tally.sent).sum::<u64>() as f64,
     );
 }
 

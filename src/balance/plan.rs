@@ -18,10 +18,9 @@ pub const FRESH_US: u64 = 1000;
 /// Of the endpoint that is chosen, what is known of the other cores may be as old as the rules say while cores times endpoints
 /// are no more than this; with more of them it may be as much older.
 const ENTRIES: u64 = 16_384;
-/// The same of those that are looked at and are not chosen. Sixty-four cores before a hundred endpoints, all busy with requests
-/// of two milliseconds, bear no older word of the one they choose, since all would run to the same one: with 4 ms instead of
-/// 1 their p99 is 2.3 times as long. Of the others they bear it, and need not read most of what they look at
-/// (`docs/performance.md`, "Scaling").
+/// The same of those that are looked at and are not chosen. With 64 cores and 100 endpoints, busy with requests of two
+/// milliseconds, an older word of the one that is chosen is not borne: all would run to the same one, and 4 ms instead of 1 make
+/// the p99 2.3 times as long. An older word of the others is, and spares six of ten looks (`docs/performance.md`, "Scaling").
 pub const REST_ENTRIES: u64 = 2048;
 
 /// What a picker may know of an endpoint.

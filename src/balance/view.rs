@@ -180,7 +180,9 @@ impl View {
             let share = cost::float(u64::from(weight)) * part;
             self.shares[place] = thousandths(share);
             self.seats[place].even = 1.0 / share;
-            self.seats[place].fresh_until = 0;
+            // To be looked at before it is chosen. Not at once where there is patience: all cores would know all from the same
+            // moment, shun the same endpoints for as long as they have patience, and then run to them together.
+            self.seats[place].fresh_until = self.seats[place].fresh_until.min(now);
         }
         for level in &mut self.levels {
             level.split(plan, &self.shares);
@@ -325,10 +327,10 @@ impl View {
                 least = looks.found(look, at(seat, load.in_flight()), least);
             }
         }
-        loop {
-            // None is chosen on an old word: it has got too much meanwhile, or is the least in truth.
-            let Some(seat) = looks.least(least).and_then(|place| seats.get_mut(place)) else { break };
-            if *patience == 0 || seen.now < seat.fresh_until || *period == 0 {
+        // None is chosen on an old word: it has got too much meanwhile, or is the least in truth.
+        while let Some(place) = looks.least(least).filter(|_| *patience > 0) {
+            let seat = seats.get_mut(place)?;
+            if seen.now < seat.fresh_until || *period == 0 {
                 break;
             }
             *stale_ever += 1;

@@ -62,6 +62,11 @@ impl Product {
         }
     }
 
+    /// Looks of all cores at each other.
+    pub fn looks(&self) -> u64 {
+        self.pickers.iter().map(Picker::stale_looks).sum()
+    }
+
     /// The same, with another bound of cores times servers up to which all have to be known as well as the one that is chosen.
     pub fn resting(self, rest_entries: u64) -> Self {
         Self { rest_entries, ..self }

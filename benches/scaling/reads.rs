@@ -1,6 +1,7 @@
 //! How many lines of other cores' rows a request reads. Where requests go, and how many looks were stale, is the product's
 //! own; at which endpoints it looked is drawn here again by the same rules (16 of all, the oldest first and the one that was
-//! chosen, a time to be fresh, none chosen on what was known before a fold), so that each line can be followed. It refuses to know time but the simulated.
+//! chosen, a time to be fresh, none chosen on what was known before a fold), so that each line can be followed. It refuses to know
+//! time but the simulated.
 
 use ringway::balance::fold::PERIOD_US;
 use ringway::balance::plan::Rules;

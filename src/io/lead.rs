@@ -2,7 +2,8 @@
 //!
 //! A small lead costs those who take megabytes as fast as they are written: the kernel wakes us for each half of it. A large one
 //! is memory, and time of the core, for those who do not take what they asked for. So it is small, but for whoever has just
-//! taken much in little time, for as long as that lasts.
+//! taken much in little time, for as long as that lasts. For the same reason what goes to these is read in larger pieces: each
+//! read makes the kernel tell the other side that there is room again, which wakes it.
 
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ impl<'a> Lead<'a> {
     fn set(&mut self, large: bool) {
         if large != self.large {
             self.large = large;
-            self.to.lead(large);
+            self.to.socket().bound_unsent(!large);
         }
     }
 }

@@ -390,12 +390,6 @@ impl Line {
         }
     }
 
-    /// How far the kernel takes bytes ahead of the other side: little, as at first, or as much as its buffer holds. One system
-    /// call; nothing over a Unix socket, which has a buffer alone.
-    pub(super) fn lead(&self, large: bool) {
-        self.socket.bound_unsent(!large);
-    }
-
     /// The coarse time, for telling how long something took.
     #[inline]
     #[must_use]

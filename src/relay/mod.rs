@@ -95,9 +95,7 @@ pub async fn pump(pump: Pump<'_>) -> Result<(), Lost> {
             Err(cutoff) => return Err(Lost::Source(cutoff)),
             Ok(_) if bounds.read.is_spent() && !source.ended() => return Err(Lost::TooSlow),
             // Framing earns no room: whoever sends little else has a small part of each turn.
-            Ok(read) => {
-                room.adapt(read, stalled || source.taken() - before < read as u64 / 2, lead.is_large());
-            }
+            Ok(read) => room.adapt(read, stalled || source.taken() - before < read as u64 / 2, lead.is_large()),
         }
         if bounds.most.is_some_and(|most| source.taken() > most) {
             return Err(Lost::TooLarge);
@@ -121,16 +119,12 @@ async fn give(to: &Line, out: &mut Block, bounds: &mut Bounds<'_>) -> Result<boo
 }
 
 /// Room for the next piece: much where pieces are large and go at once, little where they drip or nobody takes them, so
-/// that who is slow does not hold much. The largest is for those alone who have just taken much in little time: each read
-/// makes the kernel tell the other side that there is room again, which wakes it, and half as many of them are a fifth of
-/// the CPU that a hundred megabytes take.
+/// that who is slow does not hold much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Room(usize);
 
-/// The first three are sizes that blocks are in stock of.
+/// The first three are sizes that blocks are in stock of; the last is for sides that are brisk (`io::lead`).
 const ROOMS: [usize; 5] = [2_000, 16 * 1024, 64 * 1024, 128 * 1024, 256 * 1024];
-/// The largest of those who are not brisk.
-const USUAL: usize = 3;
 
 impl Room {
     /// At first, when so much of the body came with its head.
@@ -146,7 +140,7 @@ impl Room {
     /// What is read goes to a side that is `brisk`, or is not.
     fn adapt(&mut self, read: usize, stalled: bool, brisk: bool) {
         let full = read >= self.bytes();
-        let most = if brisk { ROOMS.len() - 1 } else { USUAL };
+        let most = ROOMS.len() - if brisk { 1 } else { 2 };
         self.0 = match self.0 {
             0 if full => 1,
             n if stalled => n.min(1),

@@ -139,20 +139,8 @@ impl Place {
         shard.slab.connections.add(1);
         shard.slab.listener(slot).open.add(1);
         let (share, shared) = (Share::draw(&shard.rng), [process.clone(), listener.connections.clone()]);
-        let closing = Cell::new(None);
-        let lively = Cell::new(false);
-        Ok(Self {
-            shard: shard.clone(),
-            listener: slot,
-            port,
-            proxied,
-            bears,
-            share,
-            closing,
-            lively,
-            shared,
-            client: None,
-        })
+        let (shard, closing, lively) = (shard.clone(), Cell::new(None), Cell::new(false));
+        Ok(Self { shard, listener: slot, port, proxied, bears, share, closing, lively, shared, client: None })
     }
 
     /// Counts the connection as one of the client at this address. False: it has as many as it may, and this one, which

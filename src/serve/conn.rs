@@ -179,12 +179,12 @@ impl Seat {
 
     /// How much longer it may be kept for other requests, if it may; why not is noted.
     pub(crate) fn stays(&self, shard: &Shard) -> Option<Duration> {
-        self.left(shard)
-            .map_err(|closing| match closing {
-                Some(_) => self.place.closing.set(closing),
-                None => shard.slab.thrift[Thrift::Kept as usize].add(1),
-            })
-            .ok()
+        match self.left(shard) {
+            Ok(left) => return Some(left),
+            Err(None) => shard.slab.thrift[Thrift::Kept as usize].add(1),
+            Err(closing) => self.place.closing.set(closing),
+        }
+        None
     }
 
     /// The same, or why not: nothing where the gateway is short of something.

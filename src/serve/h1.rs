@@ -32,9 +32,6 @@ pub(crate) enum Fate {
 
 /// How long a connection waits for its next request with its buffer in hand before it is parked.
 const GRACE: Duration = Duration::from_secs(1);
-/// Where more of a core's connections than this are awake, one that waits for its next request is parked at once, unless its
-/// last one came within the grace: thousands that come within a second, ask once and idle, would hold four kilobytes each.
-const AWAKE: u64 = 1024;
 
 /// Bounds of a head that came before its client could know that its listener leaves the configuration, and its time.
 const LAST: (HeadLimits, Duration) =
@@ -96,7 +93,7 @@ async fn next_head(shard: &Shard, client: &mut Client<'_>) -> Result<Option<Spel
             return Ok(Some(Spell::Idle));
         }
         // Who was told that it is kept, and is no more, has the grace: what it asks then is answered.
-        let parks = !fresh && !seat.place.lively.get() && is_crowded(shard) && seat.left(shard).is_ok();
+        let parks = !fresh && !seat.place.lively.get() && shard.is_crowded() && seat.left(shard).is_ok();
         if parks && !seat.line.holds() {
             return Ok(Some(Spell::Drowsy));
         }
@@ -119,11 +116,6 @@ async fn next_head(shard: &Shard, client: &mut Client<'_>) -> Result<Option<Spel
     Ok(None)
 }
 
-/// Whether so many connections of the core are awake that those alone wait with their buffers in hand who use them.
-fn is_crowded(shard: &Shard) -> bool {
-    shard.slab.connections.get().saturating_sub(shard.slab.parked.get()) > AWAKE
-}
-
 /// How long a first request head may take; nothing where none is taken any more.
 pub(crate) fn head_timeout(shard: &Shard, seat: &Seat) -> Option<Duration> {
     let generation = shard.generation();
@@ -142,8 +134,7 @@ fn rest(shard: &Shard, seat: &Seat, spell: Spell) -> Option<(Duration, Closing)>
     Some(if left < idle { (left, Closing::Age) } else { (idle, Closing::Idle) })
 }
 
-/// Waits for a client whose busy spell is over without holding a buffer or a future of any size for it; false: none is
-/// waited for any more.
+/// Waits for a client without holding a buffer or a future of any size for it; false: none is waited for any more.
 pub(crate) async fn park(shard: &Shard, seat: &Seat, spell: Spell) -> bool {
     let Some((patience, closing)) = rest(shard, seat, spell) else { return false };
     seat.line.shed();

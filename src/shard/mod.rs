@@ -81,6 +81,10 @@ pub struct Shard {
     log: Rc<RefCell<LogBuffer>>,
 }
 
+/// Client connections awake at once that may all wait with their buffers in hand. Thousands that come within a second, ask once
+/// and idle, would hold four kilobytes each.
+const AWAKE: u64 = 1024;
+
 impl Shard {
     /// A core's belongings, serving a snapshot.
     #[must_use]
@@ -165,6 +169,13 @@ impl Shard {
     #[must_use]
     pub fn overload(&self) -> Grade {
         self.overload.grade()
+    }
+
+    /// Whether so many client connections are awake that those alone wait for their next request with their buffers in hand who
+    /// use them. Two loads.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.slab.connections.get().saturating_sub(self.slab.parked.get()) > AWAKE
     }
 
     /// Counts an exchange and notes it for the log.
